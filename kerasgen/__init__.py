@@ -1,0 +1,12 @@
+"""A zoo of pretrained generative models for Keras.
+
+`load("vae-fashion-mnist")` gives a `keras.Model` that samples, scores, encodes and fine-tunes with `fit`.
+"""
+
+from kerasgen import errors
+from kerasgen.models import Autoencoder, GenerativeModel, VariationalAutoencoder
+
+
+__version__ = "0.1.0"
+
+__all__ = ["Autoencoder", "GenerativeModel", "VariationalAutoencoder", "errors", "list_models", "load"]

@@ -1,0 +1,41 @@
+"""The only place that knows the framework under Keras.
+
+`tensorflow.py`, `jax.py` and `torch.py` offer the same functions, and `keras.backend.backend()` decides which are used:
+
+- `train_step(method)`, `test_step(method)`: turn a step written in the stateful style, `step(self, data) -> logs`, into
+  what Keras calls on this backend.
+- `value_and_grad(function, variables)`: value, auxiliary output and gradients of a function that returns
+  `(scalar, auxiliary)`. Under a TensorFlow strategy the gradients are divided by the number of replicas, because
+  optimizers sum them.
+- `gradient(function, x)`: gradient of a scalar function with respect to a tensor, itself differentiable.
+- `compiled(model, function)`: `function` as one compiled program that reads the model's variables and changes none.
+- `replica_seed(seed)`: a seed that differs from replica to replica, from one that is the same on all.
+- `replica_mean(x)`: the mean of a tensor over replicas.
+- `jit_compile()`: the default of `compile(jit_compile=...)`.
+"""
+
+import importlib
+
+import keras
+
+_module = importlib.import_module(f"kerasgen.backend.{keras.backend.backend()}")
+
+train_step = _module.train_step
+test_step = _module.test_step
+value_and_grad = _module.value_and_grad
+gradient = _module.gradient
+compiled = _module.compiled
+replica_seed = _module.replica_seed
+replica_mean = _module.replica_mean
+jit_compile = _module.jit_compile
+
+__all__ = [
+    "compiled",
+    "gradient",
+    "jit_compile",
+    "replica_mean",
+    "replica_seed",
+    "test_step",
+    "train_step",
+    "value_and_grad",
+]

@@ -1,0 +1,123 @@
+"""JAX: one stateful style over Keras' stateless scopes.
+
+Keras trains on JAX through pure functions of four lists of values. A step here is written as on the other backends; it
+runs in a `keras.StatelessScope` that holds the traced values, and the new state is read back from the scope.
+"""
+
+import functools
+
+import jax
+import keras
+
+_scopes = []  # [(scope, its variables)] of the steps being traced, innermost last
+
+
+def _current(scope, variables):
+    """Values of the variables inside the scope."""
+    return [scope.get_current_value(v) for v in variables]
+
+
+def _run(function, variables, values):
+    """`function()` with the variables set to the values: its result and the variables' new values."""
+    with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))) as scope:
+        _scopes.append((scope, variables))
+        try:
+            result = function()
+        finally:
+            _scopes.pop()
+    return result, _current(scope, variables)
+
+
+def _stateless(method, groups):
+    """A Keras step `(state, data) -> (logs, new_state)` from `method(self, data) -> logs`.
+
+    `groups(self)` lists the variables in the order of Keras' own state.
+    """
+
+    @functools.wraps(method)
+    def step(self, state, data):
+        lists = groups(self)
+        variables = [v for group in lists for v in group]
+        values = [value for group in state for value in group]
+        logs, values = _run(lambda: method(self, data), variables, values)
+        values = iter(values)
+        return logs, tuple([next(values) for _ in group] for group in lists)
+
+    return step
+
+
+def train_step(method):
+    """What Keras calls on JAX, `train_step(state, data)`, from `train_step(data)`."""
+    return _stateless(
+        method,
+        lambda model: (
+            model.trainable_variables,
+            model.non_trainable_variables,
+            model.optimizer.variables,
+            model.metrics_variables,
+        ),
+    )
+
+
+def test_step(method):
+    """What Keras calls on JAX, `test_step(state, data)`, from `test_step(data)`."""
+    return _stateless(
+        method, lambda model: (model.trainable_variables, model.non_trainable_variables, model.metrics_variables)
+    )
+
+
+def value_and_grad(function, variables):
+    """`(value, auxiliary), gradients` of `function() -> (scalar, auxiliary)`.
+
+    Inside a step, whatever `function` assigns (statistics, seeds, metrics) is carried out into the step's state.
+    Outside of one there is no such state, and assignments are dropped.
+    """
+    scope, known = _scopes[-1] if _scopes else (None, [])
+    chosen = {id(v) for v in variables}
+    others = [v for v in known if id(v) not in chosen]
+    constants = _current(scope, others) if others else []
+
+    def pure(values):
+        (value, auxiliary), updated = _run(function, [*variables, *others], [*values, *constants])
+        return value, (auxiliary, updated[len(values) :])
+
+    values = _current(scope, variables) if scope else [v.value for v in variables]
+    (value, (auxiliary, updates)), gradients = jax.value_and_grad(pure, has_aux=True)(values)
+    for variable, update in zip(others, updates, strict=True):
+        scope.add_update((variable, update))
+    return (value, auxiliary), gradients
+
+
+def gradient(function, x):
+    """Gradient of the scalar `function(x)` with respect to `x`, itself differentiable."""
+    return jax.grad(function)(x)
+
+
+def compiled(model, function):
+    """`function(*tensors)` as one program over the model's values, compiled once for each set of input shapes."""
+    variables = model.variables
+
+    @jax.jit
+    def program(values, *args):
+        return _run(lambda: function(*args), variables, values)[0]
+
+    @functools.wraps(function)
+    def run(*args):
+        return program([v.value for v in variables], *args)
+
+    return run
+
+
+def replica_seed(seed):
+    """The seed as it is: a JAX step is one program over the global batch."""
+    return seed
+
+
+def replica_mean(x):
+    """`x` as it is: a JAX step is one program over the global batch."""
+    return x
+
+
+def jit_compile():
+    """What `jit_compile="auto"` should mean: Keras' own choice."""
+    return "auto"

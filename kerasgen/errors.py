@@ -1,0 +1,29 @@
+"""The errors that kerasgen raises for input it cannot take.
+
+All derive from `KerasgenError`, itself a `ValueError`. Each message says what was wrong, what was expected and what to
+do; the command line prints it as one line and exits with status 1.
+"""
+
+
+class KerasgenError(ValueError):
+    """Input that kerasgen cannot take."""
+
+
+class InputError(KerasgenError):
+    """Images, labels or arguments that do not fit the model."""
+
+
+class DatasetError(KerasgenError):
+    """A data set that cannot be found, read or brought to the asked shape."""
+
+
+class RecipeError(KerasgenError):
+    """A recipe with an unknown, missing or ill-typed entry."""
+
+
+class CheckpointError(KerasgenError):
+    """A checkpoint that is damaged, incomplete or asks for something that is not allowed."""
+
+
+class UnknownModelError(KerasgenError):
+    """A handle that names no model."""

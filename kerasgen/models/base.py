@@ -1,0 +1,233 @@
+"""`GenerativeModel`: what every family shares."""
+
+import math
+import re
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import ops
+
+from kerasgen import backend, noise
+from kerasgen.errors import InputError
+from kerasgen.models import inputs
+
+
+class ReplicaSeedGenerator(keras.random.SeedGenerator):
+    """A seed generator whose numbers differ from replica to replica of a TensorFlow strategy."""
+
+    def next(self, ordered=True):
+        return backend.replica_seed(super().next(ordered))
+
+
+class GenerativeModel(keras.Model):
+    """A `keras.Model` that samples, and that trains by `fit` with a `train_step` of its own.
+
+    Images are `[batch, height, width, channels]`, uint8 in 0..255 or float in [0, 1]; results are NumPy float32, images
+    in [0, 1]. Constructor arguments are plain JSON values or Keras layers; every layer is built in the constructor.
+
+    A family gives `loss_names` (what its steps log), `train_step`, `test_step`, and methods that are batched and
+    compiled through `run`.
+
+    Args:
+        image_shape: `(height, width, channels)`.
+        num_classes: number of classes of a class-conditional model, or `None`.
+        seed: of the noise drawn in training.
+    """
+
+    loss_names = ("loss",)
+    likelihood = None  # "exact", "bound" or "estimate" for families with `log_prob`
+
+    def __init__(self, image_shape, num_classes=None, seed=0, **kwargs):
+        # A fixed name: paths of variables must not depend on how many models were built before.
+        kwargs.setdefault("name", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower())
+        super().__init__(**kwargs)
+        self.image_shape = inputs.check_image_shape(image_shape)
+        self.num_classes = None if num_classes is None else inputs.check_integer("num_classes", num_classes, 1)
+        self.seed = noise.check_seed(inputs.check_integer("seed", seed, 0))
+        self.seed_generator = ReplicaSeedGenerator(self.seed % 2**31)
+        self.trackers = [keras.metrics.Mean(name=name) for name in self.loss_names]
+        self._programs = {}
+        self.built = True
+
+    def get_config(self):
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+            "image_shape": list(self.image_shape),
+            "num_classes": self.num_classes,
+            "seed": self.seed,
+        }
+
+    @property
+    def metrics(self):
+        return self.trackers
+
+    @property
+    def num_dims(self):
+        """Values in one image: height x width x channels."""
+        return math.prod(self.image_shape)
+
+    # Training
+
+    def compile(self, optimizer=None, **kwargs):
+        """As `keras.Model.compile`; without an optimizer, the family's default. Losses are the family's own."""
+        for argument in ("loss", "metrics", "weighted_metrics", "loss_weights"):
+            if kwargs.get(argument) is not None:
+                raise InputError(f"compile({argument}=...) is not for {type(self).__name__}: its loss is its own.")
+        if kwargs.get("jit_compile", "auto") == "auto":
+            kwargs["jit_compile"] = backend.jit_compile()
+        super().compile(optimizer=self.default_optimizer() if optimizer is None else optimizer, **kwargs)
+        self.optimizer.build(self.trainable_variables)
+
+    def get_compile_config(self):
+        return {"optimizer": keras.saving.serialize_keras_object(self.optimizer)} if self.compiled else None
+
+    def compile_from_config(self, config):
+        self.compile(keras.saving.deserialize_keras_object(config["optimizer"]))
+
+    def default_optimizer(self):
+        """A new optimizer for `compile()` without arguments."""
+        return keras.optimizers.Adam(1e-3)
+
+    def fit(self, x=None, y=None, *args, **kwargs):
+        """As `keras.Model.fit`, on arrays of images (and labels) or a data set of such batches."""
+        return super().fit(*self._check_training_data(x, y), *args, **kwargs)
+
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        """As `keras.Model.evaluate`, on arrays of images (and labels) or a data set of such batches."""
+        return super().evaluate(*self._check_training_data(x, y), *args, **kwargs)
+
+    def _check_training_data(self, x, y):
+        if hasattr(x, "element_spec"):  # a tf.data.Dataset
+            spec, *rest = x.element_spec if isinstance(x.element_spec, tuple) else (x.element_spec,)
+            if spec.shape.rank is not None:
+                inputs.check_spec(spec.shape.as_list(), spec.dtype.name, self.image_shape)
+            if self.num_classes is not None and not rest:
+                raise InputError("this model is class-conditional: the data set must give (images, labels).")
+        elif hasattr(x, "__array__"):
+            x = inputs.check_images(x, self.image_shape)
+            y = None if self.num_classes is None else inputs.check_labels(y, len(x), self.num_classes)
+        return x, y
+
+    def unpack(self, data):
+        """Images in [0, 1], float32 `[B, H, W, C]`, and one-hot labels `[B, num_classes]` or `None`, of a batch.
+
+        Labels are ignored by a model without classes.
+        """
+        images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
+        inputs.check_spec(tuple(images.shape), keras.backend.standardize_dtype(images.dtype), self.image_shape)
+        if self.num_classes is None:
+            return self.scale(images), None
+        if labels is None:
+            raise InputError("this model is class-conditional: fit and evaluate need (images, labels).")
+        return self.scale(images), self.one_hot(labels)
+
+    def scale(self, images):
+        """uint8 in 0..255 or float in [0, 1] to float32 in [0, 1]."""
+        if keras.backend.standardize_dtype(images.dtype) == "uint8":
+            return ops.cast(images, "float32") / 255.0
+        return ops.cast(images, "float32")
+
+    def one_hot(self, labels):
+        return ops.one_hot(ops.cast(labels, "int32"), self.num_classes, dtype="float32")
+
+    def with_planes(self, images, one_hot):
+        """What a network reads: images in [-1, 1], with one constant plane a class if there are classes."""
+        images = 2.0 * images - 1.0
+        if one_hot is None:
+            return images
+        planes = ops.broadcast_to(
+            one_hot[:, None, None, :], (ops.shape(images)[0], *self.image_shape[:2], self.num_classes)
+        )
+        return ops.concatenate([images, planes], axis=-1)
+
+    def minimize(self, loss, variables):
+        """One optimizer step on `loss() -> (scalar, logs)`; returns the logs."""
+
+        def scaled():
+            value, logs = loss()
+            return self.optimizer.scale_loss(value), logs
+
+        (_, logs), gradients = backend.value_and_grad(scaled, variables)
+        self.optimizer.apply(gradients, variables)
+        return logs
+
+    def update_metrics(self, **values):
+        """Adds values `[B]` or scalars to the running means named in `loss_names`; returns the means."""
+        for tracker in self.trackers:
+            tracker.update_state(values[tracker.name])
+        return {tracker.name: tracker.result() for tracker in self.trackers}
+
+    def prepare_sampling(self, images):
+        """What remains to be done after `fit` before `sample` works; nothing for most families."""
+
+    # Sampling and scoring
+
+    def run(self, function, num, batch, batch_size=64, verbose="auto", static=()):
+        """Rows 0 to `num - 1` of `function(*batch(start, stop), *static)`, batched and compiled.
+
+        The last batch is filled up with copies of its first row, so that there is one compiled program.
+
+        Args:
+            function: a bound method from tensors of leading axis B to a tensor of leading axis B.
+            num: number of rows.
+            batch: from `(start, stop)` to a list of NumPy arrays (or `None`) of leading axis `stop - start`.
+            batch_size: rows at once.
+            verbose: "auto" (a progress bar where there is more than one batch), 0 or 1.
+            static: hashable arguments, part of the program.
+        """
+        batch_size = inputs.check_integer("batch_size", batch_size, 1)
+        size = min(batch_size, 2 ** math.ceil(math.log2(num)))
+        key = (function.__name__, static)
+        if key not in self._programs:
+            self._programs[key] = backend.compiled(self, lambda *args: function(*args, *static))
+        program = self._programs[key]
+        show = verbose in (1, 2, True) or (verbose == "auto" and num > size)
+        bar = keras.utils.Progbar(math.ceil(num / size)) if show else None
+        results = []
+        for start in range(0, num, size):
+            stop = min(start + size, num)
+            arrays = [
+                None if a is None else np.concatenate([a, np.repeat(a[:1], size - len(a), axis=0)])
+                for a in batch(start, stop)
+            ]
+            result = program(*[None if a is None else ops.convert_to_tensor(a) for a in arrays])
+            results.append(ops.convert_to_numpy(result)[: stop - start])
+            if bar:
+                bar.add(1)
+        return np.concatenate(results).astype(np.float32, copy=False)
+
+    def check_images(self, x):
+        return inputs.check_images(x, self.image_shape)
+
+    def check_labels(self, labels, num):
+        return inputs.check_labels(labels, num, self.num_classes)
+
+    def sample_labels(self, labels, num):
+        """Labels for `sample`: as given, or the classes in turn."""
+        if labels is None and self.num_classes is not None:
+            return np.arange(num, dtype=np.int32) % self.num_classes
+        return self.check_labels(labels, num)
+
+    # Saving
+
+    def save(self, filepath, overwrite=True, **kwargs):
+        """Saves to a `.keras` file, with the optimizer, or to a checkpoint folder: config, weights and metadata.
+
+        `dtype="float16"` halves the weights of a folder; they are cast back when loaded.
+        """
+        path = str(filepath)
+        if path.endswith(".keras") or path.startswith("hf://"):
+            return super().save(filepath, overwrite=overwrite, **kwargs)
+        if not overwrite and Path(path).exists():
+            raise InputError(f"{path} exists; choose another path or save with overwrite=True.")
+        from kerasgen.zoo import save_checkpoint  # the zoo loads models: imported here, not at the top
+
+        return save_checkpoint(self, path, **kwargs)
+
+
+def rows(*arrays):
+    """`batch(start, stop)` for `GenerativeModel.run`: slices of arrays, `None` for those that are `None`."""
+    return lambda start, stop: [None if array is None else array[start:stop] for array in arrays]

@@ -1,0 +1,62 @@
+"""What the families are built from: networks by name, or any Keras layer of the user's."""
+
+import keras
+
+from kerasgen.errors import InputError
+from kerasgen.networks.conv import conv_decoder, conv_encoder
+from kerasgen.networks.dense import dense_decoder, dense_encoder
+
+ENCODERS = {"conv": conv_encoder, "dense": dense_encoder}
+DECODERS = {"conv": conv_decoder, "dense": dense_decoder}
+
+
+def _resolve(role, network, builders, width, input_shape, **sizes):
+    if isinstance(network, dict):
+        network = keras.saving.deserialize_keras_object(network)
+    if isinstance(network, str):
+        if network not in builders:
+            raise InputError(f"{role} {network!r} is unknown; expected one of {sorted(builders)} or a Keras layer.")
+        if isinstance(width, bool) or not isinstance(width, int) or width < 1:
+            raise InputError(f"width is {width!r}; expected an integer of at least 1.")
+        return builders[network](width=width, name=role, **sizes)
+    if not isinstance(network, keras.layers.Layer):
+        raise InputError(f"{role} is a {type(network).__name__}; expected one of {sorted(builders)} or a Keras layer.")
+    if not network.built:
+        network.build((None, *input_shape))
+    return network
+
+
+def _check_output(role, network, input_shape, output_shape):
+    found = network.compute_output_shape((None, *input_shape))
+    if tuple(found)[1:] != tuple(output_shape):
+        raise InputError(
+            f"{role} gives outputs of shape {tuple(found)[1:]} for inputs of shape {tuple(input_shape)}; "
+            f"this model needs {tuple(output_shape)}."
+        )
+    return network
+
+
+def encoder(network, image_shape, num_outputs, width):
+    """A network from images `[B, *image_shape]` to `[B, num_outputs]`.
+
+    `network` is a name (see `ENCODERS`), a Keras layer or its serialized form. Raises `InputError`.
+    """
+    network = _resolve("encoder", network, ENCODERS, width, image_shape, image_shape=image_shape, outputs=num_outputs)
+    return _check_output("encoder", network, image_shape, (num_outputs,))
+
+
+def decoder(network, num_inputs, output_shape, width):
+    """A network from latents `[B, num_inputs]` to `[B, *output_shape]`.
+
+    `network` is a name (see `DECODERS`), a Keras layer or its serialized form. Raises `InputError`.
+    """
+    network = _resolve("decoder", network, DECODERS, width, (num_inputs,), inputs=num_inputs, output_shape=output_shape)
+    return _check_output("decoder", network, (num_inputs,), output_shape)
+
+
+def serialize(network, argument):
+    """The constructor argument that gives this network again: a name as it is, a Keras layer in serialized form."""
+    return argument if isinstance(argument, str) else keras.saving.serialize_keras_object(network)
+
+
+__all__ = ["DECODERS", "ENCODERS", "decoder", "encoder", "serialize"]

@@ -1,0 +1,29 @@
+"""The optimizer that a recipe asks for."""
+
+import keras
+
+OPTIMIZERS = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}
+
+
+def learning_rate(training, num_steps):
+    """A constant or cosine schedule over `num_steps`, after a linear warm-up from zero."""
+    if training.schedule == "constant" and not training.warmup_steps:
+        return training.learning_rate
+    warmup = training.warmup_steps
+    return keras.optimizers.schedules.CosineDecay(
+        initial_learning_rate=0.0 if warmup else training.learning_rate,
+        decay_steps=max(num_steps - warmup, 1),
+        alpha=1.0 if training.schedule == "constant" else 0.0,
+        warmup_target=training.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+
+
+def optimizer(training, num_steps):
+    """A Keras optimizer from the `[training]` table of a recipe."""
+    arguments = {"global_clipnorm": training.clip_norm}
+    if training.ema_momentum is not None:
+        arguments |= {"use_ema": True, "ema_momentum": training.ema_momentum}
+    if training.weight_decay:
+        arguments["weight_decay"] = training.weight_decay
+    return OPTIMIZERS[training.optimizer](learning_rate(training, num_steps), **arguments)
