@@ -45,7 +45,7 @@ class GenerativeModel(keras.Model):
         self.image_shape = inputs.check_image_shape(image_shape)
         self.num_classes = None if num_classes is None else inputs.check_integer("num_classes", num_classes, 1)
         self.seed = noise.check_seed(inputs.check_integer("seed", seed, 0))
-        self.seed_generator = ReplicaSeedGenerator(self.seed % 2**31)
+        self.seed_generator = ReplicaSeedGenerator(self.seed % 2**31, name="seed_generator")
         self.trackers = [keras.metrics.Mean(name=name) for name in self.loss_names]
         self._programs = {}
         self.built = True

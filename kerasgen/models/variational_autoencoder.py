@@ -91,6 +91,11 @@ class VariationalAutoencoder(LatentModel):
             "kl_warmup_steps": self.kl_warmup_steps,
         }
 
+    @property
+    def num_levels(self):
+        """Values a pixel can take in the images whose bits are counted: 256, or 2 for "bernoulli"."""
+        return self.distribution.levels or 256
+
     # The model: q(z | x), p(x | z) and the bound
 
     def posterior(self, images, one_hot, training=False):

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
@@ -92,8 +93,9 @@ class SampleGrids(keras.callbacks.Callback):
         self.seed = seed
 
     def on_epoch_end(self, epoch, logs=None):
-        self.model.prepare_sampling(self.images)
-        save_samples(self.model, self.folder / f"epoch-{epoch + 1:04d}.png", self.num_samples, self.seed)
+        with averaged_weights(self.model):
+            self.model.prepare_sampling(self.images)
+            save_samples(self.model, self.folder / f"epoch-{epoch + 1:04d}.png", self.num_samples, self.seed)
 
 
 class StopAtNonFiniteLoss(keras.callbacks.Callback):
@@ -106,6 +108,19 @@ class StopAtNonFiniteLoss(keras.callbacks.Callback):
                 f"the loss is {loss} at batch {batch + 1} of this epoch. The backup of the last whole epoch is kept; "
                 "lower training.learning_rate, raise training.warmup_steps or set training.clip_norm."
             )
+
+
+@contextmanager
+def averaged_weights(model):
+    """The model with its averaged weights, if its optimizer averages them (`use_ema`)."""
+    if not model.optimizer.use_ema:
+        yield
+        return
+    values = [keras.ops.convert_to_numpy(v.value) for v in model.trainable_variables]
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    yield
+    for variable, value in zip(model.trainable_variables, values, strict=True):
+        variable.assign(value)
 
 
 def save_samples(model, path, num_samples, seed):

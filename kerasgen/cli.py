@@ -1,0 +1,259 @@
+"""The `kerasgen` command: list, show, sample, reconstruct, train, evaluate.
+
+Exit status 0; 1 for a failure, with one line on standard error; 2 for bad usage.
+"""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported: its notices are not ours
+
+from absl import app
+from absl.flags import argparse_flags
+
+from kerasgen import __version__
+from kerasgen.errors import InputError, KerasgenError
+
+
+def _positive(text):
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return value
+
+
+def _labels(text):
+    return [int(part) for part in text.split(",")]
+
+
+def _output(text):
+    path = Path(text)
+    if path.suffix not in ("", ".png", ".npy"):
+        raise argparse.ArgumentTypeError(f"{text} ends in {path.suffix}; expected .png, .npy or a folder")
+    if path.suffix and path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is a folder")
+    if not path.suffix and path.is_file():
+        raise argparse.ArgumentTypeError(f"{text} is a file; expected .png, .npy or a folder")
+    return path
+
+
+def parser():
+    """The command line as an argument parser; each command's function is its default `run`."""
+    top = argparse_flags.ArgumentParser(prog="kerasgen", description="A zoo of pretrained generative models for Keras.")
+    top.add_argument("--version", action="version", version=f"kerasgen {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(function, help):
+        sub = commands.add_parser(function.__name__.strip("_"), help=help, description=help)
+        sub.set_defaults(run=function)
+        return sub
+
+    def takes_model(sub):
+        sub.add_argument("model", metavar="MODEL", help="a zoo name (see kerasgen list) or a checkpoint folder")
+
+    def takes_output(sub, default):
+        sub.add_argument(
+            "--output",
+            type=_output,
+            default=Path(default),
+            help="a grid (.png), an array (.npy), or a folder of PNG files (default: %(default)s)",
+        )
+
+    sub = command(_list, "List the models of the zoo.")
+    sub.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    sub.add_argument("--family", help="only models of this family, such as VariationalAutoencoder")
+
+    sub = command(_show, "Show what a model is: its recipe and its measured figures.")
+    takes_model(sub)
+
+    sub = command(_sample, "Draw images.")
+    takes_model(sub)
+    takes_output(sub, "samples.png")
+    sub.add_argument("--num_samples", type=_positive, default=100, help="number of images (default: %(default)s)")
+    sub.add_argument("--labels", type=_labels, help="classes, for example 3 or 0,1,2, taken in turn")
+    sub.add_argument("--seed", type=int, default=0, help="the same seed gives the same images (default: %(default)s)")
+    sub.add_argument("--temperature", type=float, default=1.0, help="spread of the latents (default: %(default)s)")
+
+    sub = command(_reconstruct, "Encode and decode images; the grid shows each image above its reconstruction.")
+    takes_model(sub)
+    takes_output(sub, "reconstructions.png")
+    sub.add_argument("--input", required=True, help="a data set name, a TFDS folder, a folder of images or a .npy file")
+    sub.add_argument("--split", default="test", help="of the data set (default: %(default)s)")
+    sub.add_argument("--num_images", type=_positive, default=20, help="the first so many (default: %(default)s)")
+    sub.add_argument("--labels", type=_labels, help="classes of the images, if the input has none")
+
+    sub = command(_train, "Train the model of a recipe; run again, it goes on where it was.")
+    sub.add_argument("recipe", metavar="NAME|RECIPE", help="a zoo name, or the path of a recipe.toml")
+    sub.add_argument("--workdir", required=True, help="folder of the run: log, sample grids, backup, checkpoint")
+    sub.add_argument("--dataset", help="train on this data set instead: a TFDS name, a TFDS folder, a folder of images")
+    sub.add_argument(
+        "--override",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change an entry of the recipe, for example training.epochs=3; may be repeated",
+    )
+
+    sub = command(_evaluate, "Measure a model on a split of its data set.")
+    takes_model(sub)
+    sub.add_argument("--split", help="(default: the recipe's evaluation split)")
+    sub.add_argument("--dataset", help="measure on this data set instead of the recipe's")
+    sub.add_argument("--output", type=Path, help="also write the figures to this JSON file")
+    return top
+
+
+def _print_table(rows):
+    columns = list(rows[0])
+    table = [columns] + [["-" if row[c] is None else str(row[c]) for c in columns] for row in rows]
+    widths = [max(len(line[i]) for line in table) for i in range(len(columns))]
+    for line in table:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _list(args):
+    from kerasgen.zoo import list_models
+
+    models = list_models(args.family)
+    if args.json:
+        print(json.dumps(models, indent=2))
+        return
+    if not models:
+        raise InputError(f"no model of family {args.family!r}; kerasgen list shows all.")
+    _print_table(
+        [
+            {
+                "name": model["name"],
+                "family": model["family"],
+                "dataset": model["dataset"],
+                "image": "x".join(map(str, model["image_shape"])),
+                "classes": model["num_classes"],
+                "parameters": model["parameters"],
+                "bundled": "yes" if model["bundled"] else "no",
+            }
+            for model in models
+        ]
+    )
+
+
+def _show(args):
+    from kerasgen.zoo import describe
+
+    print(json.dumps(describe(args.model), indent=2))
+
+
+def _write(images, output, columns):
+    """Images `[N, H, W, C]` to a grid, an array or a folder of PNG files."""
+    import numpy as np
+
+    from kerasgen import pictures
+
+    if output.suffix == ".png":
+        pictures.save_grid(images, output, columns)
+    elif output.suffix == ".npy":
+        output.parent.mkdir(parents=True, exist_ok=True)
+        np.save(output, images)
+    else:
+        for index, image in enumerate(pictures.to_uint8(images)):
+            pictures.save_png(image, output / f"{index:06d}.png")
+    print(f"{len(images)} images written to {output}")
+
+
+def _sample(args):
+    import numpy as np
+
+    import kerasgen
+
+    model = kerasgen.load(args.model)
+    labels = None if args.labels is None else np.resize(args.labels, args.num_samples)
+    images = model.sample(args.num_samples, labels=labels, seed=args.seed, temperature=args.temperature)
+    _write(images, args.output, model.num_classes if labels is None else None)
+
+
+def _reconstruct(args):
+    import numpy as np
+
+    import kerasgen
+    from kerasgen import data
+
+    model = kerasgen.load(args.model)
+    if not hasattr(model, "reconstruct"):
+        raise InputError(f"{type(model).__name__} has no encoder to reconstruct with.")
+    if args.input.endswith(".npy"):
+        if not Path(args.input).is_file():
+            raise InputError(f"{args.input} does not exist; expected an array of images in a .npy file.")
+        images, labels = np.load(args.input, allow_pickle=False), None
+    else:
+        images, labels = data.load_arrays(
+            args.input, args.split, model.image_shape[:2], channels=model.image_shape[2], limit=args.num_images
+        )
+    images = images[: args.num_images]
+    if model.num_classes is None:
+        labels = None
+    elif args.labels is not None:
+        labels = np.resize(args.labels, len(images))
+    elif labels is not None:
+        labels = labels[: len(images)]
+    result = model.reconstruct(images, labels)
+    if args.output.suffix == ".png":
+        images = images / np.float32(255.0) if images.dtype == np.uint8 else images
+        # Rows in pairs: up to ten images, and below them their reconstructions.
+        columns = min(10, len(images))
+        pad = [(0, -len(images) % columns)] + [(0, 0)] * 3
+        pairs = np.stack([np.pad(a, pad, constant_values=1.0) for a in (images, result)])
+        pairs = pairs.reshape(2, -1, columns, *model.image_shape).swapaxes(0, 1).reshape(-1, *model.image_shape)
+        _write(pairs, args.output, columns)
+    else:
+        _write(result, args.output, None)
+
+
+def _read_recipe(handle):
+    """The recipe of a zoo name, or of a path to a recipe.toml or a folder that holds one."""
+    from kerasgen.training.recipe import Recipe
+    from kerasgen.zoo import find_recipe
+
+    return Recipe.load(find_recipe(handle))
+
+
+def _dataset_override(args):
+    return [f"dataset.source={json.dumps(args.dataset)}"] if args.dataset else []
+
+
+def _train(args):
+    from kerasgen.training.run import train
+
+    recipe = _read_recipe(args.recipe).override(args.override + _dataset_override(args))
+    folder = train(recipe, args.workdir)
+    print(f"The checkpoint is {folder}; kerasgen sample {folder} draws from it.")
+
+
+def _evaluate(args):
+    import kerasgen
+    from kerasgen.training.run import evaluate_recipe
+
+    recipe = _read_recipe(args.model).override(_dataset_override(args))
+    report = evaluate_recipe(recipe, kerasgen.load(args.model), args.split or recipe.evaluation.split)
+    text = json.dumps({"model": recipe.name} | report, indent=2)
+    if args.output:
+        args.output.parent.mkdir(parents=True, exist_ok=True)
+        args.output.write_text(text + "\n")
+    print(text)
+
+
+def _run(args):
+    try:
+        args.run(args)
+    except (KerasgenError, OSError) as error:
+        print(f"kerasgen: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def main():
+    app.run(_run, flags_parser=lambda argv: parser().parse_args(argv[1:]))
+
+
+if __name__ == "__main__":
+    main()

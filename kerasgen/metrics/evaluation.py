@@ -1,0 +1,38 @@
+"""One evaluation for every family: what a model offers is measured, and each figure says how."""
+
+import math
+import time
+
+import numpy as np
+
+
+def _figure(values, **how):
+    """The mean of per-image values, with its standard error."""
+    values = np.asarray(values, np.float64)
+    error = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else None
+    return {"value": float(values.mean()), "standard_error": error, "n": len(values), **how}
+
+
+def evaluate(model, images, labels, split, batch_size=250, num_importance_samples=128, seed=0, verbose="auto"):
+    """Figures of a model on images `[N, H, W, C]` (and labels), as plain JSON values.
+
+    - `mean_squared_error`: of reconstructions, per pixel, on the scale of [0, 1] (models with `reconstruct`).
+    - `bits_per_dim`: with its kind, "exact", "bound" or "estimate" (models with a likelihood).
+    - `nats_per_image`: -log p(x), the same figure in nats, for probabilities of binary images.
+
+    Each has `value`, `standard_error` over images, `n`, `split`, and what it depends on.
+    """
+    start = time.monotonic()
+    metrics = {}
+    labels = labels if model.num_classes is not None else None
+    if hasattr(model, "reconstruct"):
+        target = images.astype(np.float32) / 255.0 if images.dtype == np.uint8 else images
+        errors = np.square(model.reconstruct(images, labels, batch_size, verbose) - target).mean(axis=(1, 2, 3))
+        metrics["mean_squared_error"] = _figure(errors, split=split)
+    if model.likelihood:
+        bits = model.bits_per_dim(images, labels, num_importance_samples, seed, batch_size, verbose)
+        how = {"split": split, "kind": model.likelihood, "num_importance_samples": num_importance_samples, "seed": seed}
+        metrics["bits_per_dim"] = _figure(bits, **how)
+        if model.num_levels == 2:
+            metrics["nats_per_image"] = _figure(bits * model.num_dims * math.log(2.0), **how)
+    return {"metrics": metrics, "seconds": round(time.monotonic() - start, 1)}

@@ -1,0 +1,307 @@
+"""Recipes: `recipe.toml` as a checked tree of frozen dataclasses."""
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import math
+import os
+import re
+import tomllib
+import types
+import typing
+from dataclasses import MISSING, dataclass, field
+from pathlib import Path
+
+from kerasgen.errors import RecipeError
+
+TYPE_NAMES = {str: "a string", int: "an integer", float: "a number", bool: "true or false", dict: "a table"}
+SHA256 = r"[0-9a-f]{64}"
+
+
+def _entry(default=MISSING, key=None, **limits):
+    """A field with limits: `low` and `high` (inclusive), `above` and `below` (exclusive), `choices`, `pattern`."""
+    return field(default=default, metadata={"key": key, **limits})
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Which images, brought to which shape; the last four are for the model card."""
+
+    source: str
+    train_split: str
+    test_split: str
+    validation_split: str | None = None
+    image_size: tuple[int, int] | None = _entry(None, low=1)
+    channels: int | None = _entry(None, choices=(1, 3))
+    labels: bool = False
+    flip: bool = False
+    title: str | None = None
+    url: str | None = None
+    license: str | None = None
+    terms: str | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """A family's class name (`class` in the file) and its constructor's arguments."""
+
+    class_name: str = _entry(key="class", pattern=r"[A-Za-z_]\w*")
+    config: dict
+
+
+@dataclass(frozen=True)
+class Training:
+    """How the model is fitted."""
+
+    epochs: int = _entry(low=1)
+    batch_size: int = _entry(low=1)
+    optimizer: str = _entry(choices=("adam", "adamw"))
+    learning_rate: float = _entry(above=0.0)
+    schedule: str = _entry("constant", choices=("constant", "cosine"))
+    warmup_steps: int = _entry(0, low=0)
+    weight_decay: float = _entry(0.0, low=0.0)
+    clip_norm: float | None = _entry(None, above=0.0)
+    ema_momentum: float | None = _entry(None, above=0.0, below=1.0)
+    precision: str = _entry("float32", choices=("float32", "mixed_bfloat16"))
+    seed: int = _entry(0, low=0, high=2**63 - 1)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is measured, and with how many samples."""
+
+    num_samples: int = _entry(100, low=1)
+    batch_size: int = _entry(250, low=1)
+    seed: int = _entry(0, low=0, high=2**63 - 1)
+    num_importance_samples: int = _entry(128, low=1)
+    split: str = "test"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How weights are stored, and where they are published once they are."""
+
+    dtype: str = _entry("float16", choices=("float16", "float32"))
+    sha256: str | None = _entry(None, pattern=SHA256)
+    handle: str | None = _entry(None, pattern=r"[\w.-]+/[\w.-]+")
+    revision: str | None = None
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that makes one entry of the zoo."""
+
+    name: str = _entry(pattern=r"[a-z0-9][a-z0-9.-]*")
+    description: str = _entry(pattern=r"[^\n]+")
+    dataset: Dataset
+    model: Model
+    training: Training
+    evaluation: Evaluation = Evaluation()
+    weights: Weights = Weights()
+
+    @classmethod
+    def load(cls, path):
+        """The recipe in a TOML file.
+
+        Raises:
+            RecipeError: the file cannot be read, or an entry is unknown, missing, ill-typed or out of range.
+        """
+        try:
+            table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RecipeError(f"{path} cannot be read: {error}") from error
+        try:
+            return cls.from_dict(table)
+        except RecipeError as error:
+            raise RecipeError(f"{path}: {error}") from error
+
+    @classmethod
+    def from_dict(cls, table):
+        """The recipe of a dictionary as `to_dict` gives it.
+
+        Raises:
+            RecipeError: an entry is unknown, missing, ill-typed or out of range.
+        """
+        recipe = _parse(cls, table, "")
+        weights = recipe.weights
+        if weights.handle is not None and None in (weights.revision, weights.sha256):
+            raise RecipeError("weights.handle needs weights.revision and weights.sha256 beside it.")
+        return recipe
+
+    def override(self, assignments):
+        """A new recipe with some entries changed.
+
+        Args:
+            assignments: strings such as "training.epochs=3"; values are TOML, or else plain strings.
+
+        Raises:
+            RecipeError: an assignment is ill-formed, or `from_dict` refuses the result.
+        """
+        table = self.to_dict()
+        for assignment in assignments:
+            path, equals, text = assignment.partition("=")
+            *sections, key = path.strip().split(".")
+            if not equals or not all((*sections, key)):
+                raise RecipeError(f"{assignment!r} is not an assignment such as training.epochs=3.")
+            target = table
+            for section in sections:
+                target = target.setdefault(section, {})
+                if not isinstance(target, dict):
+                    raise RecipeError(f"{path.strip()}: {section} is not a table.")
+            target[key] = _toml_value(text.strip())
+        return self.from_dict(table)
+
+    def to_dict(self):
+        """Plain dictionaries, lists, strings and numbers; optional entries that are not set are left out."""
+        return _to_dict(self)
+
+    def to_toml(self):
+        """The text of a recipe.toml that `load` reads to an equal recipe."""
+        table = self.to_dict()
+        lines = [f"{key} = {_to_toml(value)}" for key, value in table.items() if not isinstance(value, dict)]
+        for section, entries in table.items():
+            if isinstance(entries, dict):
+                lines += [
+                    "",
+                    f"[{section}]",
+                    *(f"{_to_key(key)} = {_to_toml(value)}" for key, value in entries.items()),
+                ]
+        return "\n".join(lines) + "\n"
+
+    @property
+    def digest(self):
+        """SHA-256 of all that training depends on: data, model and training, not what the card or evaluation say."""
+        table = self.to_dict()
+        relevant = {section: table[section] for section in ("dataset", "model", "training")}
+        for key in ("title", "url", "license", "terms"):
+            relevant["dataset"].pop(key, None)
+        return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
+
+
+def set_weights_sha256(path, digest):
+    """Sets `sha256` under `[weights]` in a recipe.toml and leaves the rest of the text as it is.
+
+    Raises:
+        RecipeError: `digest` is not a SHA-256, or the file is not a recipe.
+    """
+    Recipe.load(path)
+    if not re.fullmatch(SHA256, digest):
+        raise RecipeError(f"{digest!r} is not a SHA-256 of 64 hexadecimal digits.")
+    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    headers = [i for i, line in enumerate(lines) if re.match(r"\s*\[", line)]
+    start = next((i for i in headers if re.match(r"\s*\[\s*weights\s*\]", lines[i])), None)
+    if start is None:
+        lines += ["", "[weights]"]
+        start = len(lines) - 1
+    stop = next((i for i in headers if i > start), len(lines))
+    entry = next((i for i in range(start + 1, stop) if re.match(r"\s*sha256\s*=", lines[i])), None)
+    if entry is None:
+        lines.insert(start + 1, f'sha256 = "{digest}"')
+    else:
+        lines[entry] = re.sub(r"""=\s*(?:"[^"]*"|'[^']*')""", f'= "{digest}"', lines[entry], count=1)
+    text = "\n".join(lines) + "\n"
+    if tomllib.loads(text)["weights"]["sha256"] != digest:
+        raise RecipeError(
+            f"{path}: [weights] is written in a way that cannot be edited; set sha256 = {digest!r} there."
+        )
+    temporary = Path(path).with_name(f".{Path(path).name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _key(entry):
+    return entry.metadata.get("key") or entry.name
+
+
+def _parse(cls, table, prefix):
+    """An instance of a dataclass from a table; `prefix` is the table's dotted name with a dot behind, or empty."""
+    if not isinstance(table, dict):
+        raise RecipeError(f"{prefix[:-1]} is {table!r}; expected a table.")
+    hints = typing.get_type_hints(cls)
+    fields = {_key(entry): entry for entry in dataclasses.fields(cls)}
+    for key in table:
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, n=1, cutoff=0.0)[0]
+            raise RecipeError(f"{prefix}{key} is not a known entry; the nearest is {prefix}{near}.")
+    values = {}
+    for key, entry in fields.items():
+        if key in table:
+            values[entry.name] = _check(table[key], hints[entry.name], entry.metadata, prefix + key)
+        elif entry.default is MISSING:
+            raise RecipeError(f"{prefix}{key} is missing.")
+    return cls(**values)
+
+
+def _check(value, hint, limits, name):
+    if isinstance(hint, types.UnionType):  # X | None: TOML has no null, so a value that is there is an X
+        hint = typing.get_args(hint)[0]
+    if dataclasses.is_dataclass(hint):
+        return _parse(hint, value, f"{name}.")
+    if typing.get_origin(hint) is tuple:
+        pair = [value, value] if not isinstance(value, list) else value
+        if len(pair) != 2:
+            raise RecipeError(f"{name} is {value!r}; expected an integer or [height, width].")
+        return tuple(_check(item, int, limits, name) for item in pair)
+    if hint is float and type(value) is int:
+        value = float(value)
+    if type(value) is not hint:
+        raise RecipeError(f"{name} is {value!r}; expected {TYPE_NAMES[hint]}.")
+    if hint is dict:
+        _check_json(value, name)
+    for limit, kept, text in (
+        ("low", lambda bound: value >= bound, "at least {}"),
+        ("high", lambda bound: value <= bound, "at most {}"),
+        ("above", lambda bound: value > bound, "above {}"),
+        ("below", lambda bound: value < bound, "below {}"),
+        ("choices", lambda bound: value in bound, "one of {}"),
+        ("pattern", lambda bound: re.fullmatch(bound, value), "to match {}"),
+    ):
+        if limit in limits and not kept(limits[limit]):
+            raise RecipeError(f"{name} is {value!r}; expected {text.format(limits[limit])}.")
+    if hint is float and not math.isfinite(value):
+        raise RecipeError(f"{name} is {value!r}; expected a finite number.")
+    return value
+
+
+def _check_json(value, name):
+    """Refuses dates and numbers that are not finite, which TOML has and JSON has not."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _check_json(item, f"{name}.{key}")
+    elif isinstance(value, list):
+        for i, item in enumerate(value):
+            _check_json(item, f"{name}[{i}]")
+    elif not isinstance(value, (str, int, float)) or not (isinstance(value, str) or math.isfinite(value)):
+        raise RecipeError(f"{name} is {value!r}; expected a string, a finite number, true, false, a list or a table.")
+
+
+def _to_dict(value):
+    if dataclasses.is_dataclass(value):
+        items = ((_key(entry), getattr(value, entry.name)) for entry in dataclasses.fields(value))
+        return {key: _to_dict(item) for key, item in items if item is not None}
+    if isinstance(value, dict):
+        return {key: _to_dict(item) for key, item in value.items()}
+    return [_to_dict(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _toml_value(text):
+    try:
+        table = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    return table["value"] if len(table) == 1 else text
+
+
+def _to_key(key):
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _to_toml(key)
+
+
+def _to_toml(value):
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_to_key(key)} = {_to_toml(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_to_toml, value)) + "]"
+    if isinstance(value, str):  # a JSON string is a TOML basic string, but for the raw DEL and surrogate pairs
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return json.dumps(value)

@@ -1,0 +1,164 @@
+"""From a recipe to a checkpoint: `train` repeats what made a zoo entry."""
+
+import fcntl
+import json
+from contextlib import contextmanager
+from pathlib import Path
+
+import keras
+
+from kerasgen import data, models
+from kerasgen.errors import KerasgenError, RecipeError
+from kerasgen.metrics import evaluate
+from kerasgen.training import hardware
+from kerasgen.training.callbacks import Backup, Log, SampleGrids, StopAtNonFiniteLoss, save_samples
+from kerasgen.training.optimizers import optimizer
+from kerasgen.zoo.card import write_card
+from kerasgen.zoo.checkpoint import load_checkpoint, save_checkpoint, sha256
+
+PREVIEW_IMAGES = 2000  # of the training set, to prepare the sampling of an epoch's grid
+
+
+def build(recipe):
+    """The untrained model of a recipe. Raises `RecipeError` where its arguments do not fit the class."""
+    if recipe.model.family not in models.FAMILIES:
+        raise RecipeError(f"model.class is {recipe.model.family!r}; expected one of {sorted(models.FAMILIES)}.")
+    try:
+        return models.FAMILIES[recipe.model.family](**recipe.model.config, dtype=recipe.training.precision)
+    except (TypeError, KerasgenError) as error:
+        raise RecipeError(f"[model.config] does not fit {recipe.model.family}: {error}") from error
+
+
+@contextmanager
+def _only_run_in(folder):
+    """Holds a lock on the folder, so that two runs never share one."""
+    with open(folder / ".lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise KerasgenError(f"another run is at work in {folder}; choose another --workdir.") from error
+        yield
+
+
+def _check_same_recipe(recipe, folder):
+    """Keeps the recipe in the folder, and refuses to go on with another one."""
+    path = folder / "recipe.json"
+    if path.exists():
+        before = json.loads(path.read_text())
+        if before != recipe.to_dict():
+            raise RecipeError(
+                f"{folder} holds a run of another recipe (see recipe.json there); choose another --workdir, "
+                "or remove it to start afresh."
+            )
+    else:
+        path.write_text(json.dumps(recipe.to_dict(), indent=2) + "\n")
+
+
+def _source(recipe, split):
+    """Arguments of `data.load` and its kin for a split of the recipe's data set."""
+    dataset = recipe.dataset
+    return {
+        "source": dataset.source,
+        "split": split,
+        "image_size": dataset.image_size,
+        "channels": dataset.channels,
+        "labels": None if dataset.labels else False,
+    }
+
+
+def load_split(recipe, split):
+    """Images and labels (or `None`) of a split of the recipe's data set, as NumPy arrays."""
+    return data.load_arrays(**_source(recipe, split))
+
+
+def train(recipe, workdir, verbose="auto"):
+    """Trains, evaluates and saves the model of a recipe; returns the checkpoint folder, `workdir/checkpoint`.
+
+    `workdir` gets log.csv (a line an epoch), samples/ (a grid an epoch) and backup.npz (the state after the last whole
+    epoch). Run again after a kill, it goes on from there, and ends with the same weights as if it had not been killed.
+    Raises `RecipeError` if the folder holds a run of another recipe.
+    """
+    workdir = Path(workdir)
+    training = recipe.training
+    model = build(recipe)
+    steps = data.steps_per_epoch(
+        recipe.dataset.source, recipe.dataset.train_split, training.batch_size, drop_remainder=True
+    )
+    workdir.mkdir(parents=True, exist_ok=True)
+    with _only_run_in(workdir):
+        _check_same_recipe(recipe, workdir)
+        model.compile(optimizer(training, steps * training.epochs))
+        backup = Backup(workdir / "backup.npz")
+        epoch = backup.restore(model)
+        if epoch < training.epochs:
+            _fit(recipe, model, steps, epoch, backup, workdir, verbose)
+        model.optimizer.finalize_variable_values(model.trainable_variables)  # the averaged weights, if averaged
+        images, _ = load_split(recipe, recipe.dataset.train_split)
+        model.prepare_sampling(images)
+        facts = hardware.describe() | {
+            "epochs": training.epochs,
+            "steps": steps * training.epochs,
+            "hours": round(backup.seconds / 3600, 3),
+        }
+        return _finish(recipe, model, facts, workdir / "checkpoint", verbose)
+
+
+def _fit(recipe, model, steps, epoch, backup, workdir, verbose):
+    training = recipe.training
+    dataset = data.load(
+        **_source(recipe, recipe.dataset.train_split),
+        batch_size=training.batch_size,
+        shuffle=True,
+        seed=training.seed,
+        flip=recipe.dataset.flip,
+        cache=True,
+        drop_remainder=True,
+        repeat=True,
+        first_epoch=epoch,
+    )
+    preview = next(iter(data.load(**_source(recipe, recipe.dataset.train_split), batch_size=PREVIEW_IMAGES)))
+    preview = preview[0] if isinstance(preview, tuple) else preview
+    grids = SampleGrids(workdir / "samples", recipe.evaluation.num_samples, preview.numpy(), recipe.evaluation.seed)
+    callbacks = [StopAtNonFiniteLoss(), grids, Log(workdir / "log.csv", epoch), backup]
+    if training.ema_momentum is not None:
+        callbacks.append(keras.callbacks.SwapEMAWeights())  # for the validation only
+    validation = None
+    if recipe.dataset.validation_split:
+        validation = data.load(**_source(recipe, recipe.dataset.validation_split), batch_size=training.batch_size)
+    model.fit(
+        dataset,
+        epochs=training.epochs,
+        initial_epoch=epoch,
+        steps_per_epoch=steps,
+        validation_data=validation,
+        callbacks=callbacks,
+        verbose=verbose,
+    )
+
+
+def _finish(recipe, model, facts, folder, verbose):
+    """Writes the checkpoint, then measures and describes the model that it holds."""
+    save_checkpoint(model, folder, dtype=recipe.weights.dtype)
+    model = load_checkpoint(folder)  # what is measured is what is shipped, rounded to its dtype
+    digest = sha256(folder / "model.weights.h5")
+    report = {
+        "model": recipe.name,
+        "weights_sha256": digest,
+        "parameters": model.count_params(),
+        "training": facts,
+    } | evaluate_recipe(recipe, model, recipe.evaluation.split, verbose)
+    (folder / "metrics.json").write_text(json.dumps(report, indent=2) + "\n")
+    save_samples(model, folder / "samples.png", recipe.evaluation.num_samples, recipe.evaluation.seed)
+    recipe.with_sha256(digest).save(folder / "recipe.toml")
+    write_card(recipe, report, folder / "README.md")
+    return folder
+
+
+def evaluate_recipe(recipe, model, split, verbose="auto"):
+    """Figures of a recipe's model on a split of its data set, with the hardware that measured them."""
+    images, labels = load_split(recipe, split)
+    settings = recipe.evaluation
+    report = evaluate(
+        model, images, labels, split, settings.batch_size, settings.num_importance_samples, settings.seed, verbose
+    )
+    return report | {"evaluation": hardware.describe()}

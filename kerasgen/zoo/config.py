@@ -1,0 +1,131 @@
+"""What a checkpoint's config.json may say: classes, sizes, nesting. Checked before Keras sees any of it."""
+
+import json
+
+from kerasgen.errors import CheckpointError
+
+MAX_BYTES = 2**20
+MAX_DEPTH = 64
+MAX_SIZE = 65_536  # of any integer that is not a seed or an identifier
+MAX_LENGTH = 4096  # of lists, tables and strings
+MAX_IDENTIFIER = 2**63
+IDENTIFIERS = ("seed", "shared_object_id")
+
+LAYERS = """
+    Activation ActivityRegularization Add AdditiveAttention AlphaDropout Attention Average AveragePooling1D
+    AveragePooling2D AveragePooling3D BatchNormalization Bidirectional CenterCrop Concatenate Conv1D Conv1DTranspose
+    Conv2D Conv2DTranspose Conv3D Conv3DTranspose ConvLSTM1D ConvLSTM2D ConvLSTM3D Cropping1D Cropping2D Cropping3D
+    Dense DepthwiseConv1D DepthwiseConv2D Dot Dropout ELU EinsumDense Embedding Flatten GRU GRUCell GaussianDropout
+    GaussianNoise GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D GlobalMaxPooling1D
+    GlobalMaxPooling2D GlobalMaxPooling3D GroupNormalization GroupQueryAttention Identity InputLayer LSTM LSTMCell
+    LayerNormalization LeakyReLU Masking MaxPooling1D MaxPooling2D MaxPooling3D Maximum Minimum MultiHeadAttention
+    Multiply Normalization PReLU Permute RMSNormalization RNN ReLU RepeatVector Rescaling Reshape Resizing
+    SeparableConv1D SeparableConv2D SimpleRNN SimpleRNNCell Softmax SpatialDropout1D SpatialDropout2D SpatialDropout3D
+    SpectralNormalization StackedRNNCells Subtract TimeDistributed UnitNormalization UpSampling1D UpSampling2D
+    UpSampling3D ZeroPadding1D ZeroPadding2D ZeroPadding3D
+"""
+INITIALIZERS = """
+    Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity IdentityInitializer LecunNormal LecunUniform Ones
+    Orthogonal OrthogonalInitializer RandomNormal RandomUniform TruncatedNormal VarianceScaling Zeros
+"""
+# By the module and class name that Keras writes.
+ALLOWED = {
+    "keras": {"DTypePolicy", "Sequential"},
+    "keras.models": {"Sequential"},
+    "keras.src.models.functional": {"Functional"},
+    "keras.layers": set(LAYERS.split()),
+    "keras.initializers": set(INITIALIZERS.split()),
+    "keras.regularizers": {"L1", "L1L2", "L2", "OrthogonalRegularizer"},
+    "keras.constraints": {"MaxNorm", "MinMaxNorm", "NonNeg", "UnitNorm"},
+    "keras.dtype_policies": {"DTypePolicy"},
+    "keras.src.ops.numpy": {"Add", "Divide", "Multiply", "Negative", "Subtract", "TrueDivide"},
+}
+
+
+def parse(text):
+    """The checked config of `text`, the bytes of a config.json.
+
+    Raises:
+        CheckpointError: too long, not JSON, or refused by `check`.
+    """
+    if len(text) > MAX_BYTES:
+        raise CheckpointError(f"config.json is over {MAX_BYTES} bytes; this is not a config that kerasgen wrote.")
+    try:
+        config = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"config.json is not JSON ({error}); restore it or save the model again.") from error
+    config = without_compile_config(config) if isinstance(config, dict) else config
+    check(config)
+    return config
+
+
+def _refuse_constant(name):
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def without_compile_config(config):
+    """`config` with no optimizer or loss settings, at any level."""
+    if isinstance(config, dict):
+        return {key: without_compile_config(value) for key, value in config.items() if key != "compile_config"}
+    if isinstance(config, list):
+        return [without_compile_config(value) for value in config]
+    return config
+
+
+def check(config):
+    """Refuses a config whose top class is not ours, or with anything in it outside the bounds and lists above.
+
+    Raises:
+        CheckpointError: naming the path in the config and what was refused.
+    """
+    name = config.get("registered_name") if isinstance(config, dict) else None
+    if not (isinstance(name, str) and name.startswith("kerasgen>")):
+        found = config.get("class_name") if isinstance(config, dict) else type(config).__name__
+        raise CheckpointError(f"config.json holds {found!r}, which is not a kerasgen model.")
+    _check_value(config, "", "", 0)
+
+
+def _check_value(value, path, key, depth):
+    if depth > MAX_DEPTH:
+        raise CheckpointError(f"{path[:80]}... in config.json is nested over {MAX_DEPTH} levels deep.")
+    if isinstance(value, int):
+        bound = MAX_IDENTIFIER if key in IDENTIFIERS else MAX_SIZE
+        if abs(value) > bound:
+            raise CheckpointError(f"{path} in config.json is {value}; integers there are at most {bound}.")
+    elif isinstance(value, (str, list, dict)):
+        if len(value) > MAX_LENGTH:
+            raise CheckpointError(f"{path} in config.json has length {len(value)}; at most {MAX_LENGTH} is allowed.")
+        if isinstance(value, dict):
+            if "class_name" in value:
+                _check_class(value, path)
+            for name, item in value.items():
+                _check_value(item, f"{path}.{name}" if path else name, name, depth + 1)
+        elif isinstance(value, list):
+            for i, item in enumerate(value):
+                _check_value(item, f"{path}[{i}]", key, depth + 1)
+
+
+def _check_class(value, path):
+    import keras
+
+    class_name, module, registered = value["class_name"], value.get("module"), value.get("registered_name")
+    where = f"{path or 'the top'} in config.json"
+    if not all(isinstance(name, (str, type(None))) for name in (class_name, module, registered)):
+        raise CheckpointError(f"{where} has a class name that is not a string.")
+    if class_name == "__keras_tensor__" and module is None and registered is None:
+        return
+    if registered is not None and registered.startswith("kerasgen>"):
+        cls = keras.saving.get_registered_object(registered)
+        if isinstance(cls, type) and cls.__name__ == class_name:
+            return
+        raise CheckpointError(
+            f"{where} names {registered!r} ({class_name}), which this version of kerasgen does not have."
+        )
+    # Keras looks a registered name up before module and class: it must not lead elsewhere.
+    known = class_name in ALLOWED.get(module, ())
+    if known and registered in (None, class_name) and keras.saving.get_registered_object(class_name) is None:
+        return
+    alias = f" ({registered})" if registered not in (None, class_name) else ""
+    raise CheckpointError(
+        f"{where} names '{module}.{class_name}'{alias}, which kerasgen does not load; nothing of it was run."
+    )

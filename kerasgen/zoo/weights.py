@@ -1,0 +1,175 @@
+"""What a checkpoint's model.weights.h5 may hold, and what a config implies that it holds. No values are read here."""
+
+import contextlib
+import copy
+import math
+
+from kerasgen.errors import CheckpointError
+
+UNSAVED = 65_536  # elements that a model may have besides those in its file: seeds of random layers, running means
+
+
+def read_shapes(path):
+    """`{path in the file: (shape, dtype)}` of an HDF5 file with plain arrays and nothing else.
+
+    Every array must be stored whole in this file, uncompressed, so what is read is never more than the file's size.
+
+    Raises:
+        CheckpointError: not HDF5, truncated, or with links, virtual, external, compressed or unallocated arrays.
+    """
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            shapes = {}
+            _walk(h5py, file, "", {_address(h5py, file)}, shapes)
+            stored = sum(math.prod(shape) * dtype.itemsize for shape, dtype in shapes.values())
+    except CheckpointError:
+        raise
+    except Exception as error:  # h5py raises OSError, RuntimeError, KeyError, TypeError and others for damage
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"{path} is not a whole HDF5 file ({reason}); copy or download it again.") from error
+    if stored > path.stat().st_size:
+        raise CheckpointError(f"{path} declares {stored} bytes of arrays, more than the file has.")
+    return shapes
+
+
+def _address(h5py, item):
+    return h5py.h5o.get_info(item.id).addr
+
+
+def _walk(h5py, group, prefix, seen, shapes):
+    for name in group:
+        path = f"{prefix}{name}"
+        link = group.get(name, getlink=True)
+        if type(link) is not h5py.HardLink:
+            raise CheckpointError(f"model.weights.h5 has a {type(link).__name__} at {path!r}, which is not allowed.")
+        item = group[name]
+        if _address(h5py, item) in seen:
+            raise CheckpointError(f"model.weights.h5 has a second link to the same object at {path!r}.")
+        seen.add(_address(h5py, item))
+        if isinstance(item, h5py.Group):
+            _walk(h5py, item, f"{path}/", seen, shapes)
+            continue
+        layout = item.id.get_create_plist() if isinstance(item, h5py.Dataset) else None
+        if layout is None or layout.get_layout() != h5py.h5d.CONTIGUOUS or layout.get_external_count():
+            raise CheckpointError(f"model.weights.h5 has something other than a plain array at {path!r}.")
+        if item.dtype.kind not in "fiub" or (item.dtype.kind == "f" and item.dtype.itemsize > 4):
+            raise CheckpointError(f"{path!r} in model.weights.h5 has dtype {item.dtype}, which is not allowed.")
+        if item.shape is None or item.id.get_storage_size() != math.prod(item.shape) * item.dtype.itemsize:
+            raise CheckpointError(f"{path!r} in model.weights.h5 is declared larger than it is stored.")
+        shapes[path] = tuple(item.shape), item.dtype
+
+
+class _Budget(list):
+    """Variables without values; refuses more than `limit` elements in all."""
+
+    def __init__(self, limit):
+        self.left = limit
+
+    def append(self, variable):
+        self.left -= max(math.prod(variable.shape), 1)
+        if self.left < 0:
+            raise CheckpointError(
+                "config.json asks for more parameters than model.weights.h5 holds; the two do not belong together."
+            )
+        super().append(variable)
+
+
+@contextlib.contextmanager
+def _deferred(limit):
+    """Keras variables made inside get a shape and no value; more than `limit` elements in all are refused."""
+    import keras
+    from keras.src.backend.common import global_state
+
+    # Private: Keras lists the variables made in a StatelessScope in this global, to initialize them when a later
+    # scope ends. There is no public way to drop them, or to stop before there are too many.
+    before = global_state.get_global_attribute("uninitialized_variables")
+    global_state.set_global_attribute("uninitialized_variables", _Budget(limit))
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            yield
+    finally:
+        global_state.set_global_attribute("uninitialized_variables", before or [])
+
+
+def recorded(model):
+    """`{path in the weights file: variable}` of a model, by Keras' own walk, without its optimizer."""
+    # Private: only this walk knows the paths of `load_weights`; the public `save_weights` needs values and a file.
+    from keras.src.saving.saving_lib import H5IOStore, _save_state
+
+    class Recorder(H5IOStore):
+        """Keeps variables by path where its base class, which `_save_state` asks for, writes a file."""
+
+        def __init__(self):
+            self.variables = {}
+
+        def __bool__(self):
+            return True
+
+        def make(self, path, metadata=None):
+            self.group = f"{path}/vars" if path else "vars"
+            return self
+
+        def __setitem__(self, key, value):
+            self.variables[f"{self.group}/{key}"] = value
+
+    recorder = Recorder()
+    optimizer = getattr(model, "optimizer", None)
+    _save_state(model, recorder, None, inner_path="", visited_saveables={id(optimizer)})
+    return recorder.variables
+
+
+def implied_shapes(config, limit=math.inf):
+    """`{path in the weights file: (shape, dtype name)}` of the model of a checked config, allocating no variable.
+
+    Raises:
+        CheckpointError: the config builds no model, or one far over `limit` elements.
+    """
+    import keras
+
+    with _deferred(limit + UNSAVED):
+        model = build(config)
+        return {
+            path: (tuple(value.shape), keras.backend.standardize_dtype(value.dtype))
+            for path, value in recorded(model).items()
+        }
+
+
+def build(config):
+    """The model of a checked config.
+
+    Raises:
+        CheckpointError: the config builds no model.
+    """
+    import keras
+
+    try:
+        return keras.saving.deserialize_keras_object(copy.deepcopy(config))  # it edits what it reads
+    except CheckpointError:
+        raise
+    except Exception as error:  # a constructor may raise anything for arguments it cannot take
+        cause = error.__cause__ or error
+        reason = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
+        raise CheckpointError(f"config.json does not build a {config.get('class_name')}: {reason}") from error
+
+
+def check_match(implied, stored):
+    """Refuses arrays whose names, shapes or kinds (float, integer) are not those that the config implies.
+
+    Raises:
+        CheckpointError: naming the first that differs.
+    """
+    for path in implied:
+        if path not in stored:
+            raise CheckpointError(f"model.weights.h5 lacks {path!r}, which config.json implies.")
+    for path, (shape, dtype) in stored.items():
+        if path not in implied:
+            raise CheckpointError(f"model.weights.h5 has {path!r}, which config.json does not imply.")
+        expected_shape, expected_dtype = implied[path]
+        if shape != expected_shape:
+            raise CheckpointError(
+                f"{path!r} in model.weights.h5 has shape {shape}; config.json implies {expected_shape}."
+            )
+        if ("float" in expected_dtype) != (dtype.kind == "f"):
+            raise CheckpointError(f"{path!r} in model.weights.h5 has dtype {dtype}; expected {expected_dtype}.")

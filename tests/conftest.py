@@ -1,0 +1,37 @@
+"""The backend is the one that KERAS_BACKEND names; TensorFlow gets two logical CPUs for the tests of replicas."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+if os.environ.get("KERAS_BACKEND") == "jax":
+    os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+
+import keras
+import numpy as np
+import pytest
+
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+
+
+def pytest_collection_modifyitems(items):
+    """`@pytest.mark.backend("tensorflow")` runs a test on that backend alone."""
+    for item in items:
+        marker = item.get_closest_marker("backend")
+        if marker and keras.backend.backend() not in marker.args:
+            item.add_marker(pytest.mark.skip(reason=f"for {' and '.join(marker.args)}"))
+
+
+@pytest.fixture
+def images():
+    """32 uint8 images 8 x 8 x 1: bright squares on a dark ground, in four places, the place is the label."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 40, (32, 8, 8, 1), dtype=np.uint8)
+    y = np.arange(32) % 4
+    for image, label in zip(x, y, strict=True):
+        top, left = 4 * (label // 2), 4 * (label % 2)
+        image[top : top + 4, left : left + 4] += 180
+    return x, y
