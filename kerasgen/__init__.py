@@ -5,7 +5,7 @@
 
 from kerasgen import errors
 from kerasgen.models import Autoencoder, GenerativeModel, VariationalAutoencoder
-
+from kerasgen.zoo import list_models, load
 
 __version__ = "0.1.0"
 

@@ -5,13 +5,10 @@ Exit status 0; 1 for a failure, with one line on standard error; 2 for bad usage
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before TensorFlow is imported: its notices are not ours
-
-from absl import app
+from absl import app, logging
 from absl.flags import argparse_flags
 
 from kerasgen import __version__
@@ -252,6 +249,7 @@ def _run(args):
 
 
 def main():
+    logging.set_verbosity(logging.ERROR)  # the notices of TensorFlow Datasets are not ours
     app.run(_run, flags_parser=lambda argv: parser().parse_args(argv[1:]))
 
 

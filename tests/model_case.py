@@ -76,7 +76,7 @@ class ModelCase:
         model = self.ready(images)
         config = json.loads(json.dumps(model.get_config()))
         again = type(model).from_config(config)
-        assert again.get_config() == model.get_config()
+        assert json.loads(json.dumps(again.get_config())) == config
         again.set_weights(model.get_weights())
         assert_same(again.sample(4, seed=0), model.sample(4, seed=0))
         assert [v.path for v in again.variables] == [v.path for v in model.variables]
@@ -90,8 +90,9 @@ class ModelCase:
         if form == "model.keras":
             assert_same(again.optimizer.iterations, model.optimizer.iterations)
             again.fit(images[0], self.labels(images[1]), epochs=1, verbose=0)
-        with pytest.raises((InputError, OSError), match="exists"):
-            model.save(tmp_path / form, overwrite=False) if form == "folder" else (_ for _ in ()).throw(OSError("exists"))
+        else:
+            with pytest.raises(InputError, match="exists"):
+                model.save(tmp_path / form, overwrite=False)
 
     @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
     def test_mixed_precision(self, images, precision):
@@ -182,7 +183,11 @@ class LatentCase(ModelCase):
 
     def test_bad_latents(self, images):
         model = self.make()
-        for z in (np.zeros((2, model.latent_dim + 1)), np.zeros(model.latent_dim), np.full((1, model.latent_dim), np.nan)):
+        for z in (
+            np.zeros((2, model.latent_dim + 1)),
+            np.zeros(model.latent_dim),
+            np.full((1, model.latent_dim), np.nan),
+        ):
             with pytest.raises(InputError, match="latents"):
                 model.decode(z)
         with pytest.raises(InputError, match="as many"):

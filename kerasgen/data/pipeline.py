@@ -98,7 +98,9 @@ def load(
     _check("first_epoch", first_epoch, 0)
     opened = open_source(source, split, labels, data_dir)
     if drop_remainder and opened.num < batch_size:
-        raise DatasetError(f"{opened.name} has {opened.num} images, less than a batch of {batch_size}; lower batch_size.")
+        raise DatasetError(
+            f"{opened.name} has {opened.num} images, less than a batch of {batch_size}; lower batch_size."
+        )
 
     import tensorflow as tf
 
@@ -130,7 +132,9 @@ def load(
     epochs = tf.data.Dataset.counter(first_epoch) if repeat else _NextEpoch(first_epoch).dataset(tf)
     batches = epochs.flat_map(epoch_of_batches)
     if not repeat:
-        batches = batches.apply(tf.data.experimental.assert_cardinality(_num_batches(opened.num, batch_size, drop_remainder)))
+        batches = batches.apply(
+            tf.data.experimental.assert_cardinality(_num_batches(opened.num, batch_size, drop_remainder))
+        )
     return batches.map(read, num_parallel_calls=2).prefetch(tf.data.AUTOTUNE).with_options(options)
 
 

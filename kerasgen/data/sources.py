@@ -106,7 +106,10 @@ def _split_slice(split, num, name, known):
     match = re.fullmatch(r"([\w-]+)(?:\[(-?\d+%?)?:(-?\d+%?)?\])?", split)
     if match is None or match[1] not in known:
         raise DatasetError(f"{name} has no split {split!r}; expected one of {known}, or a part such as train[:90%].")
-    ends = [None if end is None else round(num * int(end[:-1]) / 100) if end[-1] == "%" else int(end) for end in match.group(2, 3)]
+    ends = [
+        None if end is None else round(num * int(end[:-1]) / 100) if end[-1] == "%" else int(end)
+        for end in match.group(2, 3)
+    ]
     return slice(*ends)
 
 

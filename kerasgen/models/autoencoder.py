@@ -60,8 +60,8 @@ class Autoencoder(LatentModel):
         self.latent_penalty = inputs.check_number("latent_penalty", latent_penalty, 0.0)
         self.num_components = inputs.check_integer("num_components", num_components, 1)
         self._network_arguments = (encoder, decoder)
-        self.encoder = networks.encoder(encoder, self.image_shape, self.latent_dim, width)
-        self.decoder = networks.decoder(decoder, self.latent_dim, self.image_shape, width)
+        self.encoder = networks.encoder(encoder, self.image_shape, self.latent_dim, width, self.dtype_policy)
+        self.decoder = networks.decoder(decoder, self.latent_dim, self.image_shape, width, self.dtype_policy)
         self.density = MixtureDensity(self.num_components, self.latent_dim, name="density")
 
     def get_config(self):

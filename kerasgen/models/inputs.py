@@ -45,7 +45,7 @@ def check_spec(shape, dtype, image_shape):
     if len(shape) != 4:
         advice = "; add the batch axis with x[None]" if len(shape) == 3 and tuple(shape) == image_shape else ""
         raise InputError(
-            f"images have {len(shape)} axes, shape {tuple(shape)}; expected 4, [batch, height, width, channels]{advice}."
+            f"images have {len(shape)} axes, shape {tuple(shape)}; expected [batch, height, width, channels]{advice}."
         )
     if any(have is not None and have != want for have, want in zip(shape[1:], image_shape, strict=True)):
         raise InputError(
@@ -82,9 +82,7 @@ def check_labels(labels, num, num_classes):
         return None
     if labels is None:
         raise InputError(f"this model is class-conditional: give labels, {num} integers from 0 to {num_classes - 1}.")
-    labels = _to_numpy("labels", labels)
-    if labels.shape == () and labels.dtype.kind in "iu":
-        labels = np.full(num, labels)
+    labels = np.full(num, labels) if isinstance(labels, numbers.Integral) else _to_numpy("labels", labels)
     if labels.dtype.kind not in "iu":
         raise InputError(f"labels have dtype {labels.dtype}; expected integers from 0 to {num_classes - 1}.")
     if labels.shape != (num,):

@@ -4,7 +4,7 @@ import numpy as np
 
 
 def log_densities(x, log_weights, means, factors):
-    """log(weight_k N(x; mean_k, factor_k factor_k^T)) in nats: `[N, K]`, for x `[N, D]` and lower factors `[K, D, D]`."""
+    """log(weight_k N(x; mean_k, factor_k factor_k^T)) in nats, `[N, K]`: x `[N, D]`, lower factors `[K, D, D]`."""
     columns = []
     for log_weight, mean, factor in zip(log_weights, means, factors, strict=True):
         whitened = np.linalg.solve(factor, (x - mean).T)  # [D, N]

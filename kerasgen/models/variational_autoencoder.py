@@ -71,12 +71,12 @@ class VariationalAutoencoder(LatentModel):
         self.kl_warmup_steps = inputs.check_integer("kl_warmup_steps", kl_warmup_steps, 0)
         self._network_arguments = (encoder, decoder)
         self.distribution = DISTRIBUTIONS[decoder_distribution](name="distribution")
-        height, width_, channels = self.image_shape
+        *sides, channels = self.image_shape
         planes = self.num_classes or 0
-        self.encoder = networks.encoder(encoder, (height, width_, channels + planes), 2 * self.latent_dim, width)
-        self.decoder = networks.decoder(
-            decoder, self.latent_dim + planes, (height, width_, channels * self.distribution.num_outputs), width
-        )
+        image = (*sides, channels + planes)
+        outputs = (*sides, channels * self.distribution.num_outputs)
+        self.encoder = networks.encoder(encoder, image, 2 * self.latent_dim, width, self.dtype_policy)
+        self.decoder = networks.decoder(decoder, self.latent_dim + planes, outputs, width, self.dtype_policy)
 
     def get_config(self):
         encoder, decoder = self._network_arguments

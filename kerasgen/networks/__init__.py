@@ -10,7 +10,7 @@ ENCODERS = {"conv": conv_encoder, "dense": dense_encoder}
 DECODERS = {"conv": conv_decoder, "dense": dense_decoder}
 
 
-def _resolve(role, network, builders, width, input_shape, **sizes):
+def _resolve(role, network, builders, width, dtype, input_shape, **sizes):
     if isinstance(network, dict):
         network = keras.saving.deserialize_keras_object(network)
     if isinstance(network, str):
@@ -18,7 +18,7 @@ def _resolve(role, network, builders, width, input_shape, **sizes):
             raise InputError(f"{role} {network!r} is unknown; expected one of {sorted(builders)} or a Keras layer.")
         if isinstance(width, bool) or not isinstance(width, int) or width < 1:
             raise InputError(f"width is {width!r}; expected an integer of at least 1.")
-        return builders[network](width=width, name=role, **sizes)
+        return builders[network](width=width, name=role, dtype=dtype, **sizes)
     if not isinstance(network, keras.layers.Layer):
         raise InputError(f"{role} is a {type(network).__name__}; expected one of {sorted(builders)} or a Keras layer.")
     if not network.built:
@@ -36,21 +36,25 @@ def _check_output(role, network, input_shape, output_shape):
     return network
 
 
-def encoder(network, image_shape, num_outputs, width):
+def encoder(network, image_shape, num_outputs, width, dtype):
     """A network from images `[B, *image_shape]` to `[B, num_outputs]`.
 
-    `network` is a name (see `ENCODERS`), a Keras layer or its serialized form. Raises `InputError`.
+    `network` is a name (see `ENCODERS`), built with the dtype policy `dtype`, or a Keras layer or its serialized form.
+    Raises `InputError`.
     """
-    network = _resolve("encoder", network, ENCODERS, width, image_shape, image_shape=image_shape, outputs=num_outputs)
+    sizes = {"image_shape": image_shape, "outputs": num_outputs}
+    network = _resolve("encoder", network, ENCODERS, width, dtype, image_shape, **sizes)
     return _check_output("encoder", network, image_shape, (num_outputs,))
 
 
-def decoder(network, num_inputs, output_shape, width):
+def decoder(network, num_inputs, output_shape, width, dtype):
     """A network from latents `[B, num_inputs]` to `[B, *output_shape]`.
 
-    `network` is a name (see `DECODERS`), a Keras layer or its serialized form. Raises `InputError`.
+    `network` is a name (see `DECODERS`), built with the dtype policy `dtype`, or a Keras layer or its serialized form.
+    Raises `InputError`.
     """
-    network = _resolve("decoder", network, DECODERS, width, (num_inputs,), inputs=num_inputs, output_shape=output_shape)
+    sizes = {"inputs": num_inputs, "output_shape": output_shape}
+    network = _resolve("decoder", network, DECODERS, width, dtype, (num_inputs,), **sizes)
     return _check_output("decoder", network, (num_inputs,), output_shape)
 
 

@@ -23,36 +23,38 @@ def _channels(width, level):
     return width * min(2 ** (level - 1), 4)
 
 
-def conv_encoder(image_shape, outputs, width, name="encoder"):
+def conv_encoder(image_shape, outputs, width, name="encoder", dtype=None):
     """Images `[B, H, W, C]` to `[B, outputs]`."""
     levels = len(_sides(*image_shape[:2]))
     x = inputs = keras.Input(image_shape, name="images")
     for level in range(1, max(levels, 2)):
         strides = 2 if levels > 1 else 1
-        x = layers.Conv2D(_channels(width, level), 4, strides, "same", activation="silu", name=f"down_{level}")(x)
-    x = layers.Conv2D(x.shape[-1], 3, padding="same", activation="silu", name="conv")(x)
-    x = layers.Flatten(name="flatten")(x)
-    x = layers.Dense(4 * width, activation="silu", name="dense")(x)
-    x = layers.Dense(outputs, name="outputs")(x)
+        x = layers.Conv2D(
+            _channels(width, level), 4, strides, "same", activation="silu", dtype=dtype, name=f"down_{level}"
+        )(x)
+    x = layers.Conv2D(x.shape[-1], 3, padding="same", activation="silu", dtype=dtype, name="conv")(x)
+    x = layers.Flatten(dtype=dtype, name="flatten")(x)
+    x = layers.Dense(4 * width, activation="silu", dtype=dtype, name="dense")(x)
+    x = layers.Dense(outputs, dtype=dtype, name="outputs")(x)
     return keras.Model(inputs, x, name=name)
 
 
-def conv_decoder(inputs, output_shape, width, name="decoder"):
+def conv_decoder(inputs, output_shape, width, name="decoder", dtype=None):
     """Latents `[B, inputs]` to `[B, H, W, C]`, with no activation at the end."""
     *finer, coarsest = _sides(*output_shape[:2])
     channels = _channels(width, max(len(finer), 1))
     x = latents = keras.Input((inputs,), name="latents")
-    x = layers.Dense(4 * width, activation="silu", name="dense")(x)
-    x = layers.Dense(math.prod(coarsest) * channels, activation="silu", name="unflatten")(x)
-    x = layers.Reshape((*coarsest, channels), name="reshape")(x)
-    x = layers.Conv2D(channels, 3, padding="same", activation="silu", name="conv")(x)
+    x = layers.Dense(4 * width, activation="silu", dtype=dtype, name="dense")(x)
+    x = layers.Dense(math.prod(coarsest) * channels, activation="silu", dtype=dtype, name="unflatten")(x)
+    x = layers.Reshape((*coarsest, channels), dtype=dtype, name="reshape")(x)
+    x = layers.Conv2D(channels, 3, padding="same", activation="silu", dtype=dtype, name="conv")(x)
     for level in range(len(finer), 0, -1):
         side = finer[level - 1]
-        x = layers.UpSampling2D(2, name=f"resize_{level}")(x)
+        x = layers.UpSampling2D(2, dtype=dtype, name=f"resize_{level}")(x)
         excess = tuple((0, have - want) for have, want in zip(x.shape[1:3], side, strict=True))
         if any(right for _, right in excess):
-            x = layers.Cropping2D(excess, name=f"crop_{level}")(x)
+            x = layers.Cropping2D(excess, dtype=dtype, name=f"crop_{level}")(x)
         filters = _channels(width, level - 1) if level > 1 else max(width // 2, output_shape[-1])
-        x = layers.Conv2D(filters, 3, padding="same", activation="silu", name=f"up_{level}")(x)
-    x = layers.Conv2D(output_shape[-1], 3, padding="same", name="outputs")(x)
+        x = layers.Conv2D(filters, 3, padding="same", activation="silu", dtype=dtype, name=f"up_{level}")(x)
+    x = layers.Conv2D(output_shape[-1], 3, padding="same", dtype=dtype, name="outputs")(x)
     return keras.Model(latents, x, name=name)

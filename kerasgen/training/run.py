@@ -13,6 +13,7 @@ from kerasgen.metrics import evaluate
 from kerasgen.training import hardware
 from kerasgen.training.callbacks import Backup, Log, SampleGrids, StopAtNonFiniteLoss, save_samples
 from kerasgen.training.optimizers import optimizer
+from kerasgen.training.recipe import Recipe
 from kerasgen.zoo.card import write_card
 from kerasgen.zoo.checkpoint import load_checkpoint, save_checkpoint, sha256
 
@@ -21,12 +22,12 @@ PREVIEW_IMAGES = 2000  # of the training set, to prepare the sampling of an epoc
 
 def build(recipe):
     """The untrained model of a recipe. Raises `RecipeError` where its arguments do not fit the class."""
-    if recipe.model.family not in models.FAMILIES:
-        raise RecipeError(f"model.class is {recipe.model.family!r}; expected one of {sorted(models.FAMILIES)}.")
+    if recipe.model.class_name not in models.FAMILIES:
+        raise RecipeError(f"model.class is {recipe.model.class_name!r}; expected one of {sorted(models.FAMILIES)}.")
     try:
-        return models.FAMILIES[recipe.model.family](**recipe.model.config, dtype=recipe.training.precision)
+        return models.FAMILIES[recipe.model.class_name](**recipe.model.config, dtype=recipe.training.precision)
     except (TypeError, KerasgenError) as error:
-        raise RecipeError(f"[model.config] does not fit {recipe.model.family}: {error}") from error
+        raise RecipeError(f"[model.config] does not fit {recipe.model.class_name}: {error}") from error
 
 
 @contextmanager
@@ -41,17 +42,15 @@ def _only_run_in(folder):
 
 
 def _check_same_recipe(recipe, folder):
-    """Keeps the recipe in the folder, and refuses to go on with another one."""
-    path = folder / "recipe.json"
-    if path.exists():
-        before = json.loads(path.read_text())
-        if before != recipe.to_dict():
-            raise RecipeError(
-                f"{folder} holds a run of another recipe (see recipe.json there); choose another --workdir, "
-                "or remove it to start afresh."
-            )
-    else:
-        path.write_text(json.dumps(recipe.to_dict(), indent=2) + "\n")
+    """Keeps the recipe in the folder, and refuses to go on with one that would train another model."""
+    path = folder / "recipe.toml"
+    if not path.exists():
+        path.write_text(recipe.to_toml())
+    elif Recipe.load(path).digest != recipe.digest:
+        raise RecipeError(
+            f"{folder} holds a run of another recipe (recipe.toml there); choose another --workdir, or remove it to "
+            "start afresh."
+        )
 
 
 def _source(recipe, split):
@@ -130,6 +129,7 @@ def _fit(recipe, model, steps, epoch, backup, workdir, verbose):
         epochs=training.epochs,
         initial_epoch=epoch,
         steps_per_epoch=steps,
+        shuffle=False,  # the data set is shuffled already
         validation_data=validation,
         callbacks=callbacks,
         verbose=verbose,
@@ -149,7 +149,7 @@ def _finish(recipe, model, facts, folder, verbose):
     } | evaluate_recipe(recipe, model, recipe.evaluation.split, verbose)
     (folder / "metrics.json").write_text(json.dumps(report, indent=2) + "\n")
     save_samples(model, folder / "samples.png", recipe.evaluation.num_samples, recipe.evaluation.seed)
-    recipe.with_sha256(digest).save(folder / "recipe.toml")
+    (folder / "recipe.toml").write_text(recipe.override([f"weights.sha256={digest!r}"]).to_toml())
     write_card(recipe, report, folder / "README.md")
     return folder
 

@@ -29,7 +29,7 @@ def card(recipe, report):
     title = dataset.title or dataset.source
     front = ModelCardData(
         library_name="keras",
-        tags=["kerasgen", recipe.model.family],
+        tags=["kerasgen", recipe.model.class_name],
         datasets=None if "/" in dataset.source else [dataset.source],
     )
     source = f"[{title}]({dataset.url})" if dataset.url else title

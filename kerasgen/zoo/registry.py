@@ -56,6 +56,37 @@ def entries():
     }
 
 
+def _is_path(handle):
+    """Whether a handle means a folder: one that exists, or a path that starts with "/", "./", "../" or "~"."""
+    text = os.fspath(handle)
+    exists = bool(text) and Path(text).expanduser().is_dir()
+    return not isinstance(handle, str) or exists or text.startswith(("/", "./", "../", "~"))
+
+
+def find_recipe(handle):
+    """The path of the recipe.toml that a zoo name, a recipe.toml or a folder with one means.
+
+    Raises:
+        RecipeError: the folder has none.
+        UnknownModelError: there is no such name.
+    """
+    path = Path(handle).expanduser()
+    if path.suffix == ".toml":
+        return path
+    if not _is_path(handle):
+        return find(handle).folder / "recipe.toml"
+    if not (path / "recipe.toml").is_file():
+        raise RecipeError(f"{path} has no recipe.toml; expected a zoo name, a recipe.toml or a folder that holds one.")
+    return path / "recipe.toml"
+
+
+def describe(handle):
+    """Recipe and metrics of a zoo name or a checkpoint folder, as one dictionary."""
+    path = find_recipe(handle)
+    entry = Entry(path.parent.name, path.parent)
+    return Recipe.load(path).to_dict() | {"bundled": entry.bundled, "measured": entry.metrics}
+
+
 def load(handle):
     """The model of a checkpoint folder, or of a name of the zoo.
 
@@ -66,10 +97,9 @@ def load(handle):
         UnknownModelError: there is no such name, or its weights are not here.
         CheckpointError: the checkpoint is damaged or refused.
     """
-    name = os.fspath(handle)
-    path = Path(name).expanduser()
-    if not isinstance(handle, str) or (name and path.is_dir()) or name.startswith(("/", "./", "../", "~")):
-        return load_checkpoint(path)
+    if _is_path(handle):
+        return load_checkpoint(Path(handle).expanduser())
+    name = handle
     if name.startswith("hf://"):
         raise UnknownModelError(f"{name}: this version of kerasgen does not load from the Hugging Face Hub.")
     if os.sep in name or "/" in name:

@@ -3,11 +3,11 @@ import numpy as np
 import pytest
 from scipy import stats
 from sklearn.mixture import GaussianMixture
-from tests.model_case import LatentCase
 
 from kerasgen import Autoencoder
 from kerasgen.errors import InputError
 from kerasgen.models.mixture import fit_mixture, log_densities
+from tests.model_case import LatentCase
 
 
 class TestAutoencoder(LatentCase):
@@ -84,7 +84,9 @@ def test_mixture_against_scikit_learn():
 
 def test_samples_follow_the_mixture():
     x = blobs()
-    model = Autoencoder(image_shape=(4, 4, 1), latent_dim=2, encoder="dense", decoder="dense", width=4, num_components=3)
+    model = Autoencoder(
+        image_shape=(4, 4, 1), latent_dim=2, encoder="dense", decoder="dense", width=4, num_components=3
+    )
     model.density.assign(*fit_mixture(x, 3, seed=0))
     z = model.draw_latents(0, 3000, 1, np.float32(1.0))
     for direction in ([1, 0], [0, 1], [1, 1], [1, -1]):

@@ -3,11 +3,11 @@ import numpy as np
 import pytest
 from keras import layers, ops
 from scipy import stats
-from tests.model_case import LatentCase, assert_same
 
 from kerasgen import VariationalAutoencoder
 from kerasgen.errors import InputError
 from kerasgen.models.distributions import Bernoulli, DiscretizedLogistic, Gaussian
+from tests.model_case import LatentCase, assert_same
 
 
 class VAECase(LatentCase):
@@ -39,7 +39,7 @@ class TestConditionalVAE(VAECase):
         assert (np.argmin([np.square(model.sample(1, labels=2)[0].ravel() - m).sum() for m in means])) == 2
 
     def test_needs_labels(self, images):
-        x, y = images
+        x, _ = images
         model = self.make()
         model.compile()
         for call in (lambda: model.fit(x, verbose=0), lambda: model.encode(x), lambda: model.log_prob(x)):
@@ -155,10 +155,10 @@ def test_loss_is_the_bound_by_its_definition(images):
 
 
 def factor_data(num, rng):
-    """x = 0.5 + W z + 0.03 e in 10 dimensions with 3 factors: images 2 x 5 x 1, and their exact log-density."""
-    w = 0.06 * np.random.default_rng(42).normal(size=(10, 3))
-    x = 0.5 + rng.normal(size=(num, 3)) @ w.T + 0.03 * rng.normal(size=(num, 10))
-    exact = stats.multivariate_normal(np.full(10, 0.5), w @ w.T + 0.03**2 * np.eye(10)).logpdf(x)
+    """x = 0.5 + W z + 0.02 e in 10 dimensions with 3 factors: images 2 x 5 x 1, and their exact log-density."""
+    w = 0.04 * np.random.default_rng(42).normal(size=(10, 3))
+    x = 0.5 + rng.normal(size=(num, 3)) @ w.T + 0.02 * rng.normal(size=(num, 10))
+    exact = stats.multivariate_normal(np.full(10, 0.5), w @ w.T + 0.02**2 * np.eye(10)).logpdf(x)
     assert (x > 0).all() and (x < 1).all()
     return x.reshape(num, 2, 5, 1).astype("float32"), exact
 
@@ -208,13 +208,20 @@ def test_importance_weights_in_chunks(images):
         log_w += stats.norm.logpdf(z).sum(-1) - stats.norm(mean[:, None], sd[:, None]).logpdf(z).sum(-1)
         expected = np.logaddexp.reduce(log_w, axis=1) - np.log(k)
         np.testing.assert_allclose(model.log_prob(x, num_importance_samples=k, seed=0), expected, rtol=1e-5)
-    assert_same(model.log_prob(x, num_importance_samples=37, batch_size=2), model.log_prob(x, num_importance_samples=37), 1e-3)
+    assert_same(
+        model.log_prob(x, num_importance_samples=37, batch_size=2), model.log_prob(x, num_importance_samples=37), 1e-3
+    )
 
 
 def test_bits_per_dim_of_a_density_counts_the_bins(images):
     """A decoder that ignores z and says N(0.5, 0.3^2): the bits of its integral over each bin, by scipy."""
     x = images[0]
-    decoder = keras.Sequential([layers.Dense(64, kernel_initializer="zeros", bias_initializer=keras.initializers.Constant(0.5)), layers.Reshape((8, 8, 1))])
+    decoder = keras.Sequential(
+        [
+            layers.Dense(64, kernel_initializer="zeros", bias_initializer=keras.initializers.Constant(0.5)),
+            layers.Reshape((8, 8, 1)),
+        ]
+    )
     model = VariationalAutoencoder((8, 8, 1), 2, "dense", decoder, width=4, decoder_distribution="gaussian")
     model.encoder.layers[-1].set_weights([np.zeros((4, 4)), np.zeros(4)])
     model.distribution.log_scale.assign(np.log(0.3))
@@ -240,7 +247,9 @@ def test_temperature_zero_is_the_mode(images):
 @pytest.mark.parametrize("distribution", ["bernoulli", "gaussian", "discretized_logistic"])
 def test_one_huge_error_stays_finite(distribution):
     """A saturated decoder and an image that it rules out: large, but finite, loss and gradients."""
-    decoder = keras.Sequential([layers.Dense(4 * (2 if distribution == "discretized_logistic" else 1)), layers.Reshape((2, 2, -1))])
+    decoder = keras.Sequential(
+        [layers.Dense(4 * (2 if distribution == "discretized_logistic" else 1)), layers.Reshape((2, 2, -1))]
+    )
     model = VariationalAutoencoder((2, 2, 1), 2, "dense", decoder, width=4, decoder_distribution=distribution)
     decoder.layers[0].bias.assign(decoder.layers[0].bias + 1e3)
     model.compile(keras.optimizers.SGD(1e-9))

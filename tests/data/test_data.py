@@ -1,0 +1,289 @@
+"""Sources, crops and orders of `kerasgen.data`."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from kerasgen import data
+from kerasgen.data.images import crop_box, prepare_array
+from kerasgen.errors import DatasetError
+
+tf = pytest.importorskip("tensorflow")
+
+
+def numbered(num, size=4):
+    """Images whose pixels are their index, except the top left one, which is 255."""
+    x = np.repeat(np.arange(num, dtype=np.uint8), size * size).reshape(num, size, size, 1).copy()
+    x[:, 0, 0] = 255
+    return x
+
+
+def order(dataset, batches=None):
+    """Indices of the images of `numbered`, batch by batch."""
+    dataset = dataset if batches is None else dataset.take(batches)
+    return [(b[0] if isinstance(b, tuple) else b).numpy()[:, 1, 1, 0].tolist() for b in dataset]
+
+
+# Order
+
+
+def test_plain_order_and_the_last_batch():
+    dataset = data.load(numbered(10), batch_size=4)
+    assert order(dataset) == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
+    assert len(dataset) == data.steps_per_epoch(numbered(10), "train", 4) == 3
+    assert dataset.element_spec.shape.as_list() == [None, 4, 4, 1]
+    assert order(data.load(numbered(10), batch_size=4, drop_remainder=True)) == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert data.steps_per_epoch(numbered(10), "train", 4, drop_remainder=True) == 2
+
+
+@pytest.mark.parametrize("cache", [False, True])
+def test_shuffling_is_a_function_of_seed_and_epoch(cache):
+    def load(**arguments):
+        return data.load(numbered(10), batch_size=4, shuffle=True, seed=3, cache=cache, **arguments)
+
+    whole = order(load(repeat=True), 9)
+    epochs = [sum(whole[3 * e : 3 * e + 3], []) for e in range(3)]
+    assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
+    assert epochs[0] != epochs[1] != epochs[2]
+    for first in (1, 2):
+        assert order(load(repeat=True, first_epoch=first), 3) == whole[3 * first : 3 * first + 3]
+    again = load()
+    assert [order(again), order(again)] == [whole[:3], whole[3:6]]
+    assert order(data.load(numbered(10), batch_size=4, shuffle=True, seed=4, cache=cache)) != whole[:3]
+
+
+def test_flips_follow_the_epoch_and_the_example():
+    def flipped(first, num):
+        dataset = data.load(
+            numbered(64), batch_size=16, shuffle=True, flip=True, repeat=True, seed=1, first_epoch=first
+        )
+        marks = {}
+        for batch in dataset.take(num):
+            for image in batch.numpy():
+                marks.setdefault(int(image[1, 1, 0]), []).append(bool(image[0, -1, 0] == 255))
+                assert (image[0, 0, 0] == 255) != (image[0, -1, 0] == 255)
+        return [marks[i] for i in range(64)]
+
+    two = flipped(0, 8)
+    assert [m[1:] for m in two] == flipped(1, 4)
+    share = np.mean(two)
+    assert 0.35 < share < 0.65
+    assert any(a != b for a, b in two)
+
+
+# Images
+
+
+@pytest.mark.parametrize("size", [(5, 7), (7, 5), (64, 64), (1, 1), (33, 128), (200, 3)])
+@pytest.mark.parametrize("target", [(4, 4), (3, 9), (9, 3), (64, 64), (1, 1)])
+def test_crop_is_centred_within_the_image_and_of_the_right_shape(size, target):
+    height, width = size
+    left, top, right, bottom = crop_box(width, height, target[1], target[0])
+    assert 0 <= left < right <= width
+    assert 0 <= top < bottom <= height
+    assert abs(left - (width - right)) <= 1
+    assert abs(top - (height - bottom)) <= 1
+    assert right - left == width or bottom - top == height  # the largest
+    assert abs((right - left) * target[0] - (bottom - top) * target[1]) <= max(target)  # the shape, to a pixel
+
+
+def test_resize_is_antialiased_and_leaves_the_right_size_alone():
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    assert prepare_array(x, (32, 32), 3) is x
+    small = prepare_array(x, (4, 4), 3).astype(float)
+    means = x.reshape(4, 8, 4, 8, 3).mean(axis=(1, 3))
+    assert np.abs(small - means).max() < 40  # subsampling is off by up to 128
+    ramp = np.repeat(np.arange(0, 256, 4, dtype=np.uint8)[None, :, None], 64, axis=0)
+    shrunk = prepare_array(ramp, (16, 16), 1)[8, :, 0].astype(float)
+    np.testing.assert_allclose(np.diff(shrunk)[2:-2], 16.0, atol=1.0)
+    constant = np.full((9, 7, 1), 200, np.uint8)
+    assert (prepare_array(constant, (5, 5), 1) == 200).all()
+
+
+def test_channels():
+    grey = prepare_array(np.full((4, 4, 3), [255, 0, 0], np.uint8), None, 1)
+    assert grey.shape == (4, 4, 1)
+    assert (grey == 76).all()  # ITU-R 601: 0.299 x 255
+    colour = prepare_array(numbered(3)[2], None, 3)
+    assert colour.shape == (4, 4, 3)
+    assert (colour == numbered(3)[2]).all()
+
+
+# Sources
+
+
+def test_arrays():
+    x, y = numbered(6), np.arange(6)
+    images, labels = data.load_arrays((x / np.float32(255.0), y))
+    np.testing.assert_array_equal(images, x)
+    np.testing.assert_array_equal(labels, y)
+    assert labels.dtype == np.int32
+    assert data.load_arrays(x[..., 0])[0].shape == (6, 4, 4, 1)
+    assert data.load_arrays((x, y), labels=False)[1] is None
+    assert data.load_arrays((x, y), limit=2)[0].shape[0] == 2
+    batch, labels = next(iter(data.load((x, y), batch_size=6, image_size=2, channels=3)))
+    assert batch.shape == (6, 2, 2, 3)
+    assert batch.dtype == tf.uint8
+    assert labels.numpy().tolist() == list(range(6))
+
+
+@pytest.fixture
+def image_folder(tmp_path):
+    """Two classes, several formats and modes, 6 x 8 pixels."""
+    root = tmp_path / "pictures"
+    for number, (label, mode, suffix) in enumerate(
+        [("cat", "L", "png"), ("cat", "RGB", "jpg"), ("dog", "RGBA", "png"), ("dog", "P", "bmp"), ("dog", "1", "png")]
+    ):
+        (root / label).mkdir(parents=True, exist_ok=True)
+        Image.new(mode, (8, 6), 1 if mode in ("P", "1") else None).save(root / label / f"{number}.{suffix}")
+    return root
+
+
+def test_image_folder(image_folder):
+    images, labels = data.load_arrays(image_folder, "train", 4, channels=3)
+    assert images.shape == (5, 4, 4, 3)
+    assert labels.tolist() == [0, 0, 1, 1, 1]
+    assert data.class_names(str(image_folder)) == ["cat", "dog"]
+    assert (images[2] == 255).all()  # transparent: white
+    assert data.load_arrays(image_folder, "train[:40%]", 4, channels=1)[0].shape == (2, 4, 4, 1)
+    assert data.load_arrays(image_folder / "cat", "all", channels=1)[1] is None
+    batches = list(data.load(image_folder, image_size=(2, 3), channels=1, batch_size=2))
+    assert [len(images) for images, _ in batches] == [2, 2, 1]
+
+
+def test_image_folder_with_splits(image_folder, tmp_path):
+    (tmp_path / "set").mkdir()
+    image_folder.rename(tmp_path / "set" / "train")
+    assert data.load_arrays(tmp_path / "set", "train", 4, channels=1)[1].tolist() == [0, 0, 1, 1, 1]
+    with pytest.raises(DatasetError, match="no split 'test'"):
+        data.load_arrays(tmp_path / "set", "test", 4)
+
+
+@pytest.fixture(scope="module")
+def tfds_folder(tmp_path_factory):
+    """A data set on disk, written by TFDS: 12 images 6 x 4, labels, and a second split."""
+    tfds = pytest.importorskip("tensorflow_datasets")
+    root = tmp_path_factory.mktemp("tfds")
+    x = np.repeat(np.arange(12, dtype=np.uint8), 24).reshape(12, 6, 4, 1)
+    splits = {
+        split: tf.data.Dataset.from_tensor_slices({"image": x[part], "label": np.arange(12)[part] % 3})
+        for split, part in {"train": slice(0, 10), "test": slice(10, 12)}.items()
+    }
+    features = {
+        "image": tfds.features.Image(shape=(6, 4, 1)),
+        "label": tfds.features.ClassLabel(names=["a", "b", "c"]),
+    }
+    tfds.dataset_builders.store_as_tfds_dataset(
+        "squares", "1.0.0", features=tfds.features.FeaturesDict(features), split_datasets=splits, data_dir=root
+    )
+    return root
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_tfds(tfds_folder, by_name):
+    source = {"source": "squares", "data_dir": str(tfds_folder)} if by_name else {
+        "source": tfds_folder / "squares" / "1.0.0"
+    }
+    images, labels = data.load_arrays(**source, split="train")
+    assert images.shape == (10, 6, 4, 1)
+    assert images[:, 0, 0, 0].tolist() == list(range(10))
+    assert labels.tolist() == [i % 3 for i in range(10)]
+    assert data.class_names(**source) == ["a", "b", "c"]
+    assert data.load_arrays(**source, split="train[50%:]")[0][:, 0, 0, 0].tolist() == [5, 6, 7, 8, 9]
+    assert data.load_arrays(**source, split="test", labels=False)[1] is None
+    (batch, labels) = next(iter(data.load(**source, split="test", image_size=4, labels="label")))
+    assert batch.shape == (2, 4, 4, 1)
+    assert labels.numpy().tolist() == [1, 2]
+    with pytest.raises(DatasetError, match=r"no split 'validation'; expected one of \['test', 'train'\]"):
+        data.load(**source, split="validation")
+    with pytest.raises(DatasetError, match="no class label 'colour'"):
+        data.load(**source, labels="colour")
+
+
+def test_unknown_name_says_where_it_looked(tfds_folder):
+    with pytest.raises(DatasetError, match="did you mean squares"):
+        data.load("sqares", data_dir=str(tfds_folder))
+
+
+def test_failed_download_says_what_to_put_where(tmp_path, monkeypatch):
+    tfds = pytest.importorskip("tensorflow_datasets")
+
+    def quota(self, **kwargs):
+        raise OSError("Too many users have viewed or downloaded this file recently.")
+
+    monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", quota)
+    with pytest.raises(DatasetError) as error:
+        data.load("celeb_a", data_dir=str(tmp_path))
+    for part in ("celeb_a", str(tmp_path), "Too many users", "folder of images"):
+        assert part in str(error.value)
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("source", "arguments", "message"),
+    [
+        (numbered(4), {"image_size": 0}, "image_size"),
+        (numbered(4), {"image_size": (4, 4, 1)}, "image_size"),
+        (numbered(4), {"image_size": 2.5}, "image_size"),
+        (numbered(4), {"batch_size": 0}, "batch_size"),
+        (numbered(4), {"seed": -1}, "seed"),
+        (numbered(4), {"first_epoch": -1}, "first_epoch"),
+        (numbered(4), {"channels": 2}, "channels"),
+        (numbered(4), {"batch_size": 5, "drop_remainder": True}, "less than a batch"),
+        (numbered(4)[0, 0], {}, "shape"),
+        (np.zeros((2, 4, 4, 2), np.uint8), {}, "shape"),
+        (np.zeros((0, 4, 4, 1), np.uint8), {}, "shape"),
+        (numbered(4).astype(np.int64), {}, "dtype int64"),
+        (numbered(4).astype(np.float32), {}, r"in \[0, 1\]"),
+        (np.full((2, 4, 4, 1), np.nan, np.float32), {}, "NaN"),
+        ((numbered(4), np.zeros(3, int)), {}, "4 integers"),
+        ((numbered(4), np.zeros(4)), {}, "4 integers"),
+        (7, {}, "int; expected the name"),
+        ("./nowhere", {}, "no folder ./nowhere"),
+    ],
+)
+def test_bad_arguments(source, arguments, message):
+    with pytest.raises(DatasetError, match=message):
+        data.load(source, **arguments)
+
+
+def test_bad_folders(image_folder, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DatasetError, match="no images"):
+        data.load(tmp_path / "empty")
+    with pytest.raises(DatasetError, match="image_size and channels"):
+        data.load_arrays(image_folder)
+    with pytest.raises(DatasetError, match=r"no split 'test'; expected one of \['train', 'all'\]"):
+        data.load(image_folder, "test")
+    (image_folder / "dog" / "broken.png").write_bytes(b"not a picture")
+    with pytest.raises(DatasetError, match=r"broken\.png cannot be decoded"):
+        data.load_arrays(image_folder, image_size=4, channels=1)
+    (image_folder / "dog" / "broken.png").rename(image_folder / "stray.png")
+    with pytest.raises(DatasetError, match=r"beside them, such as stray\.png"):
+        data.load(image_folder)
+
+
+def test_arrays_and_folders_do_not_import_tensorflow(image_folder):
+    code = (
+        "import sys, numpy as np, kerasgen, kerasgen.data as data\n"
+        "data.load_arrays(np.zeros((2, 4, 4), 'uint8'))\n"
+        f"data.load_arrays({str(image_folder)!r}, 'train', 4, channels=1)\n"
+        "model = kerasgen.Autoencoder((4, 4, 1), 2, width=2)\n"
+        "model.compile(); model.fit(np.zeros((2, 4, 4, 1), 'uint8'), verbose=0)\n"
+        "assert 'tensorflow' not in sys.modules, 'TensorFlow was imported'"
+    )
+    backend = "jax" if keras.backend.backend() == "tensorflow" else keras.backend.backend()
+    pytest.importorskip(backend)
+    import os
+
+    result = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "KERAS_BACKEND": backend}, capture_output=True, text=True
+    )
+    assert result.returncode == 0, result.stderr
