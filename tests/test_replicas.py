@@ -58,7 +58,11 @@ def assert_same_training(one, two):
 def mirrored():
     import tensorflow as tf
 
-    return tf.distribute.MirroredStrategy([d.name for d in tf.config.list_logical_devices("CPU")[:2]])
+    # TensorFlow's collectives, the default, are not ordered among CPU devices and may meet the wrong partner.
+    return tf.distribute.MirroredStrategy(
+        [d.name for d in tf.config.list_logical_devices("CPU")[:2]],
+        cross_device_ops=tf.distribute.ReductionToOneDevice(),
+    )
 
 
 @pytest.mark.backend("tensorflow")

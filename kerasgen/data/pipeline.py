@@ -19,12 +19,12 @@ def _check_format(image_size, channels):
         raise DatasetError(f"channels is {channels!r}; expected 1, 3 or None.")
     if image_size is None:
         return None
-    size = (image_size, image_size) if isinstance(image_size, numbers.Integral) else tuple(image_size)
+    size = image_size if isinstance(image_size, (tuple, list)) else (image_size, image_size)
     if len(size) != 2:
         raise DatasetError(f"image_size is {image_size!r}; expected an integer or (height, width).")
     for side in size:
         _check("image_size", side, 1)
-    return size
+    return tuple(size)
 
 
 def load_arrays(source, split="train", image_size=None, *, channels=None, labels=None, limit=None, data_dir=None):

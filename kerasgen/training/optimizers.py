@@ -21,7 +21,7 @@ def learning_rate(training, num_steps):
 
 def optimizer(training, num_steps):
     """A Keras optimizer from the `[training]` table of a recipe."""
-    arguments = {"global_clipnorm": training.clip_norm}
+    arguments = {"global_clipnorm": training.clip_norm, "name": "optimizer"}
     if training.ema_momentum is not None:
         arguments |= {"use_ema": True, "ema_momentum": training.ema_momentum}
     if training.weight_decay:

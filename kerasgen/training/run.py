@@ -26,7 +26,7 @@ def build(recipe):
         raise RecipeError(f"model.class is {recipe.model.class_name!r}; expected one of {sorted(models.FAMILIES)}.")
     try:
         return models.FAMILIES[recipe.model.class_name](**recipe.model.config, dtype=recipe.training.precision)
-    except (TypeError, KerasgenError) as error:
+    except (TypeError, ValueError) as error:
         raise RecipeError(f"[model.config] does not fit {recipe.model.class_name}: {error}") from error
 
 
@@ -79,6 +79,7 @@ def train(recipe, workdir, verbose="auto"):
     """
     workdir = Path(workdir)
     training = recipe.training
+    keras.utils.set_random_seed(training.seed % 2**32)  # of the initial weights
     model = build(recipe)
     steps = data.steps_per_epoch(
         recipe.dataset.source, recipe.dataset.train_split, training.batch_size, drop_remainder=True

@@ -1,0 +1,89 @@
+"""The `kerasgen` command, in processes of its own, on the bundled models: status, output, one line for a failure."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+MODEL = "vae-fashion-mnist"
+
+
+def kerasgen(*args, cwd=None):
+    return subprocess.run(
+        [sys.executable, "-m", "kerasgen", *map(str, args)], cwd=cwd, env=os.environ, capture_output=True, text=True
+    )
+
+
+def our_lines(stderr):
+    """What the command itself says on standard error, without what a framework writes while it is imported."""
+    return [line for line in stderr.splitlines() if line.startswith("kerasgen:") or "Traceback" in line]
+
+
+def test_list_and_show():
+    table = kerasgen("list")
+    assert table.returncode == 0, table.stderr
+    assert MODEL in table.stdout
+    models = json.loads(kerasgen("list", "--json", "--family", "Autoencoder").stdout)
+    assert [model["name"] for model in models] == ["ae-fashion-mnist"]
+    shown = json.loads(kerasgen("show", MODEL).stdout)
+    assert shown["model"]["config"]["num_classes"] == 10
+    assert shown["bundled"] is True
+
+
+def test_sample(tmp_path):
+    result = kerasgen("sample", MODEL, "--num_samples", 20, "--output", "grid.png", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    with Image.open(tmp_path / "grid.png") as grid:
+        assert grid.size == (10 * 58 + 2, 2 * 58 + 2)
+        assert np.asarray(grid).std() > 50
+    result = kerasgen("sample", MODEL, "--num_samples", 3, "--labels", "1,8", "--output", "a.npy", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    images = np.load(tmp_path / "a.npy")
+    assert images.shape == (3, 28, 28, 1)
+    result = kerasgen("sample", MODEL, "--num_samples", 3, "--labels", "1,8", "--output", "folder", cwd=tmp_path)
+    pictures = [np.asarray(Image.open(path)) for path in sorted((tmp_path / "folder").iterdir())]
+    np.testing.assert_array_equal(pictures, np.rint(images[..., 0] * 255))
+
+
+def test_reconstruct(tmp_path):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1), dtype=np.uint8))
+    result = kerasgen("reconstruct", "ae-fashion-mnist", "--input", "x.npy", "--output", "pairs.png", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    with Image.open(tmp_path / "pairs.png") as pairs:
+        assert pairs.size == (3 * 58 + 2, 2 * 58 + 2)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("sample", "vae-fashion-mnst"), "did you mean vae-fashion-mnist"),
+        (("sample", "./nowhere"), "nowhere"),
+        (("sample", MODEL, "--labels", "10", "--output", "x.png"), "10 classes"),
+        (("sample", "vae-mnist", "--labels", "1", "--output", "x.png"), "not class-conditional"),
+        (("reconstruct", MODEL, "--input", "./no.npy"), "does not exist"),
+        (("train", "nothing.toml", "--workdir", "run"), "cannot be read"),
+        (("train", MODEL, "--workdir", "run", "--override", "training.epoch=3"), "epoch"),
+        (("train", MODEL, "--workdir", "run", "--dataset", "./nowhere"), "nowhere"),
+    ],
+)
+def test_failures(args, message, tmp_path):
+    result = kerasgen(*args, cwd=tmp_path)
+    assert result.returncode == 1
+    lines = our_lines(result.stderr)
+    assert len(lines) == 1, result.stderr
+    assert message in lines[0]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "args", [(), ("draw",), ("sample",), ("sample", MODEL, "--output", "x.gif"), ("sample", MODEL, "--num_samples", "0")]
+)
+def test_bad_usage(args, tmp_path):
+    result = kerasgen(*args, cwd=tmp_path)
+    assert result.returncode == 2
+    assert "usage" in result.stderr
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,190 @@
+"""Training runs: from a recipe to a checkpoint, killed and resumed."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import kerasgen
+from kerasgen.errors import RecipeError
+from kerasgen.training.recipe import Recipe
+from kerasgen.training.run import build, train
+
+RECIPE = """
+name = "tiny"
+description = "Squares in four places."
+[dataset]
+source = "{source}"
+train_split = "train"
+validation_split = "test"
+test_split = "test"
+image_size = 8
+channels = 1
+labels = true
+flip = true
+[model]
+class = "VariationalAutoencoder"
+[model.config]
+image_shape = [8, 8, 1]
+latent_dim = 2
+width = 4
+num_classes = 2
+[training]
+epochs = 6
+batch_size = 8
+optimizer = "adamw"
+learning_rate = 3e-3
+schedule = "cosine"
+warmup_steps = 4
+weight_decay = 0.01
+clip_norm = 10.0
+ema_momentum = 0.9
+[evaluation]
+num_samples = 4
+num_importance_samples = 4
+"""
+
+
+@pytest.fixture
+def recipe_path(tmp_path):
+    """A recipe over a folder of 24 + 8 pictures in two classes."""
+    rng = np.random.default_rng(0)
+    for split, num in (("train", 24), ("test", 8)):
+        for index in range(num):
+            picture = rng.integers(0, 60, (8, 8), dtype=np.uint8)
+            picture[:, 4 * (index % 2) :][:, :4] += 150
+            path = tmp_path / "data" / split / f"class{index % 2}" / f"{index:02d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture).save(path)
+    path = tmp_path / "recipe.toml"
+    path.write_text(RECIPE.format(source=tmp_path / "data"))
+    return path
+
+
+def test_a_run_makes_a_whole_entry(recipe_path, tmp_path):
+    recipe = Recipe.load(recipe_path)
+    folder = train(recipe, tmp_path / "run", verbose=0)
+    assert {p.name for p in folder.iterdir()} >= {
+        "config.json",
+        "metadata.json",
+        "model.weights.h5",
+        "recipe.toml",
+        "metrics.json",
+        "samples.png",
+        "README.md",
+    }
+    with open(tmp_path / "run" / "log.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == [str(e) for e in range(1, 7)]
+    assert float(rows[-1]["val_reconstruction_loss"]) < float(rows[0]["val_reconstruction_loss"])
+    assert len(list((tmp_path / "run" / "samples").iterdir())) == 6
+    model = kerasgen.load(folder)
+    report = json.loads((folder / "metrics.json").read_text())
+    assert report["parameters"] == model.count_params()
+    assert report["metrics"]["bits_per_dim"]["kind"] == "bound"
+    assert report["metrics"]["mean_squared_error"]["n"] == 8
+    written = Recipe.load(folder / "recipe.toml")
+    assert written.digest == recipe.digest
+    assert written.weights.sha256 == report["weights_sha256"]
+    card = (folder / "README.md").read_text()
+    for part in ("library_name: keras", "# tiny", "samples.png", f"{report['parameters']:,} parameters", "kerasgen train"):
+        assert part in card
+    # What was measured is what was saved.
+    from kerasgen import data
+
+    images, labels = data.load_arrays(recipe.dataset.source, "test", 8, channels=1)
+    error = np.square(model.reconstruct(images, labels) - images / 255.0).mean()
+    assert error == pytest.approx(report["metrics"]["mean_squared_error"]["value"], rel=1e-5)
+    # Run again, it finds nothing left to train, and gives the same weights.
+    weights = model.get_weights()
+    again = kerasgen.load(train(recipe, tmp_path / "run", verbose=0))
+    for a, b in zip(weights, again.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    with pytest.raises(RecipeError, match="another recipe"):
+        train(recipe.override(["training.learning_rate=1e-4"]), tmp_path / "run", verbose=0)
+
+
+def run_until(recipe_path, workdir, epoch=None):
+    """`kerasgen train` in a process of its own, killed by SIGKILL in the middle of the epoch after `epoch`."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kerasgen", "train", str(recipe_path), "--workdir", str(workdir)],
+        env=os.environ,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    if epoch is None:
+        _, stderr = process.communicate()
+        assert process.returncode == 0, stderr.decode()
+        return
+    log = workdir / "log.csv"
+    while not (log.exists() and len(log.read_text().splitlines()) > epoch):
+        assert process.poll() is None, process.stderr.read().decode()
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (workdir / "checkpoint").exists()
+
+
+def test_killed_equals_unkilled(recipe_path, tmp_path):
+    """Killed twice, at whatever moment after the second and the fourth epoch was logged."""
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    run_until(recipe_path, whole)
+    run_until(recipe_path, killed, 2)
+    run_until(recipe_path, killed, 4)
+    run_until(recipe_path, killed)
+    a, b = (np.load(folder / "backup.npz") for folder in (whole, killed))
+    assert set(a) == set(b)
+    for name in set(a) - {"seconds"}:
+        np.testing.assert_array_equal(a[name], b[name])
+    for x, y in zip(*(kerasgen.load(f / "checkpoint").get_weights() for f in (whole, killed)), strict=True):
+        np.testing.assert_array_equal(x, y)
+    assert (whole / "log.csv").read_text() == (killed / "log.csv").read_text()
+
+
+def test_non_finite_loss_stops_and_keeps_the_backup(recipe_path, tmp_path):
+    recipe = Recipe.load(recipe_path).override(["training.learning_rate=1e30", "training.warmup_steps=0"])
+    with pytest.raises(kerasgen.errors.KerasgenError, match="lower training.learning_rate"):
+        train(recipe, tmp_path / "run", verbose=0)
+    assert not (tmp_path / "run" / "checkpoint").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model.class=Transformer", "expected one of"),
+        ("model.config.colour=red", "colour"),
+        ("model.config.latent_dim=0", "latent_dim"),
+    ],
+)
+def test_models_that_cannot_be_built(recipe_path, override, message):
+    with pytest.raises(RecipeError, match=message):
+        build(Recipe.load(recipe_path).override([override]))
+
+
+def test_optimizers():
+    from kerasgen.training.optimizers import optimizer
+
+    recipe = Recipe.from_dict(
+        {
+            "name": "a",
+            "description": "b",
+            "dataset": {"source": "x", "train_split": "train", "test_split": "test"},
+            "model": {"class": "Autoencoder", "config": {}},
+            "training": {"epochs": 1, "batch_size": 1, "optimizer": "adam", "learning_rate": 0.1},
+        }
+    )
+    assert float(optimizer(recipe.training, 100).learning_rate) == pytest.approx(0.1)
+    for schedule, last in (("constant", 0.1), ("cosine", 0.0)):
+        rate = optimizer(
+            recipe.override([f"training.schedule={schedule}", "training.warmup_steps=10"]).training, 100
+        )._learning_rate
+        values = [float(rate(step)) for step in (0, 5, 10, 55, 100)]
+        middle = 0.1 if schedule == "constant" else 0.05
+        np.testing.assert_allclose(values, [0.0, 0.05, 0.1, middle, last], atol=1e-6)

@@ -1,0 +1,80 @@
+"""The bundled checkpoints: the same figures on every backend, and open to plain Keras."""
+
+import json
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import kerasgen
+from kerasgen.zoo import entries
+from kerasgen.zoo.checkpoint import sha256
+
+NAMES = [name for name, entry in entries().items() if entry.bundled]
+
+SCORE = """
+import sys, json, numpy as np, kerasgen
+x = np.load(sys.argv[1])
+y = np.arange(len(x)) % 10
+model = kerasgen.load("vae-fashion-mnist")
+np.savez(sys.argv[2], reconstruct=model.reconstruct(x, y), sample=model.sample(8, seed=3),
+         log_prob=model.log_prob(x, y, num_importance_samples=40, seed=1) / model.num_dims)
+"""
+
+
+def test_three_entries():
+    assert NAMES == ["ae-fashion-mnist", "vae-fashion-mnist", "vae-mnist"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_entry(name):
+    """The recipe's checksum, the figures in metrics.json and the card belong to these weights."""
+    entry = entries()[name]
+    digest = sha256(entry.folder / "model.weights.h5")
+    assert entry.recipe.weights.sha256 == entry.metrics["weights_sha256"] == digest
+    model = kerasgen.load(name)
+    assert model.count_params() == entry.metrics["parameters"]
+    card = (entry.folder / "README.md").read_text()
+    for figure in entry.metrics["metrics"].values():
+        assert f"{figure['value']:.4g}" in card
+    assert (entry.folder / "model.weights.h5").stat().st_size < 12e6
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_plain_keras_opens_it(name):
+    model = keras.saving.load_model(entries()[name].folder)
+    np.testing.assert_allclose(model.sample(4, seed=0), kerasgen.load(name).sample(4, seed=0), atol=1e-6)
+
+
+def test_the_same_on_every_backend(tmp_path):
+    """To 1e-4: images in [0, 1], log-probabilities in nats per dimension."""
+    x = np.clip(kerasgen.load("vae-fashion-mnist").sample(10, seed=9), 0, 1)
+    np.save(tmp_path / "x.npy", x)
+    results = []
+    for backend in ("tensorflow", "jax", "torch"):
+        try:
+            __import__(backend)
+        except ImportError:
+            continue
+        path = tmp_path / f"{backend}.npz"
+        command = [sys.executable, "-c", SCORE, str(tmp_path / "x.npy"), str(path)]
+        done = subprocess.run(command, env={**os.environ, "KERAS_BACKEND": backend}, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        results.append(np.load(path))
+    if len(results) < 2:
+        pytest.skip("one backend is installed")
+    for other in results[1:]:
+        for name in results[0]:
+            np.testing.assert_allclose(other[name], results[0][name], atol=1e-4, err_msg=name)
+
+
+def test_fine_tuning():
+    model = kerasgen.load("vae-fashion-mnist")
+    x = np.random.default_rng(0).integers(0, 256, (16, 28, 28, 1), dtype=np.uint8)
+    model.compile()
+    losses = model.fit(x, np.arange(16) % 10, epochs=6, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    assert json.dumps(model.get_config())
