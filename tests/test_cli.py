@@ -80,7 +80,8 @@ def test_failures(args, message, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "args", [(), ("draw",), ("sample",), ("sample", MODEL, "--output", "x.gif"), ("sample", MODEL, "--num_samples", "0")]
+    "args",
+    [(), ("draw",), ("sample",), ("sample", MODEL, "--output", "x.gif"), ("sample", MODEL, "--num_samples", "0")],
 )
 def test_bad_usage(args, tmp_path):
     result = kerasgen(*args, cwd=tmp_path)

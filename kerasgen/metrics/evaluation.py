@@ -32,6 +32,7 @@ def evaluate(model, images, labels, split, batch_size=250, num_importance_sample
     if model.likelihood:
         bits = model.bits_per_dim(images, labels, num_importance_samples, seed, batch_size, verbose)
         how = {"split": split, "kind": model.likelihood, "num_importance_samples": num_importance_samples, "seed": seed}
+        how["pixels"] = "binary" if model.num_levels == 2 else "8-bit"
         metrics["bits_per_dim"] = _figure(bits, **how)
         if model.num_levels == 2:
             metrics["nats_per_image"] = _figure(bits * model.num_dims * math.log(2.0), **how)

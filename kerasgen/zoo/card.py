@@ -16,7 +16,7 @@ def _rows(metrics):
         value = f"{figure['value']:.4g}"
         if figure.get("standard_error") is not None:
             value += f" ± {figure['standard_error']:.1g}"
-        how = [figure[key] for key in ("kind",) if key in figure]
+        how = [figure["kind"], f"{figure['pixels']} pixels"] if "kind" in figure else []
         if "num_importance_samples" in figure:
             how.append(f"{figure['num_importance_samples']} importance samples")
         how.append(f"{figure['n']} images of `{figure['split']}`")

@@ -187,9 +187,11 @@ def tfds_folder(tmp_path_factory):
 
 @pytest.mark.parametrize("by_name", [False, True])
 def test_tfds(tfds_folder, by_name):
-    source = {"source": "squares", "data_dir": str(tfds_folder)} if by_name else {
-        "source": tfds_folder / "squares" / "1.0.0"
-    }
+    source = (
+        {"source": "squares", "data_dir": str(tfds_folder)}
+        if by_name
+        else {"source": tfds_folder / "squares" / "1.0.0"}
+    )
     images, labels = data.load_arrays(**source, split="train")
     assert images.shape == (10, 6, 4, 1)
     order = images[:, 0, 0, 0].tolist()  # TFDS shuffles when it writes

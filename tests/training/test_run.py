@@ -94,7 +94,13 @@ def test_a_run_makes_a_whole_entry(recipe_path, tmp_path):
     assert written.digest == recipe.digest
     assert written.weights.sha256 == report["weights_sha256"]
     card = (folder / "README.md").read_text()
-    for part in ("library_name: keras", "# tiny", "samples.png", f"{report['parameters']:,} parameters", "kerasgen train"):
+    for part in (
+        "library_name: keras",
+        "# tiny",
+        "samples.png",
+        f"{report['parameters']:,} parameters",
+        "kerasgen train",
+    ):
         assert part in card
     # What was measured is what was saved.
     from kerasgen import data
