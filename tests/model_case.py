@@ -14,10 +14,18 @@ def assert_same(a, b, tolerance=1e-5):
     np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=0, atol=tolerance)
 
 
+def long_fit(model, x, y, times):
+    """Two steps of 16 images for each of `times`, as one epoch: starting an epoch takes longer than a step."""
+    x, y = np.tile(x, (times, 1, 1, 1)), None if y is None else np.tile(y, times)
+    return model.fit(x, y, batch_size=16, shuffle=False, verbose=0)
+
+
 class ModelCase:
     """Subclasses give `make(**arguments)`, a small untrained model of 8 x 8 x 1 images, and say what it has."""
 
     num_classes = None
+    named_layers = True  # whether every layer's name is fixed, and so the paths of variables
+    float16_arguments = {}  # noqa: RUF012
 
     def make(self, **arguments):
         raise NotImplementedError
@@ -31,6 +39,10 @@ class ModelCase:
         model.prepare_sampling(x)
         return model
 
+    def long_fit(self, model, images, times):
+        """Two steps for each of `times`, as one epoch."""
+        long_fit(model, images[0], self.labels(images[1]), times)
+
     def labels(self, y):
         return y if self.num_classes else None
 
@@ -38,11 +50,12 @@ class ModelCase:
         x, y = images
         model = self.make()
         model.compile(keras.optimizers.Adam(3e-3))
-        losses = model.fit(x, self.labels(y), batch_size=16, epochs=40, verbose=0).history["loss"]
-        assert np.isfinite(losses).all()
-        assert np.mean(losses[-3:]) < 0.9 * losses[0]
-        result = model.evaluate(x, self.labels(y), verbose=0, return_dict=True)
-        assert set(result) == set(model.loss_names)
+        before = model.evaluate(x, self.labels(y), verbose=0, return_dict=True)
+        self.long_fit(model, images, 40)
+        after = model.evaluate(x, self.labels(y), verbose=0, return_dict=True)
+        assert set(before) == set(after) == set(model.loss_names)
+        assert np.isfinite(list(after.values())).all()
+        assert after["loss"] < 0.9 * before["loss"]
 
     def test_fit_takes_uint8_and_float_and_datasets_alike(self, images):
         tf = pytest.importorskip("tensorflow")
@@ -79,7 +92,8 @@ class ModelCase:
         assert json.loads(json.dumps(again.get_config())) == config
         again.set_weights(model.get_weights())
         assert_same(again.sample(4, seed=0), model.sample(4, seed=0))
-        assert [v.path for v in again.variables] == [v.path for v in model.variables]
+        if self.named_layers:
+            assert [v.path for v in again.variables] == [v.path for v in model.variables]
 
     @pytest.mark.parametrize("form", ["model.keras", "folder"])
     def test_saving(self, images, form, tmp_path):
@@ -97,11 +111,12 @@ class ModelCase:
     @pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
     def test_mixed_precision(self, images, precision):
         x, y = images
-        model = self.make(dtype=precision)
+        model = self.make(dtype=precision, **(self.float16_arguments if precision == "mixed_float16" else {}))
         model.compile(keras.optimizers.Adam(3e-3))
-        losses = model.fit(x, self.labels(y), batch_size=16, epochs=20, verbose=0).history["loss"]
-        assert losses[-1] < losses[0]
         assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer) == (precision == "mixed_float16")
+        before = model.evaluate(x, self.labels(y), verbose=0, return_dict=True)["loss"]
+        self.long_fit(model, images, 20)
+        assert model.evaluate(x, self.labels(y), verbose=0, return_dict=True)["loss"] < before
         model.prepare_sampling(x)
         assert np.isfinite(model.sample(2, seed=0)).all()
 
@@ -165,6 +180,9 @@ class ModelCase:
 
 class LatentCase(ModelCase):
     """For families that encode and decode."""
+
+    # PyTorch has no gradient of float16 convolutions on CPUs.
+    float16_arguments = {"encoder": "dense", "decoder": "dense"}  # noqa: RUF012
 
     def test_coding(self, images):
         x, y = images

@@ -1,19 +1,26 @@
 """From a source to batches: arrays, or a `tf.data.Dataset` whose order is a function of the seed and the epoch."""
 
 import numbers
+import os
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kerasgen.data.sources import open_source
+from kerasgen.data.sources import Source, open_source
 from kerasgen.errors import DatasetError
 
+if TYPE_CHECKING:
+    import tensorflow as tf
 
-def _check(name, value, minimum):
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < minimum:
-        raise DatasetError(f"{name} is {value!r}; expected an integer of at least {minimum}.")
+ImageSize = int | tuple[int, int] | None
 
 
-def _check_format(image_size, channels):
+def _check(name: str, value: Any, minimum: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not minimum <= value < 2**63:
+        raise DatasetError(f"{name} is {value!r}; expected an integer of at least {minimum} and below 2**63.")
+
+
+def _check_format(image_size: ImageSize, channels: int | None) -> tuple[int, int] | None:
     """`(height, width)` or `None`, from an int or a pair."""
     if channels not in (None, 1, 3):
         raise DatasetError(f"channels is {channels!r}; expected 1, 3 or None.")
@@ -27,60 +34,93 @@ def _check_format(image_size, channels):
     return tuple(size)
 
 
-def load_arrays(source, split="train", image_size=None, *, channels=None, labels=None, limit=None, data_dir=None):
+def _num_batches(opened: Source, batch_size: int, drop_remainder: bool) -> int:
+    """Batches in an epoch. Raises `DatasetError` if there would be none."""
+    _check("batch_size", batch_size, 1)
+    if not drop_remainder:
+        return -(-opened.num // batch_size)
+    if opened.num < batch_size:
+        raise DatasetError(
+            f"{opened.name} has {opened.num} images, less than a batch of {batch_size}; lower batch_size."
+        )
+    return opened.num // batch_size
+
+
+def load_arrays(
+    source: Any,
+    split: str = "train",
+    image_size: ImageSize = None,
+    *,
+    channels: int | None = None,
+    labels: str | bool | None = None,
+    limit: int | None = None,
+    data_dir: str | os.PathLike | None = None,
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Images uint8 `[N, H, W, C]` and labels int32 `[N]` (or `None`) of a whole split, in its own order.
 
-    Arguments as in `load`; `limit` takes the first so many. TensorFlow is imported for TFDS sources only.
+    Arguments and errors as in `load`; `limit` takes the first so many. TensorFlow is imported for TFDS sources only.
     """
     size = _check_format(image_size, channels)
-    opened = open_source(source, split, labels, data_dir)
     if limit is not None:
         _check("limit", limit, 1)
-    indices = range(opened.num)[:limit]
-    numbers_ = None if opened.labels is None else opened.labels[:limit]
-    return opened.stack(indices, size, channels), numbers_
+    opened = open_source(source, split, labels, data_dir)
+    images = opened.stack(range(opened.num)[:limit], size, channels)
+    return images, None if opened.labels is None else opened.labels[:limit]
 
 
-def steps_per_epoch(source, split, batch_size, drop_remainder=False, *, data_dir=None):
-    """Batches in an epoch of `load` with the same arguments."""
-    num = open_source(source, split, False, data_dir).num
-    return num // batch_size if drop_remainder else -(-num // batch_size)
+def steps_per_epoch(
+    source: Any,
+    split: str,
+    batch_size: int,
+    drop_remainder: bool = False,
+    data_dir: str | os.PathLike | None = None,
+) -> int:
+    """Batches in an epoch of `load` with the same arguments; no image is read. Errors as in `load`."""
+    return _num_batches(open_source(source, split, False, data_dir), batch_size, drop_remainder)
 
 
-def class_names(source, split="train", *, labels=None, data_dir=None):
-    """Names of the classes, or `None` where they have none."""
+def class_names(
+    source: Any,
+    split: str = "train",
+    *,
+    labels: str | bool | None = None,
+    data_dir: str | os.PathLike | None = None,
+) -> list[str] | None:
+    """Names of the classes, or `None` where they have none; no image is read. Errors as in `load`."""
     return open_source(source, split, labels, data_dir).class_names
 
 
 def load(
-    source,
-    split="train",
-    image_size=None,
-    batch_size=64,
+    source: Any,
+    split: str = "train",
+    image_size: ImageSize = None,
+    batch_size: int = 64,
     *,
-    channels=None,
-    labels=None,
-    shuffle=False,
-    seed=0,
-    flip=False,
-    cache=False,
-    drop_remainder=False,
-    repeat=False,
-    first_epoch=0,
-    data_dir=None,
-):
+    channels: int | None = None,
+    labels: str | bool | None = None,
+    shuffle: bool = False,
+    seed: int = 0,
+    flip: bool = False,
+    cache: bool = False,
+    drop_remainder: bool = False,
+    repeat: bool = False,
+    first_epoch: int = 0,
+    data_dir: str | os.PathLike | None = None,
+) -> "tf.data.Dataset":
     """A `tf.data.Dataset` of uint8 images `[B, H, W, C]`, or of pairs with int32 labels `[B]`.
 
     Args:
         source: a TFDS name ("fashion_mnist"), a TFDS folder on disk, a folder of images (sub-folders are classes), an
             array of images `[N, H, W]` or `[N, H, W, C]`, or a pair (images, labels) of arrays.
-        split: of a TFDS source, slices included ("train[:90%]"). A folder of images has the splits that its
-            sub-folders train, validation and test make, else "train", which is all of it. Arrays have none.
+        split: of a TFDS source, slices included ("train[:90%]"). For a folder of images, a sub-folder of that name; if
+            it has none of train, validation and test, "train" and "all" are the whole folder. A slice of a folder
+            follows the sorted paths, hence its classes. Arrays have no splits.
         image_size: an integer or (height, width): a centred crop of that aspect ratio, no larger than the image, is
             resized to it, antialiased. `None` leaves images as they are; they must then be of one size.
         batch_size: images at once.
         channels: 1 or 3 to convert, `None` to keep.
-        labels: `None` for the labels that the source has, `False` for none, or the name of a TFDS class label.
+        labels: `None` for the labels that the source has, `False` for none, or the name of a TFDS feature (one
+            integer an image). `None` takes a TFDS class label only where there is just one.
         shuffle: a full shuffle, another one each epoch.
         seed: of shuffling and flips.
         flip: mirror each image left to right with probability 1/2.
@@ -90,62 +130,56 @@ def load(
         first_epoch: the epoch to begin with; a run resumed there sees what an uninterrupted one would.
         data_dir: where TFDS data sets are, else TFDS' own default.
 
-    Raises `DatasetError` for sources that cannot be read or do not fit the arguments.
+    Raises `DatasetError` for sources that cannot be read or do not fit the arguments. An image whose header is good but
+    whose pixels are damaged is found when it is decoded: here with `cache`, else on iterating, where TensorFlow wraps
+    the same message in an error of its own.
     """
     size = _check_format(image_size, channels)
-    _check("batch_size", batch_size, 1)
     _check("seed", seed, 0)
     _check("first_epoch", first_epoch, 0)
     opened = open_source(source, split, labels, data_dir)
-    if drop_remainder and opened.num < batch_size:
-        raise DatasetError(
-            f"{opened.name} has {opened.num} images, less than a batch of {batch_size}; lower batch_size."
-        )
+    num_batches = _num_batches(opened, batch_size, drop_remainder)
+    if cache:
+        opened = opened.decoded(size, channels)
+    else:
+        opened.check_headers(size, channels)
+    shape = opened.stack([0], size, channels).shape[1:]
 
     import tensorflow as tf
 
-    shape = opened.stack([0], size, channels).shape[1:]
-    images = opened.stack(range(opened.num), size, channels) if cache else None
-    options = tf.data.Options()
-    options.deterministic = True
-
     def epoch_of_batches(epoch):
-        """Batches of (epoch, indices)."""
+        """Batches of (indices, whether to flip)."""
+        epoch_seed = tf.stack([tf.constant(seed, tf.int64), epoch])
         indices = tf.range(opened.num, dtype=tf.int64)
-        if shuffle:
-            indices = tf.random.experimental.stateless_shuffle(indices, seed=tf.stack([tf.cast(seed, tf.int64), epoch]))
-        batches = tf.data.Dataset.from_tensor_slices(indices).batch(batch_size, drop_remainder)
-        return batches.map(lambda batch: (epoch, batch))
-
-    def read(epoch, indices):
-        if cache:
-            batch = tf.numpy_function(lambda i: images[i], [indices], tf.uint8)
-        else:
-            batch = tf.numpy_function(lambda i: opened.stack(i, size, channels), [indices], tf.uint8)
-        batch.set_shape((indices.shape[0], *shape))
+        flipped = tf.zeros([opened.num], tf.bool)
         if flip:
-            seeds = tf.stack([tf.fill(tf.shape(indices), epoch * 2 + seed * 2**20), indices], axis=1)
-            mirrored = tf.map_fn(lambda s: tf.random.stateless_uniform((), s), seeds, fn_output_signature=tf.float32)
-            batch = tf.where(mirrored[:, None, None, None] < 0.5, tf.reverse(batch, [2]), batch)
-        return batch if opened.labels is None else (batch, tf.gather(opened.labels, indices))
+            flip_seed = tf.random.experimental.stateless_fold_in(epoch_seed, 1)
+            flipped = tf.random.stateless_uniform([opened.num], flip_seed) < 0.5
+        if shuffle:
+            indices = tf.random.experimental.stateless_shuffle(indices, epoch_seed)
+        examples = tf.data.Dataset.from_tensor_slices((indices, tf.gather(flipped, indices)))
+        return examples.batch(batch_size, drop_remainder)
+
+    def read(indices, flipped):
+        images = tf.numpy_function(lambda i: opened.stack(i, size, channels), [indices], tf.uint8)
+        images.set_shape((indices.shape[0], *shape))
+        if flip:
+            images = tf.where(flipped[:, None, None, None], tf.reverse(images, [2]), images)
+        return images if opened.labels is None else (images, tf.gather(opened.labels, indices))
 
     epochs = tf.data.Dataset.counter(first_epoch) if repeat else _NextEpoch(first_epoch).dataset(tf)
     batches = epochs.flat_map(epoch_of_batches)
     if not repeat:
-        batches = batches.apply(
-            tf.data.experimental.assert_cardinality(_num_batches(opened.num, batch_size, drop_remainder))
-        )
-    return batches.map(read, num_parallel_calls=2).prefetch(tf.data.AUTOTUNE).with_options(options)
-
-
-def _num_batches(num, batch_size, drop_remainder):
-    return num // batch_size if drop_remainder else -(-num // batch_size)
+        batches = batches.apply(tf.data.experimental.assert_cardinality(num_batches))
+    options = tf.data.Options()
+    options.deterministic = True
+    return batches.map(read, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE).with_options(options)
 
 
 class _NextEpoch:
     """A data set of one epoch number, the next one each time it is iterated over."""
 
-    def __init__(self, epoch):
+    def __init__(self, epoch: int):
         self.epoch = epoch
 
     def _next(self):

@@ -1,70 +1,142 @@
 """Where images come from: TFDS data sets by name or folder, folders of images, NumPy arrays.
 
-Each source gives its images in a fixed order by index. TFDS splits and folders stay encoded until an image is asked
-for: a split of CelebA takes about 1.4 GB of memory, Fashion-MNIST 33 MB.
+Each source gives its images in a fixed order by index. TFDS splits are read when their images are first asked for, and
+stay encoded in memory: a split of CelebA takes about 1.4 GB, Fashion-MNIST 33 MB. Folders stay on disk.
 """
 
 import difflib
 import os
 import re
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from kerasgen.data.images import decode, prepare, prepare_array
+from kerasgen.data.images import decode, header, prepare, prepare_array
 from kerasgen.errors import DatasetError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+UNREADABLE = (OSError, EOFError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow raises
+
+Size = tuple[int, int] | None
 
 
 class Source:
-    """`num` images by index, their labels `[num]` (int32) or `None`, and the names of the classes or `None`."""
+    """`num` images by index, their labels `[num]` (int32) or `None`, and the names of the classes or `None`.
 
-    def __init__(self, name, images, labels=None, class_names=None):
+    `read()` returns images, an array `[num, H, W, C]` or a list of paths or of encoded bytes, and labels. `channels` is
+    what encoded images are converted to if the caller names none; `one_shape` says that all are known to have one
+    shape. Raises `DatasetError` if there is no image.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        num: int,
+        read: Callable[[], tuple[Sequence, np.ndarray | None]],
+        class_names: list[str] | None = None,
+        channels: int | None = None,
+        one_shape: bool = True,
+    ):
+        if num == 0:
+            raise DatasetError(f"{name} has no images; ask for another split or a larger part of it.")
         self.name = name
-        self.images = images
-        self.labels = labels
+        self.num = num
         self.class_names = class_names
+        self.channels = channels
+        self.one_shape = one_shape
+        self._read = read
+
+    @cached_property
+    def _contents(self) -> tuple[Sequence, np.ndarray | None]:
+        return self._read()
 
     @property
-    def num(self):
-        return len(self.images)
+    def images(self) -> Sequence:
+        return self._contents[0]
 
-    def image(self, index, size, channels):
+    @property
+    def labels(self) -> np.ndarray | None:
+        return self._contents[1]
+
+    def image(self, index: int, size: Size, channels: int | None) -> np.ndarray:
         """uint8 `[H, W, C]`. Raises `DatasetError` for an image that cannot be decoded."""
         item = self.images[index]
+        channels = channels or self.channels
         if isinstance(item, np.ndarray):
             return prepare_array(item, size, channels)
         try:
             return prepare(decode(item), size, channels)
-        except (OSError, SyntaxError, ValueError) as error:
-            which = item if isinstance(item, Path) else f"image {index} of {self.name}"
-            raise DatasetError(f"{which} cannot be decoded ({error}); replace or remove it.") from error
+        except UNREADABLE as error:
+            raise self._unreadable(index, error) from error
 
-    def stack(self, indices, size, channels):
+    def stack(self, indices: Sequence[int], size: Size, channels: int | None) -> np.ndarray:
         """uint8 `[N, H, W, C]` of the images at the indices. Raises `DatasetError` if their shapes differ."""
-        images = [self.image(int(index), size, channels) for index in indices]
-        shapes = sorted({image.shape for image in images})
-        if len(shapes) > 1:
+        first = self.image(int(indices[0]), size, channels)
+        if isinstance(self.images, np.ndarray) and self.images.shape[1:] == first.shape:
+            return self.images[np.asarray(indices)]
+        images = np.empty((len(indices), *first.shape), np.uint8)
+        for place, index in enumerate(indices):
+            image = self.image(int(index), size, channels)
+            self._check_same(first.shape, image.shape)
+            images[place] = image
+        return images
+
+    def decoded(self, size: Size, channels: int | None) -> "Source":
+        """The same images, decoded and of their final shape, in memory."""
+        contents = self.stack(range(self.num), size, channels), self.labels
+        return Source(self.name, self.num, lambda: contents, self.class_names)
+
+    def check_headers(self, size: Size, channels: int | None) -> None:
+        """Raises `DatasetError` for a file that is no image, or if images would come out in different shapes."""
+        if self.one_shape:
+            return
+        first = None
+        for index, item in enumerate(self.images):
+            try:
+                height, width, depth = header(item)
+            except UNREADABLE as error:
+                raise self._unreadable(index, error) from error
+            shape = (*(size or (height, width)), channels or self.channels or depth)
+            first = first or shape
+            self._check_same(first, shape)
+
+    def _check_same(self, first, shape):
+        if shape != first:
             raise DatasetError(
-                f"{self.name} has images of shapes {shapes[0]} and {shapes[-1]}; give image_size and channels to bring "
-                "them to one."
+                f"{self.name} has images of shapes {first} and {shape}; give image_size and channels to bring them to "
+                "one."
             )
-        return np.stack(images)
+
+    def _unreadable(self, index, error):
+        item = self.images[index]
+        which = item if isinstance(item, Path) else f"image {index} of {self.name}"
+        return DatasetError(f"{which} cannot be decoded ({error}); replace or remove it.")
 
 
-def open_source(source, split, labels=None, data_dir=None):
+def open_source(source, split: str, labels=None, data_dir=None) -> Source:
     """A `Source` for a TFDS name, a TFDS folder, a folder of images, an array, or a pair of arrays."""
-    if isinstance(source, (str, os.PathLike)):
-        path = Path(source).expanduser()
-        if (path / "dataset_info.json").is_file():
-            return _tfds(str(source), lambda tfds: tfds.builder_from_directory(path), split, labels)
-        if path.is_dir():
-            return _folder(path, split, labels)
-        if isinstance(source, os.PathLike) or len(path.parts) > 1 or str(source).startswith((".", "~")):
-            raise DatasetError(f"there is no folder {source}; expected a TFDS folder or a folder of images.")
-        return _tfds(source, lambda tfds: _named_builder(tfds, source, data_dir), split, labels)
-    return _arrays(source, labels)
+    if not isinstance(source, (str, os.PathLike)):
+        _check_labels_argument(labels)
+        return _arrays(source, labels)
+    if not isinstance(split, str):
+        raise DatasetError(f"split is {split!r}; expected a name such as 'train' or 'train[:90%]'.")
+    path = Path(source).expanduser()
+    if (path / "dataset_info.json").is_file():
+        return _tfds(str(source), lambda tfds: _folder_builder(tfds, path), split, labels)
+    if path.is_dir():
+        _check_labels_argument(labels)
+        return _folder(path, split, labels)
+    if isinstance(source, os.PathLike) or path.is_absolute() or source.startswith((".", "~")):
+        raise DatasetError(f"there is no folder {source}; expected a TFDS folder or a folder of images.")
+    return _tfds(source, lambda tfds: _named_builder(tfds, source, data_dir), split, labels)
+
+
+def _check_labels_argument(labels):
+    if labels is not None and labels is not False:
+        raise DatasetError(f"labels is {labels!r}; only TFDS data sets have named labels, give None or False.")
 
 
 # NumPy arrays
@@ -89,13 +161,13 @@ def _arrays(source, labels):
     if images.dtype != np.uint8:
         raise DatasetError(f"the array has dtype {images.dtype}; expected uint8 in 0..255 or float in [0, 1].")
     if given is None or labels is False:
-        return Source("the array", images)
+        return Source("the array", len(images), lambda: (images, None))
     given = np.asarray(given)
     if given.shape != (len(images),) or given.dtype.kind not in "iu":
         raise DatasetError(
             f"labels have shape {given.shape} and dtype {given.dtype}; expected {len(images)} integers, one an image."
         )
-    return Source("the array", images, given.astype(np.int32))
+    return Source("the array", len(images), lambda: (images, given.astype(np.int32)))
 
 
 # Folders of images
@@ -103,7 +175,7 @@ def _arrays(source, labels):
 
 def _split_slice(split, num, name, known):
     """The slice that "train[10:20]", "train[:90%]" or "train" takes of `num` examples; checks the split's name."""
-    match = re.fullmatch(r"([\w-]+)(?:\[(-?\d+%?)?:(-?\d+%?)?\])?", split)
+    match = re.fullmatch(r"([\w.-]+)(?:\[(-?\d+%?)?:(-?\d+%?)?\])?", split)
     if match is None or match[1] not in known:
         raise DatasetError(f"{name} has no split {split!r}; expected one of {known}, or a part such as train[:90%].")
     ends = [
@@ -113,40 +185,74 @@ def _split_slice(split, num, name, known):
     return slice(*ends)
 
 
+def _image_files(root):
+    """Images below a folder by sorted path; hidden files and folders are left out."""
+    paths = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    return [p for p in paths if not any(part.startswith(".") for part in p.relative_to(root).parts)]
+
+
 def _folder(path, split, labels):
-    name = split.split("[")[0]
-    splits = sorted(p.name for p in path.iterdir() if p.is_dir() and p.name in ("train", "validation", "test"))
-    root = path / name if name in splits else path
-    known = splits or ["train", "all"]
-    files = sorted(p for p in root.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    split_name = split.split("[")[0]
+    folders = sorted(p.name for p in path.iterdir() if p.is_dir())
+    known = [name for name in folders if name in ("train", "validation", "test")] or ["train", "all"]
+    if split_name in folders and split_name not in known:
+        known = [*known, split_name]
+    root = path / split_name if split_name in folders and split_name in known else path
+    files = _image_files(root)
     taken = _split_slice(split, len(files), path, known)
     if not files:
-        raise DatasetError(f"{root} has no images; expected files ending in {', '.join(SUFFIXES)}.")
-    folders = [file.relative_to(root).parts[0] if file.parent != root else None for file in files]
-    class_names = sorted(set(filter(None, folders)))
+        versions = sorted(str(p.parent) for p in path.glob("*/dataset_info.json"))
+        what = (
+            f"give one of the TFDS folders in it, {versions}" if versions else f"expected {', '.join(SUFFIXES)} files"
+        )
+        raise DatasetError(f"{root} has no images; {what}.")
+    name = f"{path}, {split}"
+    images = files[taken]
+    classes = [file.relative_to(root).parts[0] if file.parent != root else None for file in files]
+    class_names = sorted(set(filter(None, classes)))
     if labels is False or not class_names:
-        return Source(str(path), files[taken])
-    if None in folders:
+        return Source(name, len(images), lambda: (images, None), one_shape=False)
+    if None in classes:
         raise DatasetError(
             f"{root} has images both in sub-folders (classes) and beside them, such as "
-            f"{files[folders.index(None)].name}; move them, or load with labels=False."
+            f"{files[classes.index(None)].name}; move them, or load with labels=False."
         )
-    numbers = np.array([class_names.index(folder) for folder in folders], np.int32)
-    return Source(str(path), files[taken], numbers[taken], class_names)
+    number_of = {class_name: number for number, class_name in enumerate(class_names)}
+    numbers = np.array([number_of[folder] for folder in classes], np.int32)[taken]
+    return Source(name, len(images), lambda: (images, numbers), class_names, one_shape=False)
 
 
 # TensorFlow Datasets
 
 
+def _brief(error):
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
+def _folder_builder(tfds, path):
+    try:
+        return tfds.builder_from_directory(path)
+    except Exception as error:  # whatever is wrong in its files, the folder is to be replaced
+        raise DatasetError(
+            f"{path} is not a readable TFDS folder ({_brief(error)}); expected dataset_info.json, features.json and "
+            "the files of its splits, as TensorFlow Datasets writes them."
+        ) from error
+
+
 def _named_builder(tfds, name, data_dir):
+    where = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR).expanduser()
     try:
         builder = tfds.builder(name, data_dir=data_dir)
-    except (tfds.core.registered.DatasetNotFoundError, ValueError) as error:
-        where = Path(data_dir or os.environ.get("TFDS_DATA_DIR") or tfds.core.constants.DATA_DIR).expanduser()
+    except (tfds.core.registered.DatasetNotFoundError, ValueError, AssertionError, ImportError, OSError) as error:
         have = sorted(p.name for p in where.iterdir() if p.is_dir()) if where.is_dir() else []
-        near = difflib.get_close_matches(name.split(":")[0], {*have, *tfds.list_builders()}, 3)
+        known = {*have, *tfds.list_builders()}
+        base = re.split("[/:]", name)[0]
+        if base in known:
+            raise DatasetError(f"{name} cannot be opened ({_brief(error)}); give another version or config.") from error
+        near = difflib.get_close_matches(base, sorted(known), 3)
         raise DatasetError(
-            f"there is no data set {name!r} in {where} or in TensorFlow Datasets"
+            f"there is no folder {name!r}, and no data set of that name in {where} (there: {have[:20]}) or in "
+            "TensorFlow Datasets"
             + (f"; did you mean {' or '.join(near)}?" if near else ".")
             + " Or give a folder of images."
         ) from error
@@ -155,10 +261,9 @@ def _named_builder(tfds, name, data_dir):
             builder.download_and_prepare()
         except Exception as error:  # any failure of a download, of whatever kind, has the same remedy
             raise DatasetError(
-                f"{name} is not at {builder.data_dir} and could not be downloaded "
-                f"({type(error).__name__}: {' '.join(str(error).split())[:200]}). Put the prepared data set there, as "
-                "TensorFlow Datasets writes it on another machine (sources with a quota, such as CelebA's, may work "
-                "on another day), or give a folder of images instead."
+                f"{name} is not at {builder.data_dir} and could not be downloaded ({_brief(error)}). Put the prepared "
+                "data set there, as TensorFlow Datasets writes it on another machine (sources with a quota, such as "
+                "CelebA's, may work on another day), or give a folder of images instead."
             ) from error
     return builder
 
@@ -166,48 +271,71 @@ def _named_builder(tfds, name, data_dir):
 def _tfds(name, make_builder, split, labels):
     import tensorflow_datasets as tfds
 
-    try:
-        builder = make_builder(tfds)
-    except (OSError, KeyError, AttributeError) as error:
-        raise DatasetError(f"{name} is not a readable TFDS folder: {error}") from error
+    builder = make_builder(tfds)
     features = builder.info.features
     image_keys = [key for key, feature in features.items() if isinstance(feature, tfds.features.Image)]
     if len(image_keys) != 1:
-        raise DatasetError(f"{name} has {len(image_keys)} image features ({list(features)}); expected exactly one.")
+        raise DatasetError(f"{name} has {len(image_keys)} image features ({sorted(features)}); expected exactly one.")
+    image_key = image_keys[0]
+    image_feature = features[image_key]
+    if image_feature.np_dtype != np.uint8:
+        raise DatasetError(f"the images of {name} have dtype {image_feature.np_dtype}; expected uint8.")
     label_key = _label_key(tfds, name, features, labels)
-    key = image_keys[0]
-    known = list(builder.info.splits)
-    if split.split("[")[0] not in known:
-        raise DatasetError(f"{name} has no split {split!r}; expected one of {known}, or a part such as train[:90%].")
+    try:
+        num = builder.info.splits[split].num_examples
+    except (ValueError, KeyError, AssertionError) as error:
+        raise DatasetError(
+            f"{name} has no split {split!r}; expected one of {list(builder.info.splits)}, or a part such as "
+            "train[:90%]."
+        ) from error
+    return Source(
+        f"{name}, {split}",
+        num,
+        lambda: _read_tfds(tfds, builder, split, image_key, label_key),
+        getattr(features[label_key], "names", None) if label_key else None,
+        channels=image_feature.shape[-1] if image_feature.shape[-1] in (1, 3) else None,
+        one_shape=None not in image_feature.shape,
+    )
+
+
+def _read_tfds(tfds, builder, split, image_key, label_key):
+    """Encoded images, and labels int32 or `None`, of a split in file order."""
+    import tensorflow as tf
+
+    keys = {image_key, label_key} - {None}
+    images, numbers = [], []
     try:
         dataset = builder.as_dataset(
             split=split,
             shuffle_files=False,
-            decoders=tfds.decode.PartialDecoding(
-                {k: features[k] for k in (key, label_key) if k}, decoders={key: tfds.decode.SkipDecoding()}
-            ),
+            decoders=tfds.decode.PartialDecoding(keys, decoders={image_key: tfds.decode.SkipDecoding()}),
             read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
         )
-    except (ValueError, AssertionError) as error:
-        raise DatasetError(f"the split {split!r} of {name} cannot be read: {error}") from error
-    images, numbers = [], []
-    for example in tfds.as_numpy(dataset):
-        images.append(example[key])
-        if label_key:
-            numbers.append(example[label_key])
-    if not images:
-        raise DatasetError(f"the split {split!r} of {name} is empty.")
-    if not label_key:
-        return Source(name, images)
-    return Source(name, images, np.array(numbers, np.int32), features[label_key].names)
+        for batch in tfds.as_numpy(dataset.batch(1024)):
+            images.extend(batch[image_key].tolist())
+            if label_key:
+                numbers.append(batch[label_key].astype(np.int32))
+    except (OSError, ValueError, AssertionError, tf.errors.OpError) as error:
+        raise DatasetError(
+            f"the split {split!r} in {builder.data_dir} cannot be read ({_brief(error)}); prepare the data set again."
+        ) from error
+    return images, np.concatenate(numbers) if label_key else None
 
 
 def _label_key(tfds, name, features, labels):
-    classes = [key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)]
+    """The feature that holds the labels: the one named, else the only class label, else `None`."""
+    classes = sorted(key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel))
     if labels is False:
         return None
     if labels is None:
         return classes[0] if len(classes) == 1 else None
-    if labels not in classes:
+    if labels not in features:
         raise DatasetError(f"{name} has no class label {labels!r}; its class labels are {classes}.")
+    feature = features[labels]
+    shape = feature.shape if isinstance(feature, tfds.features.Tensor) else None
+    if shape != () or np.dtype(feature.np_dtype).kind not in "iub":
+        raise DatasetError(
+            f"the feature {labels!r} of {name} has shape {feature.shape} and dtype {feature.np_dtype}; expected one "
+            f"integer an image. Its class labels are {classes}; labels=False loads the images alone."
+        )
     return labels

@@ -1,6 +1,8 @@
 """Sources, crops and orders of `kerasgen.data`."""
 
+import io
 import os
+import shutil
 import subprocess
 import sys
 
@@ -10,7 +12,7 @@ import pytest
 from PIL import Image
 
 from kerasgen import data
-from kerasgen.data.images import crop_box, prepare_array
+from kerasgen.data.images import crop_box, decode, header, prepare_array
 from kerasgen.errors import DatasetError
 
 tf = pytest.importorskip("tensorflow")
@@ -47,7 +49,7 @@ def test_shuffling_is_a_function_of_seed_and_epoch(cache):
         return data.load(numbered(10), batch_size=4, shuffle=True, seed=3, cache=cache, **arguments)
 
     whole = order(load(repeat=True), 9)
-    epochs = [sum(whole[3 * e : 3 * e + 3], []) for e in range(3)]
+    epochs = [[i for batch in whole[3 * e : 3 * e + 3] for i in batch] for e in range(3)]
     assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
     assert epochs[0] != epochs[1] != epochs[2]
     for first in (1, 2):
@@ -76,7 +78,81 @@ def test_flips_follow_the_epoch_and_the_example():
     assert any(a != b for a, b in two)
 
 
+def test_flips_do_not_depend_on_order_or_batches():
+    def flipped(**arguments):
+        dataset = data.load(numbered(40), flip=True, seed=5, first_epoch=2, repeat=True, **arguments)
+        dataset = dataset.unbatch().take(40)
+        return {int(image[1, 1, 0]): bool(image[0, -1, 0] == 255) for image in dataset.as_numpy_iterator()}
+
+    reference = flipped(batch_size=40)
+    assert len(reference) == 40
+    assert flipped(batch_size=7) == reference
+    assert flipped(batch_size=8, shuffle=True) == reference
+    assert flipped(batch_size=8, shuffle=True, cache=True) == reference
+
+
+def test_a_flip_mirrors_left_to_right_alone():
+    x = np.arange(3 * 5 * 3, dtype=np.uint8).reshape(1, 3, 5, 3).repeat(30, axis=0)
+    (batch,) = data.load(x, batch_size=30, flip=True)
+    mirrored = [(image == x[0][:, ::-1]).all() for image in batch.numpy()]
+    kept = [(image == x[0]).all() for image in batch.numpy()]
+    assert any(mirrored)
+    assert any(kept)
+    assert np.logical_xor(mirrored, kept).all()
+
+
+def test_remainders_are_dropped_in_each_epoch():
+    endless = data.load(numbered(10), batch_size=4, shuffle=True, drop_remainder=True, repeat=True)
+    batches = order(endless, 6)
+    for first in (0, 2, 4):
+        seen = batches[first] + batches[first + 1]
+        assert len(set(seen)) == len(seen) == 8
+    kept = order(data.load(numbered(10), batch_size=4, repeat=True), 4)
+    assert kept == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9], [0, 1, 2, 3]]
+    assert endless.element_spec.shape.as_list() == [4, 4, 4, 1]
+
+
+def test_labels_stay_with_their_images():
+    dataset = data.load((numbered(20), np.arange(20) * 3), batch_size=6, shuffle=True, flip=True)
+    for images, labels in dataset:
+        assert labels.numpy().tolist() == (images.numpy()[:, 1, 1, 0].astype(int) * 3).tolist()
+        assert labels.dtype == tf.int32
+
+
 # Images
+
+
+def bicubic(array, size):
+    """Antialiased bicubic (Keys, a = -1/2) resize of `[length, ...]` along its first axis, in float."""
+    scale = len(array) / size
+    support = max(scale, 1.0)
+    t = np.abs((np.arange(len(array)) + 0.5)[None] - (np.arange(size) + 0.5)[:, None] * scale) / support
+    near, far = 1.5 * t**3 - 2.5 * t**2 + 1, -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2
+    weights = np.where(t < 1, near, np.where(t < 2, far, 0.0))
+    weights /= weights.sum(axis=1, keepdims=True)
+    return np.clip(np.tensordot(weights, array.astype(float), 1), 0, 255)
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "box"),
+    [
+        ((24, 24), (7, 7), (0, 24, 0, 24)),
+        ((24, 40), (8, 8), (0, 24, 8, 32)),  # the middle of the width
+        ((41, 20), (10, 10), (10, 30, 0, 20)),  # an odd pixel too many: below
+        ((9, 12), (18, 24), (0, 9, 0, 12)),  # enlarged
+        ((30, 20), (5, 10), (10, 20, 0, 20)),
+    ],
+)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_crop_and_resize_against_numpy(shape, size, box, channels):
+    x = np.random.default_rng(1).integers(0, 256, (*shape, channels), dtype=np.uint8)
+    crop = x[box[0] : box[1], box[2] : box[3]]
+    expected = bicubic(bicubic(crop.swapaxes(0, 1), size[1]).swapaxes(0, 1), size[0])
+    actual, _ = data.load_arrays(x[None], image_size=size)
+    assert actual.dtype == np.uint8
+    assert np.abs(actual[0] - expected).max() <= 2.0  # Pillow rounds after each axis
+    (batch,) = data.load(x[None], image_size=size)
+    np.testing.assert_array_equal(batch.numpy(), actual)
 
 
 @pytest.mark.parametrize("size", [(5, 7), (7, 5), (64, 64), (1, 1), (33, 128), (200, 3)])
@@ -113,6 +189,37 @@ def test_channels():
     colour = prepare_array(numbered(3)[2], None, 3)
     assert colour.shape == (4, 4, 3)
     assert (colour == numbered(3)[2]).all()
+
+
+def png(image, **arguments):
+    buffer = io.BytesIO()
+    image.save(buffer, "png", **arguments)
+    return buffer.getvalue()
+
+
+def grey_with_alpha():
+    image = Image.new("LA", (2, 1), (40, 255))
+    image.putpixel((1, 0), (40, 0))
+    return image
+
+
+@pytest.mark.parametrize(
+    ("encoded", "pixels"),
+    [
+        (png(Image.new("L", (2, 1), 40)), [[40], [40]]),
+        (png(grey_with_alpha()), [[40], [255]]),
+        (png(Image.new("L", (2, 1), 40), transparency=40), [[255], [255]]),
+        (png(Image.new("1", (2, 1), 1)), [[255], [255]]),
+        (png(Image.fromarray(np.array([[0x1234, 0xFFFF]], np.uint16))), [[0x12], [0xFF]]),
+        (png(Image.new("RGB", (2, 1), (1, 2, 3))), [[1, 2, 3]] * 2),
+        (png(Image.new("RGBA", (2, 1), (1, 2, 3, 0))), [[255] * 3] * 2),
+        (png(Image.new("RGB", (2, 1), (1, 2, 3)).quantize(2)), [[1, 2, 3]] * 2),
+    ],
+)
+def test_decoding(encoded, pixels):
+    decoded = np.asarray(decode(encoded))
+    np.testing.assert_array_equal(decoded.reshape(2, -1), pixels)
+    assert header(encoded) == (1, 2, len(pixels[0]))
 
 
 # Sources
@@ -165,6 +272,26 @@ def test_image_folder_with_splits(image_folder, tmp_path):
         data.load_arrays(tmp_path / "set", "test", 4)
 
 
+def test_image_folder_with_a_split_of_any_name(image_folder):
+    (image_folder / "train").mkdir()
+    (image_folder / "dog").rename(image_folder / "train" / "dog")
+    assert data.load_arrays(image_folder, "train", 4, channels=1)[0].shape[0] == 3
+    assert data.load_arrays(image_folder, "train[1:]", 4, channels=1)[0].shape[0] == 2
+    with pytest.raises(DatasetError, match=r"no split 'all'; expected one of \['train'\]"):
+        data.load(image_folder, "all")
+    images, labels = data.load_arrays(image_folder, "cat", 4, channels=1)
+    assert len(images) == 2
+    assert labels is None
+
+
+def test_hidden_files_are_left_out(image_folder):
+    (image_folder / "dog" / "._4.png").write_bytes(b"not a picture")
+    (image_folder / ".thumbnails").mkdir()
+    Image.new("L", (8, 6)).save(image_folder / ".thumbnails" / "0.png")
+    assert data.load_arrays(image_folder, image_size=4, channels=1)[0].shape[0] == 5
+    assert data.class_names(image_folder) == ["cat", "dog"]
+
+
 @pytest.fixture(scope="module")
 def tfds_folder(tmp_path_factory):
     """A data set on disk, written by TFDS: 12 images 6 x 4, labels, and a second split."""
@@ -209,6 +336,90 @@ def test_tfds(tfds_folder, by_name):
         data.load(**source, labels="colour")
 
 
+def write_tfds(root, name, features, examples):
+    """The folder of a data set on disk with one split, "train"."""
+    tfds = pytest.importorskip("tensorflow_datasets")
+    tfds.dataset_builders.store_as_tfds_dataset(
+        name,
+        "1.0.0",
+        features=tfds.features.FeaturesDict(features),
+        split_datasets={"train": list(enumerate(examples))},
+        data_dir=root,
+    )
+    return root / name / "1.0.0"
+
+
+def test_tfds_counts_and_names_without_reading(tfds_folder, tmp_path):
+    shutil.copytree(tfds_folder / "squares" / "1.0.0", tmp_path / "copy")
+    for file in (tmp_path / "copy").glob("*tfrecord*"):
+        file.write_bytes(b"damaged")
+    assert data.steps_per_epoch(tmp_path / "copy", "train[:50%]", 2) == 3
+    assert data.steps_per_epoch(tmp_path / "copy", "train+test", 5, drop_remainder=True) == 2
+    assert data.class_names(tmp_path / "copy") == ["a", "b", "c"]
+    with pytest.raises(DatasetError, match="cannot be read"):
+        data.load_arrays(tmp_path / "copy")
+
+
+def test_tfds_splits_together(tfds_folder):
+    images, _ = data.load_arrays("squares", "train+test", data_dir=tfds_folder)
+    assert sorted(images[:, 0, 0, 0].tolist()) == list(range(12))
+    assert data.load_arrays("squares:1.0.0", "all", data_dir=tfds_folder)[0].shape[0] == 12
+
+
+def test_tfds_features(tmp_path):
+    tfds = pytest.importorskip("tensorflow_datasets")
+    features = {
+        "image": tfds.features.Image(shape=(None, None, 3)),
+        "age": tfds.features.Scalar(np.int64),
+        "attributes": tfds.features.Tensor(shape=(2,), dtype=np.bool_),
+    }
+    examples = [
+        # One written in grey, as the JPEG files of many data sets are.
+        {"image": io.BytesIO(png(Image.new("L", (6, 4), 10 * i))), "age": 30 + i, "attributes": [True, False]}
+        for i in range(2)
+    ] + [{"image": np.full((8, 8, 3), 20, np.uint8), "age": 32, "attributes": [True, True]}]
+    folder = write_tfds(tmp_path, "people", features, examples)
+    images, labels = data.load_arrays(folder, image_size=4, labels="age")
+    assert images.shape == (3, 4, 4, 3)
+    assert labels.dtype == np.int32
+    assert dict(zip(labels.tolist(), images[:, 0, 0, 0].tolist(), strict=True)) == {30: 0, 31: 10, 32: 20}
+    assert data.class_names(folder, labels="age") is None
+    assert data.load_arrays(folder, image_size=4)[1] is None
+    with pytest.raises(DatasetError, match=r"'attributes' of .* has shape \(2,\) and dtype .*bool"):
+        data.load(folder, image_size=4, labels="attributes")
+    with pytest.raises(DatasetError, match="give image_size"):
+        data.load(folder)
+
+
+def test_tfds_without_one_image_feature(tmp_path):
+    tfds = pytest.importorskip("tensorflow_datasets")
+    image, number = tfds.features.Image(shape=(2, 2, 1)), tfds.features.Scalar(np.int64)
+    x = np.zeros((2, 2, 1), np.uint8)
+    none = write_tfds(tmp_path, "none", {"number": number}, [{"number": 1}])
+    two = write_tfds(tmp_path, "two", {"left": image, "right": image}, [{"left": x, "right": x}])
+    with pytest.raises(DatasetError, match="has 0 image features"):
+        data.load(none)
+    with pytest.raises(DatasetError, match=r"has 2 image features \(\['left', 'right'\]\)"):
+        data.load(two)
+
+
+def test_tfds_folders_that_cannot_be_opened(tfds_folder, tmp_path):
+    with pytest.raises(DatasetError, match=r"give one of the TFDS folders in it, \['.*1\.0\.0'\]"):
+        data.load(tfds_folder / "squares")
+    (tmp_path / "dataset_info.json").write_text("{")
+    with pytest.raises(DatasetError, match="not a readable TFDS folder"):
+        data.load(tmp_path)
+    with pytest.raises(DatasetError, match="give another version"):
+        data.load("squares:2.0.0", data_dir=tfds_folder)
+
+
+@pytest.mark.parametrize("name", ["pictures/cats", "cats.zip", "no such thing"])
+def test_names_of_nothing(name, tmp_path):
+    with pytest.raises(DatasetError, match="there is no folder") as error:
+        data.load(name, data_dir=tmp_path)
+    assert str(tmp_path) in str(error.value)
+
+
 def test_unknown_name_says_where_it_looked(tfds_folder):
     with pytest.raises(DatasetError, match="did you mean squares"):
         data.load("sqares", data_dir=str(tfds_folder))
@@ -249,13 +460,41 @@ def test_failed_download_says_what_to_put_where(tmp_path, monkeypatch):
         (np.full((2, 4, 4, 1), np.nan, np.float32), {}, "NaN"),
         ((numbered(4), np.zeros(3, int)), {}, "4 integers"),
         ((numbered(4), np.zeros(4)), {}, "4 integers"),
+        (numbered(4), {"seed": 2**63}, "seed"),
+        (numbered(4), {"labels": "colour"}, "None or False"),
+        (numbered(4).astype(np.float32) / 255 - 0.1, {}, r"in \[0, 1\]"),
         (7, {}, "int; expected the name"),
+        ("mnist", {"split": None}, "split is None"),
         ("./nowhere", {}, "no folder ./nowhere"),
     ],
 )
 def test_bad_arguments(source, arguments, message):
     with pytest.raises(DatasetError, match=message):
         data.load(source, **arguments)
+
+
+def test_steps_of_bad_batches():
+    with pytest.raises(DatasetError, match="batch_size is 0"):
+        data.steps_per_epoch(numbered(4), "train", 0)
+    with pytest.raises(DatasetError, match="less than a batch"):
+        data.steps_per_epoch(numbered(4), "train", 5, drop_remainder=True)
+
+
+def test_bad_files_are_found_before_iterating(image_folder):
+    with pytest.raises(DatasetError, match="image_size and channels"):
+        data.load(image_folder)
+    with pytest.raises(DatasetError, match=r"train\[5:\] has no images"):
+        data.load(image_folder, "train[5:]")
+    broken = image_folder / "dog" / "broken.png"
+    broken.write_bytes(b"not a picture")
+    with pytest.raises(DatasetError, match=r"broken\.png cannot be decoded"):
+        data.load(image_folder, image_size=4, channels=1)
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
+    broken.write_bytes(png(Image.fromarray(noise))[:500])  # the header is good
+    with pytest.raises(DatasetError, match=r"broken\.png cannot be decoded"):
+        data.load(image_folder, image_size=4, channels=1, cache=True)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"broken\.png cannot be decoded"):
+        list(data.load(image_folder, image_size=4, channels=1))
 
 
 def test_bad_folders(image_folder, tmp_path):

@@ -7,7 +7,7 @@ from sklearn.mixture import GaussianMixture
 from kerasgen import Autoencoder
 from kerasgen.errors import InputError
 from kerasgen.models.mixture import fit_mixture, log_densities
-from tests.model_case import LatentCase
+from tests.model_case import LatentCase, long_fit
 
 
 class TestAutoencoder(LatentCase):
@@ -43,7 +43,7 @@ def test_uses(images):
     x, _ = images
     model = small(noise_stddev=0.1)
     model.compile(keras.optimizers.Adam(3e-3))
-    model.fit(x, batch_size=16, epochs=150, verbose=0)
+    long_fit(model, x, None, 150)
     clean = x / np.float32(255.0)
     noisy = np.clip(clean + 0.1 * np.random.default_rng(0).normal(size=clean.shape), 0, 1).astype("float32")
     assert np.square(model.denoise(noisy) - clean).mean() < 0.8 * np.square(noisy - clean).mean()

@@ -156,7 +156,7 @@ def test_killed_equals_unkilled(recipe_path, tmp_path):
 
 def test_non_finite_loss_stops_and_keeps_the_backup(recipe_path, tmp_path):
     recipe = Recipe.load(recipe_path).override(["training.learning_rate=1e30", "training.warmup_steps=0"])
-    with pytest.raises(kerasgen.errors.KerasgenError, match="lower training.learning_rate"):
+    with pytest.raises(kerasgen.errors.KerasgenError, match=r"lower training\.learning_rate"):
         train(recipe, tmp_path / "run", verbose=0)
     assert not (tmp_path / "run" / "checkpoint").exists()
 
