@@ -7,6 +7,7 @@
 - `value_and_grad(function, variables)`: value, auxiliary output and gradients of a function that returns
   `(scalar, auxiliary)`. Under a TensorFlow strategy the gradients are divided by the number of replicas, because
   optimizers sum them.
+- `apply_gradients(optimizer, gradients, variables)`: one step of an optimizer built on these variables.
 - `gradient(function, x)`: gradient of a scalar function with respect to a tensor, itself differentiable.
 - `compiled(model, function)`: `function` as one compiled program that reads the model's variables and changes none.
 - `replica_seed(seed)`: a seed that differs from replica to replica, from one that is the same on all.
@@ -23,6 +24,7 @@ _module = importlib.import_module(f"kerasgen.backend.{keras.backend.backend()}")
 train_step = _module.train_step
 test_step = _module.test_step
 value_and_grad = _module.value_and_grad
+apply_gradients = _module.apply_gradients
 gradient = _module.gradient
 compiled = _module.compiled
 replica_seed = _module.replica_seed
@@ -30,6 +32,7 @@ replica_mean = _module.replica_mean
 jit_compile = _module.jit_compile
 
 __all__ = [
+    "apply_gradients",
     "compiled",
     "gradient",
     "jit_compile",

@@ -121,3 +121,15 @@ def replica_mean(x):
 def jit_compile():
     """What `jit_compile="auto"` should mean: Keras' own choice."""
     return "auto"
+
+
+def apply_gradients(optimizer, gradients, variables):
+    """One step of the optimizer, into the state of the step being traced.
+
+    Through `stateless_apply`: `LossScaleOptimizer.apply` assigns inside of a `lax.cond`, which no scope can follow.
+    """
+    scope, _ = _scopes[-1]
+    states = optimizer.variables
+    values, new_states = optimizer.stateless_apply(_current(scope, states), gradients, _current(scope, variables))
+    for variable, value in zip([*variables, *states], [*values, *new_states], strict=True):
+        scope.add_update((variable, value))

@@ -70,3 +70,8 @@ def replica_mean(x):
 def jit_compile():
     """What `jit_compile="auto"` should mean: XLA slows these networks down on CPUs (by 1.6 for a convolutional VAE)."""
     return "auto" if tf.config.list_physical_devices("GPU") else False
+
+
+def apply_gradients(optimizer, gradients, variables):
+    """One step of the optimizer, in place."""
+    optimizer.apply(gradients, variables)

@@ -57,3 +57,9 @@ def replica_mean(x):
 def jit_compile():
     """What `jit_compile="auto"` should mean: Keras' own choice."""
     return "auto"
+
+
+def apply_gradients(optimizer, gradients, variables):
+    """One step of the optimizer, in place."""
+    with torch.no_grad():
+        optimizer.apply(gradients, variables)

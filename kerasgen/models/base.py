@@ -151,7 +151,7 @@ class GenerativeModel(keras.Model):
             return self.optimizer.scale_loss(value), logs
 
         (_, logs), gradients = backend.value_and_grad(scaled, variables)
-        self.optimizer.apply(gradients, variables)
+        backend.apply_gradients(self.optimizer, gradients, variables)
         return logs
 
     def update_metrics(self, **values):
