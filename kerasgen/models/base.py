@@ -93,6 +93,8 @@ class GenerativeModel(keras.Model):
 
     def fit(self, x=None, y=None, *args, **kwargs):
         """As `keras.Model.fit`, on arrays of images (and labels) or a data set of such batches."""
+        if hasattr(x, "element_spec") and not args:
+            kwargs.setdefault("shuffle", False)  # Keras' default is for arrays, and warns of data sets
         return super().fit(*self._check_training_data(x, y), *args, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):

@@ -130,7 +130,6 @@ def _fit(recipe, model, steps, epoch, backup, workdir, verbose):
         epochs=training.epochs,
         initial_epoch=epoch,
         steps_per_epoch=steps,
-        shuffle=False,  # the data set is shuffled already
         validation_data=validation,
         callbacks=callbacks,
         verbose=verbose,
