@@ -7,37 +7,35 @@ import json
 import statistics
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from absl import app, flags
 
-REPEATS = flags.DEFINE_integer("repeats", 7, "measurements of each, in turn; the median counts", lower_bound=1)
+REPEATS = flags.DEFINE_integer("repeats", 7, "measurements; the median counts", lower_bound=1)
 OUTPUT = flags.DEFINE_string("output", None, "also write the figures to this JSON file")
 
 
-def seconds(statement):
-    """Seconds that a statement takes in a fresh interpreter, start-up included."""
-    start = time.perf_counter()
-    subprocess.run([sys.executable, "-c", statement], check=True, stderr=subprocess.DEVNULL)
-    return time.perf_counter() - start
+IMPORTS = """
+import time
+start = time.perf_counter()
+import keras
+middle = time.perf_counter()
+import kerasgen
+print(middle - start, time.perf_counter() - middle)
+"""
 
 
 def import_time(repeats):
-    """Medians of `import keras` and `import kerasgen`, measured in turn so that both see the same machine."""
-    statements = ("import keras", "import kerasgen")
-    for statement in statements:  # the files are in memory from here on
-        seconds(statement)
-    times = {statement: [] for statement in statements}
-    for _ in range(repeats):
-        for statement in statements:
-            times[statement].append(seconds(statement))
-    keras, kerasgen = (statistics.median(times[statement]) for statement in statements)
+    """Seconds of `import keras`, and of `import kerasgen` after it, each the median over fresh interpreters."""
+    runs = [
+        subprocess.run([sys.executable, "-c", IMPORTS], check=True, capture_output=True, text=True).stdout.split()
+        for _ in range(repeats)
+    ]
+    keras, added = (statistics.median(float(run[part]) for run in runs) for part in (0, 1))
     return {
         "import keras, seconds": round(keras, 3),
-        "import kerasgen, seconds": round(kerasgen, 3),
-        "added, seconds": round(kerasgen - keras, 3),
-        "ratio": round(kerasgen / keras, 3),
+        "added by import kerasgen, seconds": round(added, 3),
+        "ratio": round((keras + added) / keras, 4),
     }
 
 
