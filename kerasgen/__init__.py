@@ -4,9 +4,9 @@
 """
 
 from kerasgen import errors
-from kerasgen.models import Autoencoder, GenerativeModel, VariationalAutoencoder
+from kerasgen.models import Autoencoder, GenerativeModel, Glow, RealNVP, VariationalAutoencoder
 from kerasgen.zoo import list_models, load
 
 __version__ = "0.1.0"
 
-__all__ = ["Autoencoder", "GenerativeModel", "VariationalAutoencoder", "errors", "list_models", "load"]
+__all__ = ["Autoencoder", "GenerativeModel", "Glow", "RealNVP", "VariationalAutoencoder", "errors", "list_models", "load"]

@@ -2,8 +2,10 @@
 
 from kerasgen.models.autoencoder import Autoencoder
 from kerasgen.models.base import GenerativeModel
+from kerasgen.models.glow import Glow
+from kerasgen.models.real_nvp import RealNVP
 from kerasgen.models.variational_autoencoder import VariationalAutoencoder
 
-FAMILIES = {family.__name__: family for family in (Autoencoder, VariationalAutoencoder)}
+FAMILIES = {family.__name__: family for family in (Autoencoder, Glow, RealNVP, VariationalAutoencoder)}
 
-__all__ = ["FAMILIES", "Autoencoder", "GenerativeModel", "VariationalAutoencoder"]
+__all__ = ["FAMILIES", "Autoencoder", "GenerativeModel", "Glow", "RealNVP", "VariationalAutoencoder"]

@@ -9,7 +9,7 @@ from keras import ops
 
 from kerasgen import backend, networks, noise
 from kerasgen.errors import InputError
-from kerasgen.models import inputs
+from kerasgen import inputs
 from kerasgen.models.latent import LatentModel
 from kerasgen.models.mixture import fit_mixture
 

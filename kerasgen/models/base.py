@@ -1,7 +1,9 @@
 """`GenerativeModel`: what every family shares."""
 
+import itertools
 import math
 import re
+import types
 from pathlib import Path
 
 import keras
@@ -10,7 +12,7 @@ from keras import ops
 
 from kerasgen import backend, noise
 from kerasgen.errors import InputError
-from kerasgen.models import inputs
+from kerasgen import inputs
 
 
 class ReplicaSeedGenerator(keras.random.SeedGenerator):
@@ -30,19 +32,22 @@ class GenerativeModel(keras.Model):
     compiled through `run`.
 
     Args:
-        image_shape: `(height, width, channels)`.
+        image_shape: `(height, width, channels)`; for families with `takes_vectors` also `(features,)`, and then data
+            are float vectors `[batch, features]`, of any range, and so are results.
         num_classes: number of classes of a class-conditional model, or `None`.
         seed: of the noise drawn in training.
     """
 
     loss_names = ("loss",)
     likelihood = None  # "exact", "bound" or "estimate" for families with `log_prob`
+    takes_vectors = False  # whether `image_shape` may be `(features,)`
 
     def __init__(self, image_shape, num_classes=None, seed=0, **kwargs):
         # A fixed name: paths of variables must not depend on how many models were built before.
         kwargs.setdefault("name", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower())
         super().__init__(**kwargs)
-        self.image_shape = inputs.check_image_shape(image_shape)
+        check_shape = inputs.check_event_shape if self.takes_vectors else inputs.check_image_shape
+        self.image_shape = check_shape(image_shape)
         self.num_classes = None if num_classes is None else inputs.check_integer("num_classes", num_classes, 1)
         self.seed = noise.check_seed(inputs.check_integer("seed", seed, 0))
         self.seed_generator = ReplicaSeedGenerator(self.seed % 2**31, name="seed_generator")
@@ -66,7 +71,7 @@ class GenerativeModel(keras.Model):
 
     @property
     def num_dims(self):
-        """Values in one image: height x width x channels."""
+        """Values in one image: height x width x channels. Or in one vector."""
         return math.prod(self.image_shape)
 
     # Training
@@ -95,7 +100,27 @@ class GenerativeModel(keras.Model):
         """As `keras.Model.fit`, on arrays of images (and labels) or a data set of such batches."""
         if hasattr(x, "element_spec") and not args:
             kwargs.setdefault("shuffle", False)  # Keras' default is for arrays, and warns of data sets
-        return super().fit(*self._check_training_data(x, y), *args, **kwargs)
+        x, y = self._check_training_data(x, y)
+        if self.needs_initialization:
+            size = args[0] if args else kwargs.get("batch_size")
+            batch, x = first_batch(x, y, size or 32)
+            self.initialize(*self.unpack(batch))
+        return super().fit(x, y, *args, **kwargs)
+
+    def train_on_batch(self, x, y=None, **kwargs):
+        """As `keras.Model.train_on_batch`."""
+        x, y = self._check_training_data(x, y)
+        if self.needs_initialization:
+            self.initialize(*self.unpack((x, y)))
+        return super().train_on_batch(x, y, **kwargs)
+
+    @property
+    def needs_initialization(self):
+        """Whether variables still wait for values that depend on data; false for most families."""
+        return False
+
+    def initialize(self, images, one_hot):
+        """Sets such variables from a batch as `unpack` gives it: the first one of `fit`, before it is split up."""
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         """As `keras.Model.evaluate`, on arrays of images (and labels) or a data set of such batches."""
@@ -114,7 +139,7 @@ class GenerativeModel(keras.Model):
         return x, y
 
     def unpack(self, data):
-        """Images in [0, 1], float32 `[B, H, W, C]`, and one-hot labels `[B, num_classes]` or `None`, of a batch.
+        """Images in [0, 1], float32 `[B, H, W, C]` (or vectors `[B, D]`), and one-hot labels `[B, num_classes]` or `None`, of a batch.
 
         Labels are ignored by a model without classes.
         """
@@ -228,6 +253,18 @@ class GenerativeModel(keras.Model):
         from kerasgen.zoo import save_checkpoint  # the zoo loads models: imported here, not at the top
 
         return save_checkpoint(self, path, **kwargs)
+
+
+def first_batch(x, y, batch_size):
+    """`(batch, x)`: the first batch that `fit` would see, and x with nothing taken from it."""
+    if hasattr(x, "__array__"):
+        return (x[:batch_size], None if y is None else y[:batch_size]), x
+    if isinstance(x, keras.utils.PyDataset):
+        return x[0], x
+    if isinstance(x, types.GeneratorType):
+        batch = next(x)
+        return batch, (item for item in itertools.chain([batch], x))
+    return next(iter(x)), x
 
 
 def rows(*arrays):

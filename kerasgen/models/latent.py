@@ -4,7 +4,7 @@ import numpy as np
 
 from kerasgen import noise
 from kerasgen.errors import InputError
-from kerasgen.models import inputs
+from kerasgen import inputs
 from kerasgen.models.base import GenerativeModel, rows
 
 

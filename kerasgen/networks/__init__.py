@@ -4,13 +4,20 @@ import keras
 
 from kerasgen.errors import InputError
 from kerasgen.networks.conv import conv_decoder, conv_encoder
+from kerasgen.networks.coupling import conv_coupling, dense_coupling, linear_coupling, residual_coupling
 from kerasgen.networks.dense import dense_decoder, dense_encoder
 
 ENCODERS = {"conv": conv_encoder, "dense": dense_encoder}
 DECODERS = {"conv": conv_decoder, "dense": dense_decoder}
+COUPLINGS = {
+    "conv": conv_coupling,
+    "dense": dense_coupling,
+    "linear": linear_coupling,
+    "residual": residual_coupling,
+}
 
 
-def _resolve(role, network, builders, width, dtype, input_shape, **sizes):
+def _resolve(role, network, builders, width, dtype, shape, name=None, **sizes):
     if isinstance(network, dict):
         network = keras.saving.deserialize_keras_object(network)
     if isinstance(network, str):
@@ -18,11 +25,11 @@ def _resolve(role, network, builders, width, dtype, input_shape, **sizes):
             raise InputError(f"{role} {network!r} is unknown; expected one of {sorted(builders)} or a Keras layer.")
         if isinstance(width, bool) or not isinstance(width, int) or width < 1:
             raise InputError(f"width is {width!r}; expected an integer of at least 1.")
-        return builders[network](width=width, name=role, dtype=dtype, **sizes)
+        return builders[network](width=width, name=name or role, dtype=dtype, **sizes)
     if not isinstance(network, keras.layers.Layer):
         raise InputError(f"{role} is a {type(network).__name__}; expected one of {sorted(builders)} or a Keras layer.")
     if not network.built:
-        network.build((None, *input_shape))
+        network.build((None, *shape))
     return network
 
 
@@ -58,9 +65,22 @@ def decoder(network, num_inputs, output_shape, width, dtype):
     return _check_output("decoder", network, (num_inputs,), output_shape)
 
 
+def coupling(network, input_shape, output_shape, width, dtype, name):
+    """A network from the part that a coupling reads, `[B, *input_shape]`, to its parameters, `[B, *output_shape]`.
+
+    `network` is a name (see `COUPLINGS`), built with the dtype policy `dtype`, or a Keras layer or its serialized form.
+    Raises `InputError`.
+    """
+    if len(input_shape) == 1 and network in ("conv", "residual", "linear"):
+        raise InputError(f"network {network!r} is for images; use 'dense' for vectors.")
+    sizes = {"input_shape": tuple(input_shape), "output_shape": tuple(output_shape)}
+    network = _resolve("network", network, COUPLINGS, width, dtype, input_shape, name, **sizes)
+    return _check_output("network", network, input_shape, output_shape)
+
+
 def serialize(network, argument):
     """The constructor argument that gives this network again: a name as it is, a Keras layer in serialized form."""
     return argument if isinstance(argument, str) else keras.saving.serialize_keras_object(network)
 
 
-__all__ = ["DECODERS", "ENCODERS", "decoder", "encoder", "serialize"]
+__all__ = ["COUPLINGS", "DECODERS", "ENCODERS", "coupling", "decoder", "encoder", "serialize"]

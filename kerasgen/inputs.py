@@ -20,6 +20,13 @@ def check_image_shape(shape):
     return tuple(int(side) for side in shape)
 
 
+def check_event_shape(shape):
+    """`(height, width, channels)` of images or `(features,)` of vectors, as a tuple of ints of at least 1."""
+    if isinstance(shape, (tuple, list)) and len(shape) == 1:
+        return (check_integer("the number of features", shape[0], 1),)
+    return check_image_shape(shape)
+
+
 def check_integer(name, value, minimum):
     """`value` as an int of at least `minimum`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < minimum:
@@ -40,28 +47,37 @@ def _to_numpy(name, x):
     return keras.ops.convert_to_numpy(x) if keras.ops.is_tensor(x) else np.asarray(x)
 
 
-def check_spec(shape, dtype, image_shape):
-    """Checks the static shape `[batch, ...]` (`None` where unknown) and the dtype name of images."""
-    if len(shape) != 4:
-        advice = "; add the batch axis with x[None]" if len(shape) == 3 and tuple(shape) == image_shape else ""
+def check_spec(shape, dtype, event_shape):
+    """Checks the static shape `[batch, ...]` (`None` where unknown) and the dtype name of images or vectors."""
+    vectors = len(event_shape) == 1
+    noun, axes = ("vectors", "features") if vectors else ("images", "height, width, channels")
+    if len(shape) != 1 + len(event_shape):
+        advice = "; add the batch axis with x[None]" if tuple(shape) == event_shape else ""
         raise InputError(
-            f"images have {len(shape)} axes, shape {tuple(shape)}; expected [batch, height, width, channels]{advice}."
+            f"{noun} have {len(shape)} axes, shape {tuple(shape)}; expected [batch, {axes}]{advice}."
         )
-    if any(have is not None and have != want for have, want in zip(shape[1:], image_shape, strict=True)):
+    if any(have is not None and have != want for have, want in zip(shape[1:], event_shape, strict=True)):
+        advice = "" if vectors else " Resize or convert them first, for example with kerasgen.data.load."
         raise InputError(
-            f"images have shape {tuple(shape)}; this model takes [batch, {', '.join(map(str, image_shape))}] "
-            "(height, width, channels). Resize or convert them first, for example with kerasgen.data.load."
+            f"{noun} have shape {tuple(shape)}; this model takes [batch, {', '.join(map(str, event_shape))}] "
+            f"({axes}).{advice}"
         )
-    if dtype != "uint8" and "float" not in dtype:
-        raise InputError(f"images have dtype {dtype}; expected uint8 in 0..255 or float in [0, 1].")
+    if "float" not in dtype and (vectors or dtype != "uint8"):
+        raise InputError(
+            f"{noun} have dtype {dtype}; expected {'float' if vectors else 'uint8 in 0..255 or float in [0, 1]'}."
+        )
 
 
-def check_images(x, image_shape):
-    """Images as a NumPy array `[N, *image_shape]` of uint8 in 0..255 or float32 in [0, 1]."""
+def check_images(x, event_shape):
+    """Images as a NumPy array `[N, H, W, C]` of uint8 in 0..255 or float32 in [0, 1]; vectors as float32 `[N, D]`."""
     x = _to_numpy("images", x)
-    check_spec(x.shape, str(x.dtype), image_shape)
+    check_spec(x.shape, str(x.dtype), event_shape)
     if len(x) == 0:
         raise InputError("there are no images: the first axis has length 0.")
+    if len(event_shape) == 1:
+        if not np.isfinite(x).all():
+            raise InputError("vectors have values that are not finite.")
+        return x.astype(np.float32, copy=False)
     if x.dtype == np.uint8:
         return x
     x = x.astype(np.float32, copy=False)

@@ -1,0 +1,63 @@
+"""What a coupling layer computes its parameters with. The last layer starts at zero: the coupling is then the identity.
+
+Each takes the shape of the part that is read and the shape of the outputs, both without the batch.
+"""
+
+import math
+
+import keras
+from keras import layers
+
+from kerasgen.layers import PositionBias
+
+
+def conv_coupling(input_shape, output_shape, width, name, dtype=None):
+    """Convolutions of 3 x 3, 1 x 1 and 3 x 3 (Kingma and Dhariwal 2018, "Glow", section 3.3).
+
+    The first one has a bias for each position besides, because zero padding alone tells little of where a face is.
+    """
+    x = inputs = keras.Input(input_shape, name="kept")
+    x = layers.Conv2D(width, 3, padding="same", use_bias=False, dtype=dtype, name="conv_1")(x)
+    x = PositionBias(dtype=dtype, name="position_bias")(x)
+    x = layers.ReLU(dtype=dtype, name="relu")(x)
+    x = layers.Conv2D(width, 1, activation="relu", dtype=dtype, name="conv_2")(x)
+    x = _outputs(x, output_shape, 3, dtype)
+    return keras.Model(inputs, x, name=name)
+
+
+def residual_coupling(input_shape, output_shape, width, name, dtype=None):
+    """Two residual blocks of two 3 x 3 convolutions (Dinh et al. 2017, "Real NVP", section 4.1)."""
+    x = inputs = keras.Input(input_shape, name="kept")
+    x = layers.Conv2D(width, 3, padding="same", dtype=dtype, name="conv")(x)
+    for block in (1, 2):
+        h = layers.ReLU(dtype=dtype, name=f"relu_{block}")(x)
+        h = layers.Conv2D(width, 3, padding="same", activation="relu", dtype=dtype, name=f"block_{block}_conv_1")(h)
+        h = layers.Conv2D(width, 3, padding="same", dtype=dtype, name=f"block_{block}_conv_2")(h)
+        x = layers.Add(dtype=dtype, name=f"add_{block}")([x, h])
+    x = layers.ReLU(dtype=dtype, name="relu")(x)
+    return keras.Model(inputs, _outputs(x, output_shape, 1, dtype), name=name)
+
+
+def dense_coupling(input_shape, output_shape, width, name, dtype=None):
+    """Two hidden dense layers, over all positions and channels at once."""
+    x = inputs = keras.Input(input_shape, name="kept")
+    if len(input_shape) > 1:
+        x = layers.Flatten(dtype=dtype, name="flatten")(x)
+    x = layers.Dense(width, activation="relu", dtype=dtype, name="dense_1")(x)
+    x = layers.Dense(width, activation="relu", dtype=dtype, name="dense_2")(x)
+    x = layers.Dense(math.prod(output_shape), kernel_initializer="zeros", dtype=dtype, name="outputs")(x)
+    if len(output_shape) > 1:
+        x = layers.Reshape(output_shape, dtype=dtype, name="reshape")(x)
+    return keras.Model(inputs, x, name=name)
+
+
+def linear_coupling(input_shape, output_shape, width, name, dtype=None):
+    """One 3 x 3 convolution; `width` is not used."""
+    inputs = keras.Input(input_shape, name="kept")
+    return keras.Model(inputs, _outputs(inputs, output_shape, 3, dtype), name=name)
+
+
+def _outputs(x, output_shape, size, dtype):
+    return layers.Conv2D(
+        output_shape[-1], size, padding="same", kernel_initializer="zeros", dtype=dtype, name="outputs"
+    )(x)
