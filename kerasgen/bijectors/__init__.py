@@ -4,8 +4,10 @@ from kerasgen.bijectors.act_norm import ActNorm
 from kerasgen.bijectors.additive_coupling import AdditiveCoupling
 from kerasgen.bijectors.affine_coupling import AffineCoupling
 from kerasgen.bijectors.base import Bijector
+from kerasgen.bijectors.conditional_split import ConditionalSplit
 from kerasgen.bijectors.dequantization import UniformDequantization, VariationalDequantization
 from kerasgen.bijectors.gaussian_prior import GaussianPrior
+from kerasgen.bijectors.haar import Haar
 from kerasgen.bijectors.invertible import Invertible, MultiScale
 from kerasgen.bijectors.invertible_conv import InvertibleConv1x1
 from kerasgen.bijectors.logit import Logit
@@ -22,7 +24,9 @@ __all__ = [
     "AdditiveCoupling",
     "AffineCoupling",
     "Bijector",
+    "ConditionalSplit",
     "GaussianPrior",
+    "Haar",
     "Invertible",
     "InvertibleConv1x1",
     "Logit",

@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from kerasgen.bijectors.base import Bijector, repeated
+from kerasgen.bijectors.base import Bijector
 
 
 @keras.saving.register_keras_serializable("kerasgen")
@@ -32,7 +32,7 @@ class Invertible(Bijector):
         return x
 
     def forward_and_log_det(self, x, condition=None, training=False):
-        log_det = repeated(0.0, x)
+        log_det = 0.0
         for bijector in self.bijectors:
 
             def forward(x, bijector=bijector):
@@ -43,7 +43,7 @@ class Invertible(Bijector):
         return x, log_det
 
     def inverse_and_log_det(self, z, condition=None, training=False):
-        log_det = repeated(0.0, z)
+        log_det = 0.0
         for bijector in reversed(self.bijectors):
             z, term = bijector.inverse_and_log_det(z, condition, training)
             log_det = log_det + term
@@ -52,15 +52,15 @@ class Invertible(Bijector):
 
 @keras.saving.register_keras_serializable("kerasgen")
 class MultiScale(Bijector):
-    """Levels with a `Split` after each but the last (Dinh et al. 2017, "Real NVP", section 3.6).
+    """Levels, each but the last one ending in a split: a bijector to (kept, z), of which the next level gets `kept`.
 
-    z is flat, `[B, D]`: the last level's first, then what left the flow, the coarsest first.
+    z is flat, `[B, D]`: the last level's first, then what left the flow, the coarsest first (Dinh et al. 2017,
+    "Density estimation using Real NVP", section 3.6).
     """
 
-    def __init__(self, levels, splits, name="multi_scale"):
+    def __init__(self, levels, name="multi_scale"):
         super().__init__(levels[0].shape, name=name)
         self.levels = list(levels)
-        self.splits = list(splits)
         self.latent_shape = (math.prod(self.shape),)
 
     @property
@@ -68,40 +68,30 @@ class MultiScale(Bijector):
         return all(level.initialized for level in self.levels)
 
     def initialize(self, x, condition=None):
-        latents = []
-        for level, split in zip(self.levels, [*self.splits, None], strict=True):
-            x = level.initialize(x, condition)
-            if split is not None:
-                x, z = split.initialize(x, condition)
-                latents.append(z)
-        return self._flat([*latents, x])
-
-    def _flat(self, latents):
-        """Latents, the finest first, to `[B, D]`."""
-        return ops.concatenate([ops.reshape(z, (-1, math.prod(z.shape[1:]))) for z in reversed(latents)], axis=-1)
+        for level in self.levels[:-1]:
+            x, _ = level.initialize(x, condition)
+        return self.levels[-1].initialize(x, condition)
 
     def forward_and_log_det(self, x, condition=None, training=False):
+        *finer, last = self.levels
         latents, log_det = [], 0.0
-        for level, split in zip(self.levels, [*self.splits, None], strict=True):
-            x, term = level.forward_and_log_det(x, condition, training)
+        for level in finer:
+            (x, z), term = level.forward_and_log_det(x, condition, training)
+            latents.append(z)
             log_det = log_det + term
-            if split is not None:
-                (x, z), term = split.forward_and_log_det(x, condition, training)
-                latents.append(z)
-                log_det = log_det + term
-        return self._flat([*latents, x]), log_det
+        x, term = last.forward_and_log_det(x, condition, training)
+        flat = [ops.reshape(z, (-1, math.prod(z.shape[1:]))) for z in (x, *reversed(latents))]
+        return ops.concatenate(flat, axis=-1), log_det + term
 
     def inverse_and_log_det(self, z, condition=None, training=False):
-        *finer, coarsest = self.levels
-        start = math.prod(coarsest.latent_shape)
-        x = ops.reshape(z[:, :start], (-1, *coarsest.latent_shape))
-        x, log_det = coarsest.inverse_and_log_det(x, condition, training)
-        for level, split in zip(reversed(finer), reversed(self.splits), strict=True):
-            shape = split.latent_shape[1]
+        *finer, last = self.levels
+        start, shape = math.prod(last.latent_shape), last.latent_shape
+        x, log_det = last.inverse_and_log_det(ops.reshape(z[:, :start], (-1, *shape)), condition, training)
+        for level in reversed(finer):
+            _, shape = level.latent_shape
             stop = start + math.prod(shape)
-            x, term = split.inverse_and_log_det((x, ops.reshape(z[:, start:stop], (-1, *shape))), condition, training)
-            log_det = log_det + term
-            x, term = level.inverse_and_log_det(x, condition, training)
+            factored = ops.reshape(z[:, start:stop], (-1, *shape))
+            x, term = level.inverse_and_log_det((x, factored), condition, training)
             log_det = log_det + term
             start = stop
         return x, log_det

@@ -40,6 +40,7 @@ class GenerativeModel(keras.Model):
 
     loss_names = ("loss",)
     likelihood = None  # "exact", "bound" or "estimate" for families with `log_prob`
+    likelihood_settings = ()  # what else than the seed its figures depend on
     takes_vectors = False  # whether `image_shape` may be `(features,)`
 
     def __init__(self, image_shape, num_classes=None, seed=0, **kwargs):

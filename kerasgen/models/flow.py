@@ -39,6 +39,8 @@ class Flow(LatentModel):
     """
 
     takes_vectors = True
+    lossless = True
+    likelihood_settings = ("dequantization",)
 
     def __init__(
         self, image_shape, network, width, coupling, num_bits, dequantization, num_classes, remat, seed, **kwargs

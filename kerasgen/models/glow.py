@@ -3,9 +3,21 @@
 import keras
 
 from kerasgen import inputs
-from kerasgen.bijectors import ActNorm, GaussianPrior, Invertible, InvertibleConv1x1, MultiScale, Split, Squeeze
+from kerasgen.bijectors import (
+    ActNorm,
+    ConditionalSplit,
+    GaussianPrior,
+    Haar,
+    Invertible,
+    InvertibleConv1x1,
+    MultiScale,
+    Split,
+    Squeeze,
+)
 from kerasgen.errors import InputError
 from kerasgen.models.flow import Flow
+
+SQUEEZES = ("blocks", "haar")
 
 
 @keras.saving.register_keras_serializable("kerasgen")
@@ -19,6 +31,10 @@ class Glow(Flow):
         image_shape: `(height, width, channels)`; height and width must be divisible by 2^levels.
         levels: L of the paper.
         steps: K of the paper, steps of flow at each level; or a list of `levels` integers, the finest level first.
+        squeeze: "blocks", as above, or "haar" (Yu et al. 2020, "Wavelet flow"): averages and differences of 2 x 2
+            blocks, of which the differences leave at once, through steps of flow that read the averages, and the
+            averages, an image of half the size, go on. The last level's flow is of both. It learns what is coarse
+            independently of the details, and faster.
         network, width, coupling, num_bits, dequantization, num_classes, remat, seed: see `Flow`.
     """
 
@@ -29,6 +45,7 @@ class Glow(Flow):
         image_shape=(32, 32, 3),
         levels=3,
         steps=8,
+        squeeze="blocks",
         network="conv",
         width=64,
         coupling="affine",
@@ -43,6 +60,9 @@ class Glow(Flow):
         steps = [steps] * self.levels if isinstance(steps, int) else list(steps)
         if len(steps) != self.levels:
             raise InputError(f"steps has {len(steps)} entries; expected an integer or one for each of {levels} levels.")
+        if squeeze not in SQUEEZES:
+            raise InputError(f"squeeze is {squeeze!r}; expected one of {sorted(SQUEEZES)}.")
+        self.squeeze = squeeze
         self.steps = [inputs.check_integer("steps", number, 1) for number in steps]
         super().__init__(
             image_shape, network, width, coupling, num_bits, dequantization, num_classes, remat, seed, **kwargs
@@ -55,31 +75,51 @@ class Glow(Flow):
                 f"images of {height} x {width} cannot be squeezed {self.levels} times: both sides must be divisible by "
                 f"{2**self.levels}. Use fewer levels, or pad or resize the images."
             )
-        levels, splits = [], []
+        make_level = self.make_haar_level if self.squeeze == "haar" else self.make_level
+        levels = []
         for level in range(1, self.levels + 1):
-            chain = [Squeeze(shape, name=f"level_{level}_squeeze")]
-            shape = chain[0].latent_shape
-            for step in range(1, self.steps[level - 1] + 1):
-                chain.append(self.make_step(shape, level, step))
-            if level == self.levels:
-                chain.append(GaussianPrior(shape, self.num_classes, name="prior"))
-            else:
-                splits.append(
-                    Split(shape, self.num_classes, network_dtype=self.dtype_policy, name=f"level_{level}_split")
-                )
-                shape = splits[-1].kept_shape
-            levels.append(Invertible(chain, self.remat, name=f"level_{level}"))
-        return MultiScale(levels, splits, name="flow")
+            levels.append(make_level(shape, level))
+            shape = levels[-1].latent_shape[0]
+        return MultiScale(levels, name="flow")
 
-    def make_step(self, shape, level, step):
-        """One step of flow (section 3, figure 2a)."""
-        name = f"level_{level}_step_{step}"
-        bijectors = [
-            ActNorm(shape, name=f"{name}_act_norm"),
-            InvertibleConv1x1(shape, seed=(self.seed, level, step), name=f"{name}_invertible_conv"),
-            self.make_coupling(shape, f"{name}_coupling", width=self.width * min(2 ** (level - 1), 4)),
-        ]
-        return Invertible(bijectors, name=name)
+    def make_level(self, shape, level):
+        """Squeeze, steps of flow, and a split or, at the last level, the prior (section 3, figure 2b)."""
+        name = f"level_{level}"
+        squeeze = Squeeze(shape, name=f"{name}_squeeze")
+        shape = squeeze.latent_shape
+        if level == self.levels:
+            end = GaussianPrior(shape, self.num_classes, name="prior")
+        else:
+            end = Split(shape, self.num_classes, network_dtype=self.dtype_policy, name=f"{name}_split")
+        return Invertible([squeeze, *self.make_steps(shape, level), end], self.remat, name=name)
+
+    def make_haar_level(self, shape, level):
+        """Averages and details; the details leave through steps of flow that read the averages."""
+        name = f"level_{level}"
+        haar, channels = Haar(shape, name=f"{name}_haar"), shape[-1]
+        if level == self.levels:
+            prior = GaussianPrior(haar.latent_shape, self.num_classes, name="prior")
+            return Invertible([haar, *self.make_steps(haar.latent_shape, level), prior], self.remat, name=name)
+        details = (*haar.latent_shape[:2], 3 * channels)
+        steps = self.make_steps(details, level, context_channels=channels + (self.num_classes or 0))
+        prior = GaussianPrior(details, name=f"{name}_prior")
+        flow = Invertible([*steps, prior], self.remat, name=f"{name}_details")
+        split = ConditionalSplit(haar.latent_shape, channels, flow, self.num_classes, name=f"{name}_split")
+        return Invertible([haar, split], name=name)
+
+    def make_steps(self, shape, level, context_channels=0):
+        """Steps of flow: ActNorm, invertible 1x1 convolution, coupling (section 3, figure 2a)."""
+        steps = []
+        for step in range(1, self.steps[level - 1] + 1):
+            name = f"level_{level}_step_{step}"
+            width = self.width * min(2 ** (level - 1), 4)
+            bijectors = [
+                ActNorm(shape, name=f"{name}_act_norm"),
+                InvertibleConv1x1(shape, seed=(self.seed, level, step), name=f"{name}_invertible_conv"),
+                self.make_coupling(shape, f"{name}_coupling", width=width, context_channels=context_channels),
+            ]
+            steps.append(Invertible(bijectors, name=name))
+        return steps
 
     def get_config(self):
-        return super().get_config() | {"levels": self.levels, "steps": self.steps}
+        return super().get_config() | {"levels": self.levels, "steps": self.steps, "squeeze": self.squeeze}

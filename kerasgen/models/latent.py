@@ -16,6 +16,8 @@ class LatentModel(GenerativeModel):
     the samples `start` to `stop - 1`.
     """
 
+    lossless = False  # whether `reconstruct` gives back the pixels as they were
+
     def reconstruct_step(self, images, labels):
         return self.decode_step(self.encode_step(images, labels), labels)
 

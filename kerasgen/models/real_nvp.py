@@ -56,7 +56,7 @@ class RealNVP(Flow):
                 f"images of {height} x {width} cannot be squeezed {self.scales - 1} times: both sides must be divisible "
                 f"by {2 ** (self.scales - 1)}. Use fewer scales, or pad or resize the images."
             )
-        levels, splits = [], []
+        levels = []
         for scale in range(1, self.scales + 1):
             last = scale == self.scales
             chain = [Logit(shape, name="logit"), ActNorm(shape, name="input_act_norm")] if scale == 1 else []
@@ -68,10 +68,10 @@ class RealNVP(Flow):
                 chain.append(Squeeze(shape, name=f"{name}_squeeze"))
                 shape = chain[-1].latent_shape
                 chain += self.make_couplings(shape, f"{name}_channel", self.steps, "channel", scale + 1)
-                splits.append(Split(shape, network_dtype=self.dtype_policy, name=f"{name}_split"))
-                shape = splits[-1].kept_shape
+                chain.append(Split(shape, network_dtype=self.dtype_policy, name=f"{name}_split"))
+                shape = chain[-1].kept_shape
             levels.append(Invertible(chain, self.remat, name=name))
-        return MultiScale(levels, splits, name="flow")
+        return MultiScale(levels, name="flow")
 
     def make_couplings(self, shape, name, number, mask, level):
         """Couplings that change one part and the other in turn, each with an ActNorm after it."""

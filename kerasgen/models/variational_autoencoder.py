@@ -42,6 +42,7 @@ class VariationalAutoencoder(LatentModel):
 
     loss_names = ("loss", "reconstruction_loss", "kl_divergence", "mean_squared_error")
     likelihood = "bound"
+    likelihood_settings = ("num_importance_samples",)
 
     def __init__(
         self,

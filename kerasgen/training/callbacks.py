@@ -82,20 +82,20 @@ class Log(keras.callbacks.Callback):
 class SampleGrids(keras.callbacks.Callback):
     """Writes a grid of samples, always of the same seed, after every epoch.
 
-    `images` are some of the training set, for models whose sampling must be prepared (`prepare_sampling`).
+    `images` are some of the training set, for models whose sampling must be prepared (`prepare_sampling`); `settings`
+    is the `[evaluation]` table of a recipe.
     """
 
-    def __init__(self, folder, num_samples, images, seed=0):
+    def __init__(self, folder, images, settings):
         super().__init__()
         self.folder = Path(folder)
-        self.num_samples = num_samples
         self.images = images
-        self.seed = seed
+        self.settings = settings
 
     def on_epoch_end(self, epoch, logs=None):
         with averaged_weights(self.model):
             self.model.prepare_sampling(self.images)
-            save_samples(self.model, self.folder / f"epoch-{epoch + 1:04d}.png", self.num_samples, self.seed)
+            save_samples(self.model, self.folder / f"epoch-{epoch + 1:04d}.png", self.settings)
 
 
 class StopAtNonFiniteLoss(keras.callbacks.Callback):
@@ -123,7 +123,8 @@ def averaged_weights(model):
         variable.assign(value)
 
 
-def save_samples(model, path, num_samples, seed):
-    """Writes a grid of samples; one column a class for a class-conditional model."""
+def save_samples(model, path, settings):
+    """Writes a grid of samples as `[evaluation]` says; one column a class for a class-conditional model."""
     columns = model.num_classes if model.num_classes and model.num_classes <= 20 else None
-    pictures.save_grid(model.sample(num_samples, seed=seed, verbose=0), path, columns)
+    samples = model.sample(settings.num_samples, seed=settings.seed, temperature=settings.temperature, verbose=0)
+    pictures.save_grid(samples, path, columns)

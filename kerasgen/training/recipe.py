@@ -75,6 +75,7 @@ class Evaluation:
     batch_size: int = _entry(250, low=1)
     seed: int = _entry(0, low=0, high=2**63 - 1)
     num_importance_samples: int = _entry(128, low=1)
+    temperature: float = _entry(1.0, low=0.0)
     split: str = "test"
 
 

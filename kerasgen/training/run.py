@@ -118,7 +118,7 @@ def _fit(recipe, model, steps, epoch, backup, workdir, verbose):
     )
     preview = next(iter(data.load(**_source(recipe, recipe.dataset.train_split), batch_size=PREVIEW_IMAGES)))
     preview = preview[0] if isinstance(preview, tuple) else preview
-    grids = SampleGrids(workdir / "samples", recipe.evaluation.num_samples, preview.numpy(), recipe.evaluation.seed)
+    grids = SampleGrids(workdir / "samples", preview.numpy(), recipe.evaluation)
     callbacks = [StopAtNonFiniteLoss(), grids, Log(workdir / "log.csv", epoch), backup]
     if training.ema_momentum is not None:
         callbacks.append(keras.callbacks.SwapEMAWeights())  # for the validation only
@@ -148,7 +148,7 @@ def _finish(recipe, model, facts, folder, verbose):
         "training": facts,
     } | evaluate_recipe(recipe, model, recipe.evaluation.split, verbose)
     (folder / "metrics.json").write_text(json.dumps(report, indent=2) + "\n")
-    save_samples(model, folder / "samples.png", recipe.evaluation.num_samples, recipe.evaluation.seed)
+    save_samples(model, folder / "samples.png", recipe.evaluation)
     (folder / "recipe.toml").write_text(recipe.override([f"weights.sha256={digest!r}"]).to_toml())
     write_card(recipe, report, folder / "README.md")
     return folder

@@ -17,6 +17,8 @@ def _rows(metrics):
         if figure.get("standard_error") is not None:
             value += f" ± {figure['standard_error']:.1g}"
         how = [figure["kind"], f"{figure['pixels']} pixels"] if "kind" in figure else []
+        if "dequantization" in figure:
+            how.append(f"{figure['dequantization']} dequantization")
         if "num_importance_samples" in figure:
             how.append(f"{figure['num_importance_samples']} importance samples")
         how.append(f"{figure['n']} images of `{figure['split']}`")
@@ -34,7 +36,9 @@ def card(recipe, report):
     )
     source = f"[{title}]({dataset.url})" if dataset.url else title
     terms = "".join(f" {text}" for text in (dataset.license and f"Licence: {dataset.license}.", dataset.terms) if text)
-    labelled = ", labels=3" if recipe.model.config.get("num_classes") else ""
+    temperature = recipe.evaluation.temperature
+    arguments = ", labels=3" if recipe.model.config.get("num_classes") else ""
+    arguments += f", temperature={temperature:g}" if temperature != 1.0 else ""
     metrics = "\n".join(_rows(report["metrics"]))
     return f"""---
 {front.to_yaml()}
@@ -46,13 +50,13 @@ def card(recipe, report):
 
 ![samples](samples.png)
 
-{recipe.evaluation.num_samples} samples, seed {recipe.evaluation.seed}, not picked.
+{recipe.evaluation.num_samples} samples, seed {recipe.evaluation.seed}, temperature {temperature:g}, not picked.
 
 ```python
 import kerasgen
 
 model = kerasgen.load("{recipe.name}")
-images = model.sample(16{labelled})  # float32 [16, height, width, channels] in [0, 1]
+images = model.sample(16{arguments})  # float32 [16, height, width, channels] in [0, 1]
 ```
 
 ## Measured
