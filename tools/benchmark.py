@@ -1,16 +1,29 @@
-"""Measures speed against peers in one run, as ratios. So far: what `import kerasgen` adds to `import keras`.
+"""Measures speed against peers in one run, as ratios.
 
-python tools/benchmark.py --repeats 7 --output benchmark.json
+- import: what `import kerasgen` adds to `import keras`.
+- flows: training steps and sampling of `kerasgen.Glow` and of normflows' Glow (extra `peers`), in images a second, on
+  the CPU. Both have the same levels, steps of flow, affine couplings by convolutions of 3 x 3, 1 x 1 and 3 x 3 and
+  hidden channels (64, 128, 256, as ours doubles them), batches of 32 images 32 x 32 x 3, float32 and Adam. Ours runs by
+  `train_on_batch` and `sample` on the backend of KERAS_BACKEND; normflows as in its example of Glow, in eager PyTorch:
+  `MultiscaleFlow` of `GlowBlock`, `Squeeze` and `Merge` over `DiagGaussian`. Ours has a bias for each position and
+  convolutions for the priors of its splits besides; both numbers of parameters are reported. The two take turns in
+  every round, so that other load on the machine meets both.
+
+python tools/benchmark.py --benchmarks=import,flows --repeats=7 --output=benchmark.json
 """
 
 import json
+import math
+import os
 import statistics
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from absl import app, flags
 
+BENCHMARKS = flags.DEFINE_list("benchmarks", ["import"], "which to run: import, flows")
 REPEATS = flags.DEFINE_integer("repeats", 7, "measurements; the median counts", lower_bound=1)
 OUTPUT = flags.DEFINE_string("output", None, "also write the figures to this JSON file")
 
@@ -23,6 +36,11 @@ middle = time.perf_counter()
 import kerasgen
 print(middle - start, time.perf_counter() - middle)
 """
+
+LEVELS, STEPS, WIDTHS = 3, 4, (64, 128, 256)
+BATCH, IMAGE_SIZE = 32, 32
+TRAINING_STEPS = 8  # in one measurement
+SAMPLES = 256  # in one measurement, in batches of BATCH
 
 
 def import_time(repeats):
@@ -39,10 +57,102 @@ def import_time(repeats):
     }
 
 
+def our_glow(images):
+    """`(parameters, train, sample)` of kerasgen's Glow: a step on `images`, and SAMPLES images."""
+    import keras
+
+    import kerasgen
+
+    model = kerasgen.Glow((IMAGE_SIZE, IMAGE_SIZE, 3), levels=LEVELS, steps=STEPS, width=WIDTHS[0])
+    model.compile(keras.optimizers.Adam(1e-3))
+    parameters = sum(math.prod(variable.shape) for variable in model.trainable_variables)
+    return (
+        parameters,
+        lambda: model.train_on_batch(images),
+        lambda: model.sample(SAMPLES, seed=0, batch_size=BATCH, verbose=0),
+    )
+
+
+def peer_glow(images):
+    """`(parameters, train, sample)` of normflows' Glow, which counts its levels from the coarsest."""
+    import normflows
+    import torch
+
+    bases, flows, merges = [], [], []
+    for level in reversed(range(LEVELS)):
+        channels, side = 12 * 2**level, IMAGE_SIZE // 2 ** (level + 1)
+        blocks = [normflows.flows.GlowBlock(channels, WIDTHS[level]) for _ in range(STEPS)]
+        flows.append([*blocks, normflows.flows.Squeeze()])
+        last = level == LEVELS - 1
+        bases.append(normflows.distributions.DiagGaussian((channels if last else channels // 2, side, side)))
+        if not last:
+            merges.append(normflows.flows.Merge())
+    model = normflows.MultiscaleFlow(bases, flows, merges, class_cond=False)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+
+    def train():
+        x = (pixels + torch.rand(pixels.shape)) / 256.0
+        optimizer.zero_grad()
+        loss = model.forward_kld(x)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    @torch.no_grad()
+    def sample():
+        for _ in range(SAMPLES // BATCH):
+            model.sample(BATCH)
+
+    return sum(parameter.numel() for parameter in model.parameters()), train, sample
+
+
+def images_per_second(function, calls, images):
+    start = time.perf_counter()
+    for _ in range(calls):
+        function()
+    return calls * images / (time.perf_counter() - start)
+
+
+def flow_speed(repeats):
+    """Images a second of both Glows, medians over rounds; the ratio, ours to theirs, is the median of the rounds'."""
+    import numpy as np
+
+    images = np.random.default_rng(0).integers(0, 256, (BATCH, IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
+    glows = {"kerasgen": our_glow(images), "normflows": peer_glow(images)}
+    work = {"training": (1, TRAINING_STEPS, BATCH), "sampling": (2, 1, SAMPLES)}
+    for glow in glows.values():
+        for index, calls, _ in work.values():
+            images_per_second(glow[index], calls, 0)  # warm-up
+    rounds = {(kind, name): [] for kind in work for name in glows}
+    for number in range(repeats):
+        for kind, (index, calls, size) in work.items():
+            for name in list(glows)[:: 1 if number % 2 else -1]:
+                rounds[kind, name].append(images_per_second(glows[name][index], calls, size))
+    report = {f"parameters of {name}": glow[0] for name, glow in glows.items()}
+    for kind in work:
+        ours, theirs = (rounds[kind, name] for name in glows)
+        ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+        report[kind] = {
+            "kerasgen, images a second": round(statistics.median(ours), 1),
+            "normflows, images a second": round(statistics.median(theirs), 1),
+            "ratio": round(statistics.median(ratios), 3),
+            "lowest and highest ratio of a round": [round(min(ratios), 3), round(max(ratios), 3)],
+        }
+    return report
+
+
+RUNS = {"import": import_time, "flows": flow_speed}
+flags.register_validator(
+    BENCHMARKS, lambda names: set(names) <= set(RUNS), message=f"--benchmarks takes any of {', '.join(RUNS)}"
+)
+
+
 def main(_):
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the CPU for all of them
     from kerasgen.training.hardware import describe
 
-    report = describe() | {"import": import_time(REPEATS.value)}
+    report = describe() | {name: RUNS[name](REPEATS.value) for name in BENCHMARKS.value}
     text = json.dumps(report, indent=2)
     if OUTPUT.value:
         Path(OUTPUT.value).write_text(text + "\n")

@@ -8,6 +8,7 @@ from kerasgen.bijectors.conditional_split import ConditionalSplit
 from kerasgen.bijectors.dequantization import UniformDequantization, VariationalDequantization
 from kerasgen.bijectors.gaussian_prior import GaussianPrior
 from kerasgen.bijectors.haar import Haar
+from kerasgen.bijectors.histogram_equalization import HistogramEqualization
 from kerasgen.bijectors.invertible import Invertible, MultiScale
 from kerasgen.bijectors.invertible_conv import InvertibleConv1x1
 from kerasgen.bijectors.logit import Logit
@@ -27,6 +28,7 @@ __all__ = [
     "ConditionalSplit",
     "GaussianPrior",
     "Haar",
+    "HistogramEqualization",
     "Invertible",
     "InvertibleConv1x1",
     "Logit",

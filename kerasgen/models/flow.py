@@ -11,11 +11,18 @@ import numpy as np
 from keras import ops
 
 from kerasgen import backend, inputs, networks, noise
-from kerasgen.bijectors import COUPLINGS, UniformDequantization, VariationalDequantization
+from kerasgen.bijectors import (
+    COUPLINGS,
+    HistogramEqualization,
+    Logit,
+    UniformDequantization,
+    VariationalDequantization,
+)
 from kerasgen.errors import InputError
 from kerasgen.models.latent import LatentModel
 
 DEQUANTIZATIONS = ("uniform", "variational")
+EQUALIZED_ALPHA = 1e-4
 
 
 class Flow(LatentModel):
@@ -33,6 +40,8 @@ class Flow(LatentModel):
         coupling: "affine", "additive" or "spline".
         num_bits: bits of a pixel, 1 to 8.
         dequantization: "uniform" or "variational".
+        equalize: whether pixels are first brought to a uniform distribution by the histogram of the first batch
+            (`kerasgen.bijectors.HistogramEqualization`): for images with a ground of one value.
         num_classes: number of classes if class-conditional, else `None`.
         remat: whether training keeps less in memory and computes more (`kerasgen.bijectors.Invertible`).
         seed: of fixed permutations, initial rotations and the noise drawn in training.
@@ -43,7 +52,18 @@ class Flow(LatentModel):
     likelihood_settings = ("dequantization",)
 
     def __init__(
-        self, image_shape, network, width, coupling, num_bits, dequantization, num_classes, remat, seed, **kwargs
+        self,
+        image_shape,
+        network,
+        width,
+        coupling,
+        num_bits,
+        dequantization,
+        equalize,
+        num_classes,
+        remat,
+        seed,
+        **kwargs,
     ):
         super().__init__(image_shape, num_classes, seed, **kwargs)
         if coupling not in COUPLINGS:
@@ -56,6 +76,7 @@ class Flow(LatentModel):
         if self.num_bits > 8:
             raise InputError(f"num_bits is {num_bits}; images have 8-bit pixels, so expected 1 to 8.")
         self.dequantization = dequantization
+        self.equalize = bool(equalize)
         self.remat = bool(remat)
         self.latent_dim = self.num_dims
         self._network_argument = network
@@ -77,6 +98,12 @@ class Flow(LatentModel):
 
     def make_flow(self):
         raise NotImplementedError
+
+    def make_equalization(self):
+        """What `equalize` puts next to the data: the histogram's map to [0, 1], and a logit to the line."""
+        if not self.equalize:
+            return []
+        return [HistogramEqualization(self.image_shape, self.num_bits), Logit(self.image_shape, EQUALIZED_ALPHA)]
 
     def make_coupling(self, shape, name, width=None, **arguments):
         """The next coupling of the flow, with its network."""
@@ -102,6 +129,7 @@ class Flow(LatentModel):
             "coupling": self.coupling,
             "num_bits": self.num_bits,
             "dequantization": self.dequantization,
+            "equalize": self.equalize,
             "remat": self.remat,
         }
 

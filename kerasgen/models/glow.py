@@ -35,7 +35,7 @@ class Glow(Flow):
             blocks, of which the differences leave at once, through steps of flow that read the averages, and the
             averages, an image of half the size, go on. The last level's flow is of both. It learns what is coarse
             independently of the details, and faster.
-        network, width, coupling, num_bits, dequantization, num_classes, remat, seed: see `Flow`.
+        network, width, coupling, num_bits, dequantization, equalize, num_classes, remat, seed: see `Flow`.
     """
 
     takes_vectors = False
@@ -51,6 +51,7 @@ class Glow(Flow):
         coupling="affine",
         num_bits=8,
         dequantization="uniform",
+        equalize=False,
         num_classes=None,
         remat=False,
         seed=0,
@@ -62,10 +63,22 @@ class Glow(Flow):
             raise InputError(f"steps has {len(steps)} entries; expected an integer or one for each of {levels} levels.")
         if squeeze not in SQUEEZES:
             raise InputError(f"squeeze is {squeeze!r}; expected one of {sorted(SQUEEZES)}.")
+        if equalize and squeeze == "haar":
+            raise InputError("equalize=True is for squeeze='blocks': averages of equalized pixels are no image.")
         self.squeeze = squeeze
         self.steps = [inputs.check_integer("steps", number, 1) for number in steps]
         super().__init__(
-            image_shape, network, width, coupling, num_bits, dequantization, num_classes, remat, seed, **kwargs
+            image_shape,
+            network,
+            width,
+            coupling,
+            num_bits,
+            dequantization,
+            equalize,
+            num_classes,
+            remat,
+            seed,
+            **kwargs,
         )
 
     def make_flow(self):
@@ -85,13 +98,13 @@ class Glow(Flow):
     def make_level(self, shape, level):
         """Squeeze, steps of flow, and a split or, at the last level, the prior (section 3, figure 2b)."""
         name = f"level_{level}"
-        squeeze = Squeeze(shape, name=f"{name}_squeeze")
-        shape = squeeze.latent_shape
+        start = [*(self.make_equalization() if level == 1 else []), Squeeze(shape, name=f"{name}_squeeze")]
+        shape = start[-1].latent_shape
         if level == self.levels:
             end = GaussianPrior(shape, self.num_classes, name="prior")
         else:
             end = Split(shape, self.num_classes, network_dtype=self.dtype_policy, name=f"{name}_split")
-        return Invertible([squeeze, *self.make_steps(shape, level), end], self.remat, name=name)
+        return Invertible([*start, *self.make_steps(shape, level), end], self.remat, name=name)
 
     def make_haar_level(self, shape, level):
         """Averages and details; the details leave through steps of flow that read the averages."""

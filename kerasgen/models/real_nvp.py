@@ -23,7 +23,7 @@ class RealNVP(Flow):
         scales: of images.
         steps: couplings, see above.
         network: "conv" for images and "dense" for vectors if `None`; else, as width, coupling, num_bits,
-            dequantization, remat and seed, see `Flow`.
+            dequantization, equalize, remat and seed, see `Flow`.
     """
 
     def __init__(
@@ -36,6 +36,7 @@ class RealNVP(Flow):
         coupling="affine",
         num_bits=8,
         dequantization="uniform",
+        equalize=False,
         remat=False,
         seed=0,
         **kwargs,
@@ -44,10 +45,14 @@ class RealNVP(Flow):
         self.steps = inputs.check_integer("steps", steps, 1)
         if network is None:
             network = "dense" if len(inputs.check_event_shape(image_shape)) == 1 else "conv"
-        super().__init__(image_shape, network, width, coupling, num_bits, dequantization, None, remat, seed, **kwargs)
+        super().__init__(
+            image_shape, network, width, coupling, num_bits, dequantization, equalize, None, remat, seed, **kwargs
+        )
 
     def make_flow(self):
         if self.vectors:
+            if self.equalize:
+                raise InputError("equalize=True is for images: vectors have no histogram of pixel values.")
             chain = self.make_couplings(self.image_shape, "steps", self.steps, "checkerboard", 1)
             return Invertible([ActNorm(self.image_shape, name="input_act_norm"), *chain], self.remat, name="flow")
         height, width, _ = shape = self.image_shape
@@ -59,7 +64,10 @@ class RealNVP(Flow):
         levels = []
         for scale in range(1, self.scales + 1):
             last = scale == self.scales
-            chain = [Logit(shape, name="logit"), ActNorm(shape, name="input_act_norm")] if scale == 1 else []
+            chain = []
+            if scale == 1:
+                start = self.make_equalization() or [Logit(shape, name="logit")]
+                chain = [*start, ActNorm(shape, name="input_act_norm")]
             name = f"scale_{scale}"
             chain += self.make_couplings(shape, f"{name}_checkerboard", self.steps + last, "checkerboard", scale)
             if last:

@@ -9,7 +9,10 @@ from kerasgen.bijectors import (
     ActNorm,
     AdditiveCoupling,
     AffineCoupling,
+    ConditionalSplit,
     GaussianPrior,
+    Haar,
+    HistogramEqualization,
     Invertible,
     InvertibleConv1x1,
     Logit,
@@ -43,15 +46,30 @@ def couplings(shape, network):
 def multi_scale():
     squeeze = Squeeze(IMAGE)
     split = Split(squeeze.latent_shape)
-    level = Invertible([squeeze, InvertibleConv1x1(squeeze.latent_shape, seed=1)])
-    return MultiScale([level, Invertible([ActNorm(split.kept_shape), GaussianPrior(split.kept_shape)])], [split])
+    level = Invertible([squeeze, InvertibleConv1x1(squeeze.latent_shape, seed=1), split])
+    return MultiScale([level, Invertible([ActNorm(split.kept_shape), GaussianPrior(split.kept_shape)])])
+
+
+def conditional_split():
+    shape = (4, 4, 2)
+    return ConditionalSplit(IMAGE, 1, AffineCoupling(shape, width=8, context_channels=1))
+
+
+def equalization():
+    """Of pictures of 2 bits, from a batch in which not all values are as frequent."""
+    layer = HistogramEqualization(IMAGE, num_bits=2)
+    layer.initialize(np.random.default_rng(0).beta(0.5, 2.0, (8, *IMAGE)).astype(np.float32))
+    return layer
 
 
 IMAGE_CASES = {
     "ActNorm": lambda: ActNorm(IMAGE),
     "InvertibleConv1x1": lambda: InvertibleConv1x1(IMAGE, seed=3),
     "Squeeze": lambda: Squeeze(IMAGE),
+    "Haar": lambda: Haar(IMAGE),
     "Split": lambda: Split(IMAGE),
+    "ConditionalSplit": conditional_split,
+    "HistogramEqualization": equalization,
     "Permute": lambda: Permute(IMAGE, seed=1),
     "GaussianPrior": lambda: GaussianPrior(IMAGE),
     "Logit": lambda: Logit(IMAGE),
@@ -141,6 +159,29 @@ def test_squeeze_takes_blocks():
     z, _ = Squeeze((4, 4, 1)).forward_and_log_det(ops.convert_to_tensor(x))
     assert ops.convert_to_numpy(z)[0, 0, 0].tolist() == [0, 1, 4, 5]
     assert ops.convert_to_numpy(z)[0, 1, 0].tolist() == [8, 9, 12, 13]
+
+
+def test_haar_keeps_the_image_at_half_the_size():
+    x = real_patches()
+    z = ops.convert_to_numpy(Haar(IMAGE).forward_and_log_det(ops.convert_to_tensor(x))[0])
+    np.testing.assert_allclose(z[..., :3], x.reshape(3, 2, 2, 2, 2, 3).mean(axis=(2, 4)), atol=1e-6)
+
+
+def test_histogram_equalization_makes_pixels_uniform():
+    """Dequantized pixels become uniform; what the map knows comes from the first batch alone."""
+    from scipy import stats
+
+    rng = np.random.default_rng(0)
+    pixels = np.minimum(rng.geometric(0.3, (400, *IMAGE)) - 1, 15)
+    x = ((pixels + rng.uniform(size=pixels.shape)) / 16.0).astype(np.float32)
+    layer = HistogramEqualization(IMAGE, num_bits=4)
+    z = ops.convert_to_numpy(layer.initialize(ops.convert_to_tensor(x)))
+    assert stats.kstest(z.ravel(), "uniform").pvalue > 1e-3
+    table = layer.get_weights()
+    layer.initialize(ops.convert_to_tensor(x**2))
+    assert (layer.get_weights()[0] == table[0]).all()
+    _, log_det = HistogramEqualization(IMAGE).forward_and_log_det(ops.convert_to_tensor(x))
+    np.testing.assert_allclose(ops.convert_to_numpy(log_det), 0.0, atol=1e-3)
 
 
 def test_invertible_conv_starts_as_a_rotation():

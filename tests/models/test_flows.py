@@ -158,6 +158,16 @@ class TestGlow(FlowCase):
             self.make(steps=[1, 2, 3])
 
 
+class TestHaarGlow(TestGlow):
+    def make(self, **arguments):
+        return super().make(**{"squeeze": "haar", "image_shape": (8, 8, 1), "steps": [2, 1]} | arguments)
+
+    def test_bad_squeeze(self):
+        for arguments in ({"squeeze": "cosine"}, {"equalize": True}):
+            with pytest.raises(InputError, match="squeeze"):
+                self.make(**arguments)
+
+
 class TestConditionalGlow(TestGlow):
     num_classes = 4
 
