@@ -9,4 +9,13 @@ from kerasgen.zoo import list_models, load
 
 __version__ = "0.1.0"
 
-__all__ = ["Autoencoder", "GenerativeModel", "Glow", "RealNVP", "VariationalAutoencoder", "errors", "list_models", "load"]
+__all__ = [
+    "Autoencoder",
+    "GenerativeModel",
+    "Glow",
+    "RealNVP",
+    "VariationalAutoencoder",
+    "errors",
+    "list_models",
+    "load",
+]

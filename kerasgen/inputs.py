@@ -53,9 +53,7 @@ def check_spec(shape, dtype, event_shape):
     noun, axes = ("vectors", "features") if vectors else ("images", "height, width, channels")
     if len(shape) != 1 + len(event_shape):
         advice = "; add the batch axis with x[None]" if tuple(shape) == event_shape else ""
-        raise InputError(
-            f"{noun} have {len(shape)} axes, shape {tuple(shape)}; expected [batch, {axes}]{advice}."
-        )
+        raise InputError(f"{noun} have {len(shape)} axes, shape {tuple(shape)}; expected [batch, {axes}]{advice}.")
     if any(have is not None and have != want for have, want in zip(shape[1:], event_shape, strict=True)):
         advice = "" if vectors else " Resize or convert them first, for example with kerasgen.data.load."
         raise InputError(

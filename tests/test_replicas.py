@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from kerasgen import Autoencoder, VariationalAutoencoder
+from kerasgen import Autoencoder, Glow, VariationalAutoencoder
 
 
 class QuietVAE(VariationalAutoencoder):
@@ -23,12 +23,22 @@ class QuietAutoencoder(Autoencoder):
         return ops.zeros(shape)
 
 
+class QuietGlow(Glow):
+    def uniform(self, shape):
+        return ops.full(shape, 0.5)
+
+
 def make_vae(family=QuietVAE):
     return family((8, 8, 1), 3, width=8, num_classes=4, free_bits=0.3, beta=2.0, kl_warmup_steps=3)
 
 
 def make_autoencoder(family=QuietAutoencoder):
     return family((8, 8, 1), 3, width=8, noise_stddev=0.1)
+
+
+def make_glow(family=QuietGlow):
+    """Its ActNorms take the statistics of the whole first batch, not of a replica's part."""
+    return family((8, 8, 1), levels=2, steps=1, width=8, num_classes=4)
 
 
 def trained(make, images, scope=None):
@@ -66,7 +76,7 @@ def mirrored():
 
 
 @pytest.mark.backend("tensorflow")
-@pytest.mark.parametrize("make", [make_vae, make_autoencoder])
+@pytest.mark.parametrize("make", [make_vae, make_autoencoder, make_glow])
 def test_two_tensorflow_replicas_take_the_step_of_one(make, images):
     assert_same_training(trained(make, images), trained(make, images, mirrored().scope()))
 
@@ -85,13 +95,13 @@ def test_tensorflow_replicas_draw_different_noise():
 
 
 @pytest.mark.backend("jax")
-@pytest.mark.parametrize("make", [make_vae, make_autoencoder])
+@pytest.mark.parametrize("make", [make_vae, make_autoencoder, make_glow])
 @pytest.mark.parametrize("noise", [False, True])
 def test_jax_data_parallel_equals_one_device(make, noise, images):
     """Noise and all: a step is one program over the global batch."""
     import jax
 
-    family = {make_vae: VariationalAutoencoder, make_autoencoder: Autoencoder}[make]
+    family = {make_vae: VariationalAutoencoder, make_autoencoder: Autoencoder, make_glow: Glow}[make]
     build = (lambda: make(family)) if noise else make
     assert len(jax.devices()) == 2
     one = trained(build, images)

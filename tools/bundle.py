@@ -15,7 +15,7 @@ from kerasgen.zoo.registry import find
 
 RUN = flags.DEFINE_string("run", None, "folder of a finished run (kerasgen train --workdir)", required=True)
 
-FILES = ("config.json", "metadata.json", "model.weights.h5", "metrics.json", "samples.png", "README.md")
+FILES = ("config.json", "metadata.json", "model.weights.h5", "metrics.json", "log.csv", "samples.png", "README.md")
 MAX_BYTES = 12_000_000
 
 

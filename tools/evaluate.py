@@ -21,7 +21,7 @@ def main(_):
     recipe = entry.recipe
     report = entry.metrics | evaluate_recipe(recipe, kerasgen.load(MODEL.value), recipe.evaluation.split)
     (entry.folder / "metrics.json").write_text(json.dumps(report, indent=2) + "\n")
-    write_card(recipe, report, entry.folder / "README.md")
+    write_card(recipe, report, entry.folder)
     print(json.dumps(report["metrics"], indent=2))
 
 

@@ -40,9 +40,7 @@ class ConditionalSplit(Bijector):
     def forward_and_log_det(self, x, condition=None, training=False):
         """`(kept, z)`, and the log-determinant of x to both."""
         kept = x[..., : self.num_kept]
-        z, log_det = self.flow.forward_and_log_det(
-            x[..., self.num_kept :], self._context(kept, condition), training
-        )
+        z, log_det = self.flow.forward_and_log_det(x[..., self.num_kept :], self._context(kept, condition), training)
         return (kept, z), log_det
 
     def inverse_and_log_det(self, z, condition=None, training=False):

@@ -66,13 +66,9 @@ class HistogramEqualization(Bijector):
     def inverse_and_log_det(self, z, condition=None, training=False):
         frequency, lower = self._tables()
         edges = ops.reshape(lower, (self.num_levels, -1))
-        levels = ops.stack(
-            [
-                ops.reshape(ops.searchsorted(edges[:, c], ops.reshape(z[..., c], (-1,)), side="right"), (-1, *self.shape[:-1]))
-                for c in range(self.shape[-1])
-            ],
-            axis=-1,
-        )
+        flat = ops.reshape(z, (-1, self.shape[-1]))
+        bins = [ops.searchsorted(edges[:, c], flat[:, c], side="right") for c in range(self.shape[-1])]
+        levels = ops.reshape(ops.stack(bins, axis=-1), (-1, *self.shape))
         levels = ops.clip(ops.cast(levels, "int32") - 1, 0, self.num_levels - 1)
         f = self._look_up(frequency, levels)
         x = (ops.cast(levels, "float32") + (z - self._look_up(lower, levels)) / f) / self.num_levels

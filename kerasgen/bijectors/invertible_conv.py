@@ -47,11 +47,11 @@ class InvertibleConv1x1(Bijector):
 
             return self.add_weight(shape=shape, initializer=initializer, dtype=dtype, trainable=trainable, name=name)
 
-        self.lower = weight(lambda p, l, u: np.tril(l, -1), "lower", (size, size))
-        self.upper = weight(lambda p, l, u: np.triu(u, 1), "upper", (size, size))
-        self.log_diagonal = weight(lambda p, l, u: np.log(np.abs(np.diag(u))), "log_diagonal", (size,))
-        self.sign = weight(lambda p, l, u: np.sign(np.diag(u)), "sign", (size,), trainable=False)
-        self.permutation = weight(lambda p, l, u: p, "permutation", (size,), "int32", trainable=False)
+        self.lower = weight(lambda p, lower, upper: np.tril(lower, -1), "lower", (size, size))
+        self.upper = weight(lambda p, lower, upper: np.triu(upper, 1), "upper", (size, size))
+        self.log_diagonal = weight(lambda p, lower, upper: np.log(np.abs(np.diag(upper))), "log_diagonal", (size,))
+        self.sign = weight(lambda p, lower, upper: np.sign(np.diag(upper)), "sign", (size,), trainable=False)
+        self.permutation = weight(lambda p, lower, upper: p, "permutation", (size,), "int32", trainable=False)
 
     def factors(self):
         """P transposed, L and U + diag(...), each `[C, C]`."""

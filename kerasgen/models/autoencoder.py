@@ -7,9 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasgen import backend, networks, noise
+from kerasgen import backend, inputs, networks, noise
 from kerasgen.errors import InputError
-from kerasgen import inputs
 from kerasgen.models.latent import LatentModel
 from kerasgen.models.mixture import fit_mixture
 

@@ -10,9 +10,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasgen import backend, noise
+from kerasgen import backend, inputs, noise
 from kerasgen.errors import InputError
-from kerasgen import inputs
 
 
 class ReplicaSeedGenerator(keras.random.SeedGenerator):
@@ -99,8 +98,8 @@ class GenerativeModel(keras.Model):
 
     def fit(self, x=None, y=None, *args, **kwargs):
         """As `keras.Model.fit`, on arrays of images (and labels) or a data set of such batches."""
-        if hasattr(x, "element_spec") and not args:
-            kwargs.setdefault("shuffle", False)  # Keras' default is for arrays, and warns of data sets
+        if not args and not hasattr(x, "__array__") and not isinstance(x, keras.utils.PyDataset):
+            kwargs.setdefault("shuffle", False)  # Keras' default is for those, and it warns of others
         x, y = self._check_training_data(x, y)
         if self.needs_initialization:
             size = args[0] if args else kwargs.get("batch_size")
@@ -140,9 +139,9 @@ class GenerativeModel(keras.Model):
         return x, y
 
     def unpack(self, data):
-        """Images in [0, 1], float32 `[B, H, W, C]` (or vectors `[B, D]`), and one-hot labels `[B, num_classes]` or `None`, of a batch.
+        """Images in [0, 1] and one-hot labels of a batch, float32 `[B, H, W, C]` and `[B, num_classes]` or `None`.
 
-        Labels are ignored by a model without classes.
+        Vectors are `[B, D]`, as they are. Labels are ignored by a model without classes.
         """
         images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
         inputs.check_spec(tuple(images.shape), keras.backend.standardize_dtype(images.dtype), self.image_shape)

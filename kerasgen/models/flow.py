@@ -139,7 +139,7 @@ class Flow(LatentModel):
 
     @property
     def likelihood(self):
-        """"exact" for the density of vectors and of uniformly dequantized images, "bound" with a learned q(u | k)."""
+        """ "exact" for the density of vectors and of uniformly dequantized images, "bound" with a learned q(u | k)."""
         return "bound" if isinstance(self.dequantizer, VariationalDequantization) else "exact"
 
     @property
@@ -191,7 +191,7 @@ class Flow(LatentModel):
     def unpack(self, data):
         if not self.vectors:
             return super().unpack(data)
-        x, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
+        x, *_ = keras.utils.unpack_x_y_sample_weight(data)
         inputs.check_spec(tuple(x.shape), keras.backend.standardize_dtype(x.dtype), self.image_shape)
         return ops.cast(x, "float32"), None
 
@@ -221,10 +221,8 @@ class Flow(LatentModel):
 
     def encode_step(self, x, labels):
         """Latents; of images, those of the middle of each pixel's bin."""
-        if self.vectors:
-            x = ops.cast(x, "float32")
-        else:
-            x = (self.pixels(self.scale(x)) + 0.5) / 2.0**self.num_bits
+        bins = 2.0**self.num_bits
+        x = ops.cast(x, "float32") if self.vectors else (self.pixels(self.scale(x)) + 0.5) / bins
         return self.flow.forward_and_log_det(x, None if labels is None else self.one_hot(labels))[0]
 
     def decode_step(self, z, labels):

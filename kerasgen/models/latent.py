@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from kerasgen import noise
+from kerasgen import inputs, noise
 from kerasgen.errors import InputError
-from kerasgen import inputs
 from kerasgen.models.base import GenerativeModel, rows
 
 

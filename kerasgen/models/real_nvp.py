@@ -58,8 +58,8 @@ class RealNVP(Flow):
         height, width, _ = shape = self.image_shape
         if height % 2 ** (self.scales - 1) or width % 2 ** (self.scales - 1):
             raise InputError(
-                f"images of {height} x {width} cannot be squeezed {self.scales - 1} times: both sides must be divisible "
-                f"by {2 ** (self.scales - 1)}. Use fewer scales, or pad or resize the images."
+                f"images of {height} x {width} cannot be squeezed {self.scales - 1} times: both sides must be "
+                f"divisible by {2 ** (self.scales - 1)}. Use fewer scales, or pad or resize the images."
             )
         levels = []
         for scale in range(1, self.scales + 1):

@@ -105,8 +105,9 @@ class StopAtNonFiniteLoss(keras.callbacks.Callback):
         loss = float(np.squeeze(logs["loss"]))
         if not math.isfinite(loss):
             raise KerasgenError(
-                f"the loss is {loss} at batch {batch + 1} of this epoch. The backup of the last whole epoch is kept; "
-                "lower training.learning_rate, raise training.warmup_steps or set training.clip_norm."
+                f"the loss is {loss} at step {int(self.model.optimizer.iterations)}, batch {batch + 1} of its epoch. "
+                "The backup of the last whole epoch is kept; lower training.learning_rate, "
+                "raise training.warmup_steps or set training.clip_norm."
             )
 
 

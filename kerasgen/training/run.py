@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import shutil
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -100,7 +101,7 @@ def train(recipe, workdir, verbose="auto"):
             "steps": steps * training.epochs,
             "hours": round(backup.seconds / 3600, 3),
         }
-        return _finish(recipe, model, facts, workdir / "checkpoint", verbose)
+        return _finish(recipe, model, facts, workdir / "log.csv", workdir / "checkpoint", verbose)
 
 
 def _fit(recipe, model, steps, epoch, backup, workdir, verbose):
@@ -136,7 +137,7 @@ def _fit(recipe, model, steps, epoch, backup, workdir, verbose):
     )
 
 
-def _finish(recipe, model, facts, folder, verbose):
+def _finish(recipe, model, facts, log, folder, verbose):
     """Writes the checkpoint, then measures and describes the model that it holds."""
     save_checkpoint(model, folder, dtype=recipe.weights.dtype)
     model = load_checkpoint(folder)  # what is measured is what is shipped, rounded to its dtype
@@ -150,7 +151,8 @@ def _finish(recipe, model, facts, folder, verbose):
     (folder / "metrics.json").write_text(json.dumps(report, indent=2) + "\n")
     save_samples(model, folder / "samples.png", recipe.evaluation)
     (folder / "recipe.toml").write_text(recipe.override([f"weights.sha256={digest!r}"]).to_toml())
-    write_card(recipe, report, folder / "README.md")
+    shutil.copyfile(log, folder / "log.csv")
+    write_card(recipe, report, folder)
     return folder
 
 

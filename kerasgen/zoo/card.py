@@ -1,5 +1,6 @@
-"""The card of a checkpoint, README.md: made from its recipe and its metrics.json, with no number from elsewhere."""
+"""The card of a checkpoint, README.md: made from its recipe, metrics.json and log.csv, with no number from elsewhere."""
 
+import csv
 from pathlib import Path
 
 from huggingface_hub import ModelCardData
@@ -25,8 +26,18 @@ def _rows(metrics):
         yield f"| {MEANINGS.get(name, name.replace('_', ' '))} | {value} | {', '.join(how)} |"
 
 
-def card(recipe, report):
-    """The Markdown text of the card."""
+def _curve(log):
+    """A table of the losses, a line an epoch; of long runs some twenty epochs, the last one among them."""
+    names = [name for name in ("loss", "val_loss") if name in log[0]]
+    stride = -(-len(log) // 20)
+    rows = [row for index, row in enumerate(log) if (len(log) - 1 - index) % stride == 0]
+    head = ["epoch", *({"loss": "training", "val_loss": "validation"}[name] for name in names)]
+    lines = [head, ["---"] * len(head), *([row["epoch"], *(row[name] for name in names)] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def card(recipe, report, log):
+    """The Markdown text of the card; `log` is the rows of log.csv."""
     dataset, training, facts = recipe.dataset, recipe.training, report["training"]
     title = dataset.title or dataset.source
     front = ModelCardData(
@@ -75,6 +86,10 @@ images = model.sample(16{arguments})  # float32 [16, height, width, channels] in
 - {report["parameters"]:,} parameters, {facts["epochs"]} epochs, {facts["steps"]:,} steps of {training.batch_size}; \
 {facts["hours"]} hours on {facts["hardware"]} ({facts["backend"]}).
 
+The loss, of which `log.csv` has the parts:
+
+{_curve(log)}
+
 ## Use and limits
 
 For research, teaching and tests of image models. It knows nothing but images like those of {title} at the size \
@@ -82,5 +97,8 @@ For research, teaching and tests of image models. It knows nothing but images li
 """
 
 
-def write_card(recipe, report, path):
-    Path(path).write_text(card(recipe, report))
+def write_card(recipe, report, folder):
+    """Writes `folder`/README.md; log.csv is there already."""
+    with open(Path(folder) / "log.csv", newline="") as file:
+        log = list(csv.DictReader(file))
+    (Path(folder) / "README.md").write_text(card(recipe, report, log))

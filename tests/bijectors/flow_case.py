@@ -22,7 +22,9 @@ def jacobian(function, x):
         return np.stack([np.asarray(jax.jacrev(lambda row: function(row[None])[0])(row)) for row in ops.array(x)])
     import torch
 
-    rows = [torch.autograd.functional.jacobian(lambda row: function(row[None])[0], row[0]) for row in ops.array(x).split(1)]
+    rows = [
+        torch.autograd.functional.jacobian(lambda row: function(row[None])[0], row[0]) for row in ops.array(x).split(1)
+    ]
     return torch.stack(rows).numpy()
 
 

@@ -77,6 +77,7 @@ def test_a_run_makes_a_whole_entry(recipe_path, tmp_path):
         "model.weights.h5",
         "recipe.toml",
         "metrics.json",
+        "log.csv",
         "samples.png",
         "README.md",
     }
@@ -138,8 +139,21 @@ def run_until(recipe_path, workdir, epoch=None):
     assert not (workdir / "checkpoint").exists()
 
 
-def test_killed_equals_unkilled(recipe_path, tmp_path):
+FLOW = """class = "Glow"
+[model.config]
+image_shape = [8, 8, 1]
+levels = 1
+steps = 1
+"""
+
+
+@pytest.mark.parametrize("family", ["VariationalAutoencoder", "Glow"])
+def test_killed_equals_unkilled(family, recipe_path, tmp_path):
     """Killed twice, at whatever moment after the second and the fourth epoch was logged."""
+    if family == "Glow":
+        start, end = 'class = "VariationalAutoencoder"', "width = 4"
+        text = recipe_path.read_text()
+        recipe_path.write_text(text[: text.index(start)] + FLOW + text[text.index(end) :])
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     run_until(recipe_path, whole)
     run_until(recipe_path, killed, 2)
@@ -156,7 +170,7 @@ def test_killed_equals_unkilled(recipe_path, tmp_path):
 
 def test_non_finite_loss_stops_and_keeps_the_backup(recipe_path, tmp_path):
     recipe = Recipe.load(recipe_path).override(["training.learning_rate=1e30", "training.warmup_steps=0"])
-    with pytest.raises(kerasgen.errors.KerasgenError, match=r"lower training\.learning_rate"):
+    with pytest.raises(kerasgen.errors.KerasgenError, match=r"at step \d+, .*lower training\.learning_rate"):
         train(recipe, tmp_path / "run", verbose=0)
     assert not (tmp_path / "run" / "checkpoint").exists()
 
