@@ -43,7 +43,7 @@ class HistogramEqualization(Bijector):
             counts = [np.bincount(levels[:, c], minlength=self.num_levels) + 1.0 for c in range(channels)]
             self.log_frequency.assign(np.log(np.stack(counts, axis=1) / (len(levels) + self.num_levels)))
             self._initialized.assign(1)
-        return self.forward_and_log_det(x)[0]
+        return self.forward_and_log_det(ops.convert_to_tensor(x))[0]
 
     def _tables(self):
         """Frequencies that sum to one, and the distribution function at the lower edges, each flat `[2^n * C]`."""

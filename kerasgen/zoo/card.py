@@ -1,4 +1,4 @@
-"""The card of a checkpoint, README.md: made from its recipe, metrics.json and log.csv, with no number from elsewhere."""
+"""The card of a checkpoint, README.md: of its recipe, metrics.json and log.csv, with no number from elsewhere."""
 
 import csv
 from pathlib import Path

@@ -27,8 +27,8 @@ np.savez(sys.argv[2], reconstruct=model.reconstruct(x, y), sample=model.sample(8
 """
 
 
-def test_three_entries():
-    assert NAMES == ["ae-fashion-mnist", "vae-fashion-mnist", "vae-mnist"]
+def test_entries():
+    assert NAMES == ["ae-fashion-mnist", "glow-celeba", "vae-fashion-mnist", "vae-mnist"]
 
 
 @pytest.mark.parametrize("name", NAMES)
