@@ -1,10 +1,16 @@
 """The backend is the one that KERAS_BACKEND names; TensorFlow gets two logical CPUs for the tests of replicas."""
 
 import os
+import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 if os.environ.get("KERAS_BACKEND") == "jax":
     os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+    # Small models of one shape are compiled again and again, here and in subprocesses: once is enough.
+    compiled = tempfile.TemporaryDirectory()  # removed at exit
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = compiled.name
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "0"
 
 import keras
 import numpy as np

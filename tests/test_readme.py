@@ -7,6 +7,11 @@ import pytest
 
 from kerasgen import list_models
 
+FORMS = {
+    "mean_squared_error": "{value:.4f}",
+    "nats_per_image": "{value:.1f} nats ({kind}, {pixels} pixels)",
+    "bits_per_dim": "{value:.3f} bits/dim ({kind}, {pixels} pixels)",
+}
 README = Path(__file__).parents[1] / "README.md"
 
 
@@ -14,21 +19,25 @@ def test_code_runs(tmp_path, monkeypatch):
     pytest.importorskip("tensorflow")
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 4
     names = {}
     for block in blocks:
         exec(block, names)
-    assert names["path"].shape == (1, 8, 28, 28, 1)
+    assert names["path"].shape == (1, 8, 64, 64, 3)
+    assert (names["again"].shape, names["more"].shape) == ((16, 28, 28, 1), (10, 5))
     assert (tmp_path / "my-model" / "model.weights.h5").exists()
 
 
 def test_table_holds_the_measured_figures():
     lines = README.read_text().splitlines()
     for model in list_models():
+        if not model["bundled"]:
+            continue
         (row,) = [line for line in lines if line.startswith(f"| `{model['name']}` |")]
         figures = model["metrics"]["metrics"]
-        expected = [model["family"], f"{model['parameters']:,}", f"{figures['mean_squared_error']['value']:.4f}"]
-        if "nats_per_image" in figures:
-            expected.append(f"{figures['nats_per_image']['value']:.1f} nats")
+        expected = [model["family"], f"{model['parameters']:,}"]
+        for name, form in FORMS.items():
+            if name in figures and not (name == "bits_per_dim" and "nats_per_image" in figures):
+                expected.append(form.format(**figures[name]))
         for text in expected:
             assert text in row
