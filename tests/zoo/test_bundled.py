@@ -28,7 +28,14 @@ np.savez(sys.argv[2], reconstruct=model.reconstruct(x, y), sample=model.sample(8
 
 
 def test_entries():
-    assert NAMES == ["ae-fashion-mnist", "glow-celeba", "vae-fashion-mnist", "vae-mnist"]
+    assert NAMES == [
+        "ae-fashion-mnist",
+        "glow-celeba",
+        "glow-fashion-mnist",
+        "glow-mnist",
+        "vae-fashion-mnist",
+        "vae-mnist",
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES)
