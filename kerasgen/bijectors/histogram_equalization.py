@@ -65,11 +65,13 @@ class HistogramEqualization(Bijector):
 
     def inverse_and_log_det(self, z, condition=None, training=False):
         frequency, lower = self._tables()
-        edges = ops.reshape(lower, (self.num_levels, -1))
-        flat = ops.reshape(z, (-1, self.shape[-1]))
-        bins = [ops.searchsorted(edges[:, c], flat[:, c], side="right") for c in range(self.shape[-1])]
-        levels = ops.reshape(ops.stack(bins, axis=-1), (-1, *self.shape))
-        levels = ops.clip(ops.cast(levels, "int32") - 1, 0, self.num_levels - 1)
+        # One search for all channels: those of channel c are moved to [c, c + 1].
+        channels = ops.arange(self.shape[-1], dtype="float32")
+        edges = ops.reshape(ops.transpose(ops.reshape(lower, (self.num_levels, -1)) + channels), (-1,))
+        found = ops.searchsorted(edges, ops.reshape(z + channels, (-1,)), side="right")
+        levels = ops.reshape(ops.cast(found, "int32"), (-1, *self.shape)) - 1
+        levels = levels - self.num_levels * ops.arange(self.shape[-1], dtype="int32")
+        levels = ops.clip(levels, 0, self.num_levels - 1)
         f = self._look_up(frequency, levels)
         x = (ops.cast(levels, "float32") + (z - self._look_up(lower, levels)) / f) / self.num_levels
         return x, -sum_per_example(ops.log(f * self.num_levels))
