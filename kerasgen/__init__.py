@@ -5,9 +5,8 @@
 
 from kerasgen import errors
 from kerasgen.models import Autoencoder, GenerativeModel, Glow, RealNVP, VariationalAutoencoder
-from kerasgen.zoo import list_models, load
-
-__version__ = "0.1.0"
+from kerasgen.version import __version__
+from kerasgen.zoo import list_models, load, publish
 
 __all__ = [
     "Autoencoder",
@@ -15,7 +14,9 @@ __all__ = [
     "Glow",
     "RealNVP",
     "VariationalAutoencoder",
+    "__version__",
     "errors",
     "list_models",
     "load",
+    "publish",
 ]

@@ -1,4 +1,4 @@
-"""The `kerasgen` command: list, show, sample, reconstruct, train, evaluate.
+"""The `kerasgen` command: list, show, sample, reconstruct, train, evaluate, download, inspect, publish.
 
 Exit status 0; 1 for a failure, with one line on standard error; 2 for bad usage.
 """
@@ -49,7 +49,11 @@ def parser():
         return sub
 
     def takes_model(sub):
-        sub.add_argument("model", metavar="MODEL", help="a zoo name (see kerasgen list) or a checkpoint folder")
+        sub.add_argument(
+            "model",
+            metavar="MODEL",
+            help="a zoo name (see kerasgen list), a checkpoint folder, or user/repo[@revision] on the Hugging Face Hub",
+        )
 
     def takes_output(sub, default):
         sub.add_argument(
@@ -99,6 +103,21 @@ def parser():
     sub.add_argument("--split", help="(default: the recipe's evaluation split)")
     sub.add_argument("--dataset", help="measure on this data set instead of the recipe's")
     sub.add_argument("--output", type=Path, help="also write the figures to this JSON file")
+
+    sub = command(_download, "Bring a model into the cache of the Hugging Face Hub, for use without a network.")
+    takes_model(sub)
+    sub.add_argument("--cache_dir", help="(default: that of huggingface_hub)")
+
+    sub = command(_inspect, "Show what a checkpoint holds, without loading it.")
+    takes_model(sub)
+
+    sub = command(_publish, "Publish a model on the Hugging Face Hub; log in with `hf auth login` before.")
+    takes_model(sub)
+    sub.add_argument("repo_id", metavar="USER/REPO", help="made if it does not exist")
+    sub.add_argument("--private", action="store_true", help="if it is made")
+    sub.add_argument("--revision", help="a branch, made if it does not exist (default: main)")
+    sub.add_argument("--create_pr", action="store_true", help="open a pull request instead of committing")
+    sub.add_argument("--message", help="of the commit")
     return top
 
 
@@ -237,6 +256,25 @@ def _evaluate(args):
         args.output.parent.mkdir(parents=True, exist_ok=True)
         args.output.write_text(text + "\n")
     print(text)
+
+
+def _download(args):
+    from kerasgen.zoo import checkpoint_folder
+
+    print(checkpoint_folder(args.model, cache_dir=args.cache_dir))
+
+
+def _inspect(args):
+    from kerasgen.zoo import inspect
+
+    print(json.dumps(inspect(args.model), indent=2))
+
+
+def _publish(args):
+    from kerasgen.zoo import publish
+
+    done = publish(args.model, args.repo_id, args.private, args.revision, args.create_pr, args.message)
+    print(done.url if done.changed else f"{done.url} holds the same already.")
 
 
 def _run(args):

@@ -25,5 +25,9 @@ class CheckpointError(KerasgenError):
     """A checkpoint that is damaged, incomplete or asks for something that is not allowed."""
 
 
+class HubError(KerasgenError):
+    """The Hugging Face Hub did not give or take something."""
+
+
 class UnknownModelError(KerasgenError):
     """A handle that names no model."""

@@ -12,6 +12,15 @@ if os.environ.get("KERAS_BACKEND") == "jax":
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "0"
 
+from tests.hub_server import HUB
+
+# The client of the Hub reads these when it is imported; its Hub is ours, on loopback.
+os.environ["HF_ENDPOINT"] = HUB.url
+os.environ["HF_HOME"] = HUB.home.name
+os.environ["HF_HUB_DISABLE_XET"] = "1"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+
 import keras
 import numpy as np
 import pytest
@@ -29,6 +38,12 @@ def pytest_collection_modifyitems(items):
         marker = item.get_closest_marker("backend")
         if marker and keras.backend.backend() not in marker.args:
             item.add_marker(pytest.mark.skip(reason=f"for {' and '.join(marker.args)}"))
+
+
+@pytest.fixture
+def hub_server():
+    """The Hub that HF_ENDPOINT names; see tests/hub_server.py."""
+    return HUB
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 from absl import app, flags
 
 from kerasgen.errors import RecipeError
-from kerasgen.training.recipe import Recipe, set_weights_sha256
+from kerasgen.training.recipe import Recipe, set_weights
 from kerasgen.zoo.checkpoint import sha256
 from kerasgen.zoo.registry import find
 
@@ -30,7 +30,7 @@ def main(_):
         raise RecipeError(f"{weights} has {weights.stat().st_size:,} bytes; the zoo takes {MAX_BYTES:,}.")
     for name in FILES:
         shutil.copyfile(checkpoint / name, entry.folder / name)
-    set_weights_sha256(entry.folder / "recipe.toml", sha256(weights))
+    set_weights(entry.folder / "recipe.toml", sha256=sha256(weights))
     print(f"{trained.name} is in {entry.folder}")
 
 

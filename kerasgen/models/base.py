@@ -53,6 +53,7 @@ class GenerativeModel(keras.Model):
         self.seed_generator = ReplicaSeedGenerator(self.seed % 2**31, name="seed_generator")
         self.trackers = [keras.metrics.Mean(name=name) for name in self.loss_names]
         self._programs = {}
+        self.origin = None  # the zoo name or repository that it was loaded from
         self.built = True
 
     def get_config(self):
@@ -253,6 +254,12 @@ class GenerativeModel(keras.Model):
         from kerasgen.zoo import save_checkpoint  # the zoo loads models: imported here, not at the top
 
         return save_checkpoint(self, path, **kwargs)
+
+    def push_to_hub(self, repo_id, private=False, revision=None, create_pr=False, commit_message=None, token=None):
+        """Publishes the model on the Hugging Face Hub: see `kerasgen.publish`."""
+        from kerasgen.zoo import publish  # as above
+
+        return publish(self, repo_id, private, revision, create_pr, commit_message, token)
 
 
 def first_batch(x, y, batch_size):

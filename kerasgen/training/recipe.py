@@ -81,12 +81,13 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Weights:
-    """How weights are stored, and where they are published once they are."""
+    """How weights are stored, their licence (of the Hub's list), and where they are published once they are."""
 
     dtype: str = _entry("float16", choices=("float16", "float32"))
     sha256: str | None = _entry(None, pattern=SHA256)
     handle: str | None = _entry(None, pattern=r"[\w.-]+/[\w.-]+")
     revision: str | None = None
+    license: str | None = _entry(None, pattern=r"[a-z0-9.-]+")
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,10 @@ class Recipe:
             target[key] = _toml_value(text.strip())
         return self.from_dict(table)
 
+    def unpublished(self):
+        """The recipe without what is known only once its entry is on the Hub."""
+        return dataclasses.replace(self, weights=dataclasses.replace(self.weights, handle=None, revision=None))
+
     def to_dict(self):
         """Plain dictionaries, lists, strings and numbers; optional entries that are not set are left out."""
         return _to_dict(self)
@@ -180,35 +185,37 @@ class Recipe:
         return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
 
 
-def set_weights_sha256(path, digest):
-    """Sets `sha256` under `[weights]` in a recipe.toml and leaves the rest of the text as it is.
+def set_weights(path, **values):
+    """Sets entries under `[weights]`, such as `sha256`, in a recipe.toml and leaves the rest of the text as it is.
 
     Raises:
-        RecipeError: `digest` is not a SHA-256, or the file is not a recipe.
+        RecipeError: the file is not a recipe, or would not be one with these values.
     """
-    Recipe.load(path)
-    if not re.fullmatch(SHA256, digest):
-        raise RecipeError(f"{digest!r} is not a SHA-256 of 64 hexadecimal digits.")
+    Recipe.load(path).override([f"weights.{key}={_to_toml(value)}" for key, value in values.items()])
     lines = Path(path).read_text(encoding="utf-8").splitlines()
+    for key, value in values.items():
+        _set_weight(lines, key, _to_toml(value))
+    text = "\n".join(lines) + "\n"
+    weights = tomllib.loads(text)["weights"]
+    if any(weights.get(key) != value for key, value in values.items()):
+        raise RecipeError(f"{path}: [weights] is written in a way that cannot be edited; set {values} there.")
+    temporary = Path(path).with_name(f".{Path(path).name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _set_weight(lines, key, value):
     headers = [i for i, line in enumerate(lines) if re.match(r"\s*\[", line)]
     start = next((i for i in headers if re.match(r"\s*\[\s*weights\s*\]", lines[i])), None)
     if start is None:
         lines += ["", "[weights]"]
         start = len(lines) - 1
     stop = next((i for i in headers if i > start), len(lines))
-    entry = next((i for i in range(start + 1, stop) if re.match(r"\s*sha256\s*=", lines[i])), None)
+    entry = next((i for i in range(start + 1, stop) if re.match(rf"\s*{key}\s*=", lines[i])), None)
     if entry is None:
-        lines.insert(start + 1, f'sha256 = "{digest}"')
+        lines.insert(start + 1, f"{key} = {value}")
     else:
-        lines[entry] = re.sub(r"""=\s*(?:"[^"]*"|'[^']*')""", f'= "{digest}"', lines[entry], count=1)
-    text = "\n".join(lines) + "\n"
-    if tomllib.loads(text)["weights"]["sha256"] != digest:
-        raise RecipeError(
-            f"{path}: [weights] is written in a way that cannot be edited; set sha256 = {digest!r} there."
-        )
-    temporary = Path(path).with_name(f".{Path(path).name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+        lines[entry] = re.sub(r"""=\s*(?:"[^"]*"|'[^']*')""", lambda _: f"= {value}", lines[entry], count=1)
 
 
 def _key(entry):

@@ -1,15 +1,26 @@
-"""The card of a checkpoint, README.md: of its recipe, metrics.json and log.csv, with no number from elsewhere."""
+"""Model cards, README.md: made of what is known, with no number from elsewhere; what is not known is left out."""
 
 import csv
+import json
 from pathlib import Path
 
-from huggingface_hub import ModelCardData
+from huggingface_hub import EvalResult, ModelCardData
 
 MEANINGS = {
     "mean_squared_error": "mean squared error of reconstructions, pixels in [0, 1]",
     "bits_per_dim": "bits per dimension",
     "nats_per_image": "-log p(x), nats per binary image",
 }
+TASK = "unconditional-image-generation"  # the Hub's nearest; it has no tag for classes without text
+
+
+def _how(figure):
+    how = [figure["kind"], f"{figure['pixels']} pixels"] if "kind" in figure else []
+    if "dequantization" in figure:
+        how.append(f"{figure['dequantization']} dequantization")
+    if "num_importance_samples" in figure:
+        how.append(f"{figure['num_importance_samples']} importance samples")
+    return ", ".join([*how, f"{figure['n']} images of `{figure['split']}`"])
 
 
 def _rows(metrics):
@@ -17,13 +28,7 @@ def _rows(metrics):
         value = f"{figure['value']:.4g}"
         if figure.get("standard_error") is not None:
             value += f" ± {figure['standard_error']:.1g}"
-        how = [figure["kind"], f"{figure['pixels']} pixels"] if "kind" in figure else []
-        if "dequantization" in figure:
-            how.append(f"{figure['dequantization']} dequantization")
-        if "num_importance_samples" in figure:
-            how.append(f"{figure['num_importance_samples']} importance samples")
-        how.append(f"{figure['n']} images of `{figure['split']}`")
-        yield f"| {MEANINGS.get(name, name.replace('_', ' '))} | {value} | {', '.join(how)} |"
+        yield f"| {MEANINGS.get(name, name.replace('_', ' '))} | {value} | {_how(figure)} |"
 
 
 def _curve(log):
@@ -36,69 +41,118 @@ def _curve(log):
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def card(recipe, report, log):
-    """The Markdown text of the card; `log` is the rows of log.csv."""
-    dataset, training, facts = recipe.dataset, recipe.training, report["training"]
-    title = dataset.title or dataset.source
-    front = ModelCardData(
+def _front(name, family, origin, recipe, report):
+    """The YAML at the top, which the Hub reads."""
+    results = None
+    dataset = recipe.dataset if recipe else None
+    if recipe and report:
+        results = [
+            EvalResult(
+                task_type=TASK,
+                dataset_type=dataset.source,
+                dataset_name=dataset.title or dataset.source,
+                dataset_split=figure["split"],
+                metric_type=metric,
+                metric_name=f"{MEANINGS.get(metric, metric)} ({_how(figure)})",
+                metric_value=figure["value"],
+            )
+            for metric, figure in report["metrics"].items()
+        ]
+    terms = recipe.weights.license if recipe else None
+    return ModelCardData(
         library_name="keras",
-        tags=["kerasgen", recipe.model.class_name],
-        datasets=None if "/" in dataset.source else [dataset.source],
-    )
-    source = f"[{title}]({dataset.url})" if dataset.url else title
-    terms = "".join(f" {text}" for text in (dataset.license and f"Licence: {dataset.license}.", dataset.terms) if text)
-    temperature = recipe.evaluation.temperature
-    arguments = ", labels=3" if recipe.model.config.get("num_classes") else ""
+        pipeline_tag=TASK,
+        tags=["kerasgen", family],
+        license=terms,
+        license_name=f"{dataset.source.replace('_', '-')}-terms" if terms == "other" else None,
+        license_link=dataset.url if terms == "other" else None,
+        base_model=origin.partition("@")[0] if origin and "/" in origin else None,
+        datasets=[dataset.source] if dataset and "/" not in dataset.source else None,
+        model_name=name,
+        eval_results=results,
+    ).to_yaml()
+
+
+def _snippet(handle, family, shape, num_classes, temperature):
+    """Code that runs as printed."""
+    arguments = ", labels=0" if num_classes else ""
     arguments += f", temperature={temperature:g}" if temperature != 1.0 else ""
-    metrics = "\n".join(_rows(report["metrics"]))
-    return f"""---
-{front.to_yaml()}
----
-
-# {recipe.name}
-
-{recipe.description}
-
-![samples](samples.png)
-
-{recipe.evaluation.num_samples} samples, seed {recipe.evaluation.seed}, temperature {temperature:g}, not picked.
-
-```python
+    what = "images" if len(shape) == 3 else "vectors"
+    comment = f"float32 [16, {', '.join(map(str, shape))}]" + (" in [0, 1]" if what == "images" else "")
+    return f"""```python
 import kerasgen
 
-model = kerasgen.load("{recipe.name}")
-images = model.sample(16{arguments})  # float32 [16, height, width, channels] in [0, 1]
-```
+model = kerasgen.load("{handle}")
+{what} = model.sample(16{arguments})  # {comment}
+model.compile()  # then fine-tune: model.fit({what}{", labels" if num_classes else ""})
+```"""
 
-## Measured
 
-`kerasgen evaluate {recipe.name} --split {recipe.evaluation.split}` ({report["seconds"]} s on \
-{report["evaluation"]["hardware"]}, {report["evaluation"]["backend"]}):
+def _training(handle, recipe, report, log):
+    dataset = recipe.dataset
+    title = dataset.title or dataset.source
+    source = f"[{title}]({dataset.url})" if dataset.url else title
+    terms = "".join(f" {text}" for text in (dataset.license and f"Licence: {dataset.license}.", dataset.terms) if text)
+    lines = [
+        f"- Data: {source}, split `{dataset.train_split}`.{terms}",
+        f"- Recipe: `recipe.toml` here; `kerasgen train {handle} --workdir DIR` repeats it.",
+    ]
+    if report:
+        facts = report["training"]
+        lines.append(
+            f"- {report['parameters']:,} parameters, {facts['epochs']} epochs, {facts['steps']:,} steps of "
+            f"{recipe.training.batch_size}; {facts['hours']} hours on {facts['hardware']} ({facts['backend']})."
+        )
+    text = "## Training\n\n" + "\n".join(lines)
+    return text + (f"\n\nThe loss, of which `log.csv` has the parts:\n\n{_curve(log)}" if log else "")
 
-| figure | value | how |
-| --- | --- | --- |
-{metrics}
 
-## Training
+def card(handle, family, config, origin=None, recipe=None, report=None, log=None, grid=True):
+    """The Markdown text of a card.
 
-- Data: {source}, split `{dataset.train_split}`.{terms}
-- Recipe: `recipe.toml` here; `kerasgen train {recipe.name} --workdir DIR` repeats it.
-- {report["parameters"]:,} parameters, {facts["epochs"]} epochs, {facts["steps"]:,} steps of {training.batch_size}; \
-{facts["hours"]} hours on {facts["hardware"]} ({facts["backend"]}).
-
-The loss, of which `log.csv` has the parts:
-
-{_curve(log)}
-
-## Use and limits
-
-For research, teaching and tests of image models. It knows nothing but images like those of {title} at the size \
-{" x ".join(map(str, recipe.model.config.get("image_shape", (28, 28, 1))))}, with whatever bias is in them.
-"""
+    Args:
+        handle: what `kerasgen.load` takes: a zoo name or "user/repo".
+        family: the class name.
+        config: the model's `get_config()`, or as much of it as a recipe has.
+        origin: the handle that the model was loaded from before it was fine-tuned, or `None`.
+        recipe, report, log: its `Recipe`, what metrics.json says and the rows of log.csv, as far as there are.
+        grid: whether samples.png is there.
+    """
+    shape, num_classes = config["image_shape"], config.get("num_classes")
+    settings = recipe.evaluation if recipe else None
+    temperature = settings.temperature if settings else 1.0
+    parts = [f"# {handle}", recipe.description if recipe else f"A {family} made with kerasgen."]
+    if origin:
+        parts.append(f"Fine-tuned from `{origin}`.")
+    if grid:
+        number, seed = (settings.num_samples, settings.seed) if settings else (100, 0)
+        parts += [
+            "![samples](samples.png)",
+            f"{number} samples, seed {seed}, temperature {temperature:g}, not picked.",
+        ]
+    parts.append(_snippet(handle, family, shape, num_classes, temperature))
+    if recipe and report:
+        metrics = "\n".join(_rows(report["metrics"]))
+        parts.append(
+            f"## Measured\n\n`kerasgen evaluate {handle} --split {settings.split}` ({report['seconds']} s on "
+            f"{report['evaluation']['hardware']}, {report['evaluation']['backend']}):\n\n"
+            f"| figure | value | how |\n| --- | --- | --- |\n{metrics}"
+        )
+    if recipe:
+        parts.append(_training(handle, recipe, report, log))
+    seen = f"like those of {recipe.dataset.title or recipe.dataset.source} " if recipe else ""
+    parts.append(
+        "## Use and limits\n\nFor research, teaching and tests of generative models. It knows nothing but data "
+        f"{seen}of the shape {' x '.join(map(str, shape))}, with whatever bias is in what it was trained on."
+    )
+    front = _front(handle.rpartition("/")[2], family, origin, recipe, report)
+    return f"---\n{front}\n---\n\n" + "\n\n".join(parts) + "\n"
 
 
 def write_card(recipe, report, folder):
-    """Writes `folder`/README.md; log.csv is there already."""
+    """Writes the README.md of an entry of the zoo; log.csv is there already."""
     with open(Path(folder) / "log.csv", newline="") as file:
         log = list(csv.DictReader(file))
-    (Path(folder) / "README.md").write_text(card(recipe, report, log))
+    config = json.loads((Path(folder) / "config.json").read_text())["config"]
+    text = card(recipe.name, recipe.model.class_name, config, None, recipe, report, log)
+    (Path(folder) / "README.md").write_text(text)

@@ -189,6 +189,8 @@ def load_checkpoint(folder):
             text = file.read(configs.MAX_BYTES + 1)
         config = configs.parse(text)
         stored = weights.read_shapes(weights_path)
+        # What `model.save` of a compiled model wrote has its optimizer, too; it is not loaded.
+        stored = {path: entry for path, entry in stored.items() if not path.startswith("optimizer/")}
         elements = sum(max(int(np.prod(shape)), 1) for shape, _ in stored.values())
         weights.check_match(weights.implied_shapes(config, limit=elements), stored)
         model = weights.build(config)

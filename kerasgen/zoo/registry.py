@@ -7,8 +7,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from kerasgen.errors import CheckpointError, RecipeError, UnknownModelError
+from kerasgen.errors import CheckpointError, HubError, RecipeError, UnknownModelError
 from kerasgen.training.recipe import Recipe
+from kerasgen.zoo import hub
 from kerasgen.zoo.checkpoint import WEIGHTS, load_checkpoint, sha256
 
 
@@ -63,20 +64,31 @@ def _is_path(handle):
     return not isinstance(handle, str) or exists or text.startswith(("/", "./", "../", "~"))
 
 
+def is_repository(handle):
+    """Whether a handle means a repository of the Hub: "hf://user/repo", or "user/repo" where no such folder is."""
+    return not _is_path(handle) and "/" in os.fspath(handle)
+
+
 def find_recipe(handle):
-    """The path of the recipe.toml that a zoo name, a recipe.toml or a folder with one means.
+    """The path of the recipe.toml that a zoo name, a recipe.toml, a folder or a repository with one means.
 
     Raises:
-        RecipeError: the folder has none.
+        RecipeError: the folder or repository has none.
         UnknownModelError: there is no such name.
+        HubError: the repository cannot be had.
     """
-    path = Path(handle).expanduser()
+    if is_repository(handle) and not handle.endswith(".toml"):
+        path = hub.download(handle)
+    elif _is_path(handle) or handle.endswith(".toml"):
+        path = Path(handle).expanduser()
+    else:
+        path = find(handle).folder
     if path.suffix == ".toml":
         return path
-    if not _is_path(handle):
-        return find(handle).folder / "recipe.toml"
     if not (path / "recipe.toml").is_file():
-        raise RecipeError(f"{path} has no recipe.toml; expected a zoo name, a recipe.toml or a folder that holds one.")
+        raise RecipeError(
+            f"{handle} has no recipe.toml; expected a zoo name, a recipe.toml, a folder or a repository that holds one."
+        )
     return path / "recipe.toml"
 
 
@@ -87,37 +99,52 @@ def describe(handle):
     return Recipe.load(path).to_dict() | {"bundled": entry.bundled, "measured": entry.metrics}
 
 
-def load(handle):
-    """The model of a checkpoint folder, or of a name of the zoo.
+def checkpoint_folder(handle, revision=None, token=None, cache_dir=None, local_files_only=False):
+    """The folder of the checkpoint that a handle means; see `load` for arguments and errors."""
+    if _is_path(handle):
+        return Path(handle).expanduser()
+    options = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
+    if is_repository(handle):
+        return hub.download(handle, revision, **options)
+    if revision is not None:
+        raise HubError(f"{handle!r} is a name of the zoo, which pins its revision; revision=... is for repositories.")
+    entry = find(handle)
+    weights = entry.recipe.weights
+    if entry.bundled:
+        folder, remedy = entry.folder, "install kerasgen again"
+    elif weights.handle is not None:
+        folder, remedy = hub.download(weights.handle, weights.revision, **options), "report this"
+    else:
+        raise UnknownModelError(
+            f"the weights of {handle!r} are not bundled with kerasgen; train them with "
+            f"'kerasgen train {handle} --workdir DIR' and load DIR."
+        )
+    if weights.sha256 is not None and sha256(folder / WEIGHTS) != weights.sha256:
+        raise CheckpointError(
+            f"{folder / WEIGHTS} has another SHA-256 than its recipe says ({weights.sha256}); {remedy}."
+        )
+    return folder
+
+
+def load(handle, revision=None, token=None, cache_dir=None, local_files_only=False):
+    """The model of a checkpoint folder, of a name of the zoo, or of a repository of the Hugging Face Hub.
 
     Args:
-        handle: a folder that exists or a path that starts with "/", "./", "../" or "~"; else a name.
+        handle: in this order, a folder that exists or a path that starts with "/", "./", "../" or "~"; a name of the
+            zoo; a repository, "user/repo", "hf://user/repo" or either with "@revision" behind it.
+        revision: of a repository: a branch, tag or commit.
+        token, cache_dir, local_files_only: as for `huggingface_hub.snapshot_download`.
 
     Raises:
         UnknownModelError: there is no such name, or its weights are not here.
+        HubError: the repository cannot be had.
         CheckpointError: the checkpoint is damaged or refused.
     """
-    if _is_path(handle):
-        return load_checkpoint(Path(handle).expanduser())
-    name = handle
-    if name.startswith("hf://"):
-        raise UnknownModelError(f"{name}: this version of kerasgen does not load from the Hugging Face Hub.")
-    if os.sep in name or "/" in name:
-        raise UnknownModelError(
-            f"there is no folder {name!r}, and this version of kerasgen does not load from the Hugging Face Hub."
-        )
-    entry = find(name)
-    if not entry.bundled:
-        raise UnknownModelError(
-            f"the weights of {name!r} are not bundled with kerasgen; train them with "
-            f"'kerasgen train {name} --workdir DIR' and load DIR."
-        )
-    expected = entry.recipe.weights.sha256
-    if expected is not None and sha256(entry.folder / WEIGHTS) != expected:
-        raise CheckpointError(
-            f"{entry.folder / WEIGHTS} has another SHA-256 than its recipe says ({expected}); install kerasgen again."
-        )
-    return load_checkpoint(entry.folder)
+    folder = checkpoint_folder(handle, revision, token, cache_dir, local_files_only)
+    model = load_checkpoint(folder)
+    if not _is_path(handle):
+        model.origin = "@".join(filter(None, hub.parse_handle(handle, revision))) if is_repository(handle) else handle
+    return model
 
 
 def find(name):

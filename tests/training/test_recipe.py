@@ -5,7 +5,7 @@ import tomllib
 import pytest
 
 from kerasgen.errors import RecipeError
-from kerasgen.training.recipe import Recipe, set_weights_sha256
+from kerasgen.training.recipe import Recipe, set_weights
 
 SMALL = {
     "name": "vae-test",
@@ -173,15 +173,15 @@ def test_digest_is_of_what_training_depends_on():
         ("[weights]\n[evaluation]\n", f'[weights]\nsha256 = "{DIGEST}"\n[evaluation]\n'),
     ],
 )
-def test_set_weights_sha256(tmp_path, before, after):
+def test_set_weights(tmp_path, before, after):
     path = tmp_path / "recipe.toml"
     tables = Recipe.from_dict(SMALL).to_dict()
     head = "# first\n" + Recipe.from_dict(SMALL).to_toml().split("\n[evaluation]")[0]
     assert set(tables) >= set(tomllib.loads(head))
     path.write_text(head + before)
-    set_weights_sha256(path, DIGEST)
+    set_weights(path, sha256=DIGEST)
     assert path.read_text() == head + after
     assert Recipe.load(path).weights.sha256 == DIGEST
     assert os.listdir(tmp_path) == ["recipe.toml"]
-    with pytest.raises(RecipeError, match="SHA-256"):
-        set_weights_sha256(path, "abc")
+    with pytest.raises(RecipeError, match="sha256"):
+        set_weights(path, sha256="abc")

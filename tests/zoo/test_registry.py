@@ -8,7 +8,7 @@ import pytest
 
 import kerasgen
 from kerasgen.errors import CheckpointError, RecipeError, UnknownModelError
-from kerasgen.training.recipe import set_weights_sha256
+from kerasgen.training.recipe import set_weights
 from kerasgen.zoo import checkpoint, registry, save_checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -53,9 +53,9 @@ def test_load(zoo, handle):
 
 def test_the_sha256_of_a_recipe_is_checked(zoo):
     recipe = zoo / "vae-mnist" / "recipe.toml"
-    set_weights_sha256(recipe, checkpoint.sha256(zoo / "vae-mnist" / checkpoint.WEIGHTS))
+    set_weights(recipe, sha256=checkpoint.sha256(zoo / "vae-mnist" / checkpoint.WEIGHTS))
     registry.load("vae-mnist")
-    set_weights_sha256(recipe, "0" * 64)
+    set_weights(recipe, sha256="0" * 64)
     with pytest.raises(CheckpointError, match="SHA-256"):
         registry.load("vae-mnist")
 
@@ -67,8 +67,6 @@ def test_the_sha256_of_a_recipe_is_checked(zoo):
         ("", "kerasgen list"),
         ("zzz", "no model 'zzz'; 'kerasgen list'"),
         ("vae-untrained", "kerasgen train vae-untrained --workdir DIR"),
-        ("hf://user/repo", "Hugging Face Hub"),
-        ("user/repo", "no folder 'user/repo'.*Hugging Face Hub"),
     ],
 )
 def test_handles_that_name_no_model(zoo, handle, message):
