@@ -222,6 +222,21 @@ def upload(folder, repo_id, private=False, revision=None, create_pr=False, commi
         return _upload(HfApi(token=token, **LIBRARY), folder, repo_id, private, revision, create_pr, message)
 
 
+def holds(repo_id, folder, revision=None, token=None):
+    """Whether a repository has the files of a folder already, so that `upload` would change nothing.
+
+    Raises:
+        HubError: the Hub does not say.
+    """
+    from huggingface_hub import HfApi
+
+    api = HfApi(token=token, **LIBRARY)
+    with _one_line(repo_id, "looked up", token):
+        if not api.repo_exists(repo_id) or (revision is not None and not api.revision_exists(repo_id, revision)):
+            return False
+        return _holds(api.model_info(repo_id, revision=revision, files_metadata=True), folder)
+
+
 def _upload(api, folder, repo_id, private, revision, create_pr, message):
     made = []  # (what was made for this, how to take it back)
     try:
