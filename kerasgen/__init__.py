@@ -4,12 +4,13 @@
 """
 
 from kerasgen import errors
-from kerasgen.models import Autoencoder, GenerativeModel, Glow, RealNVP, VariationalAutoencoder
+from kerasgen.models import Autoencoder, Classifier, GenerativeModel, Glow, RealNVP, VariationalAutoencoder
 from kerasgen.version import __version__
 from kerasgen.zoo import list_models, load, publish
 
 __all__ = [
     "Autoencoder",
+    "Classifier",
     "GenerativeModel",
     "Glow",
     "RealNVP",

@@ -1,4 +1,4 @@
-"""The `kerasgen` command: list, show, sample, reconstruct, train, evaluate, download, inspect, publish.
+"""The `kerasgen` command; its subcommands are in `parser`.
 
 Exit status 0; 1 for a failure, with one line on standard error; 2 for bad usage.
 """
@@ -24,6 +24,10 @@ def _positive(text):
 
 def _labels(text):
     return [int(part) for part in text.split(",")]
+
+
+def _names(text):
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _output(text):
@@ -102,7 +106,25 @@ def parser():
     takes_model(sub)
     sub.add_argument("--split", help="(default: the recipe's evaluation split)")
     sub.add_argument("--dataset", help="measure on this data set instead of the recipe's")
-    sub.add_argument("--output", type=Path, help="also write the figures to this JSON file")
+    sub.add_argument("--num_samples", type=_positive, help="(default: the recipe's, 10000 unless it says otherwise)")
+    sub.add_argument(
+        "--extractor", help="inception-2015, or a classifier as for MODEL (default: the recipe's evaluation.extractor)"
+    )
+    sub.add_argument(
+        "--metrics", type=_names, help="such as frechet_distance,kernel_distance (default: all that apply)"
+    )
+    sub.add_argument("--output", type=Path, default=Path("metrics.json"), help="(default: %(default)s)")
+
+    sub = command(
+        _compare, "Compare the figures of two metrics.json files; exit status 1 if any was measured otherwise."
+    )
+    sub.add_argument("a", metavar="A.json", type=Path)
+    sub.add_argument("b", metavar="B.json", type=Path)
+
+    sub = command(_report, "Make one HTML page of a model's figures and pictures.")
+    takes_model(sub)
+    sub.add_argument("--dataset", help="show images of this data set instead of the recipe's")
+    sub.add_argument("--output", type=Path, default=Path("report.html"), help="(default: %(default)s)")
 
     sub = command(_download, "Bring a model into the cache of the Hugging Face Hub, for use without a network.")
     takes_model(sub)
@@ -245,17 +267,78 @@ def _train(args):
     print(f"The checkpoint is {folder}; kerasgen sample {folder} draws from it.")
 
 
+def _interval(figure):
+    error = figure.get("standard_error")
+    return f"{figure['value']:.5g}" + (f" ± {error:.2g}" if error is not None else "")
+
+
 def _evaluate(args):
     import kerasgen
     from kerasgen.training.run import evaluate_recipe
 
+    changes = {"split": args.split, "num_samples": args.num_samples, "extractor": args.extractor}
+    overrides = [f"evaluation.{key}={json.dumps(value)}" for key, value in changes.items() if value is not None]
+    recipe = _read_recipe(args.model).override(_dataset_override(args) + overrides)
+    model = kerasgen.load(args.model)
+    report = {"model": recipe.name} | evaluate_recipe(recipe, model, recipe.evaluation.split, metrics=args.metrics)
+    args.output.parent.mkdir(parents=True, exist_ok=True)
+    args.output.write_text(json.dumps(report, indent=2) + "\n")
+    _print_table(
+        [
+            {"metric": name, "value ± standard error": _interval(figure), "seconds": figure["seconds"]}
+            for name, figure in report["metrics"].items()
+        ]
+    )
+    print(f"written to {args.output}")
+
+
+def _read_report(path):
+    try:
+        report = json.loads(path.read_text())
+        if not isinstance(report["metrics"], dict):
+            raise KeyError("metrics")
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is not a metrics.json as kerasgen evaluate writes it ({error}).") from error
+    return report
+
+
+def _compare(args):
+    from kerasgen.metrics.compare import compare
+
+    a, b = _read_report(args.a), _read_report(args.b)
+    names = [report.get("model") or str(path) for report, path in ((a, args.a), (b, args.b))]
+    names = (
+        names
+        if names[0] != names[1]
+        else [f"{name} ({path})" for name, path in zip(names, (args.a, args.b), strict=True)]
+    )
+    alike, unlike = compare(a, b)
+    if alike:
+        _print_table(
+            [
+                {"metric": name, names[0]: _interval(one), names[1]: _interval(other)}
+                for name, (one, other) in alike.items()
+            ]
+        )
+    for name, fields in unlike.items():
+        differing = "; ".join(f"{field} is {one!r} and {other!r}" for field, (one, other) in fields.items())
+        print(f"{name} is not compared: {differing}")
+    if unlike or not alike:
+        raise InputError(
+            f"{len(unlike)} of the {len(unlike) + len(alike)} figures that both have were measured otherwise; measure "
+            "both alike with kerasgen evaluate."
+        )
+
+
+def _report(args):
+    import kerasgen
+    from kerasgen.metrics.report import write_report
+    from kerasgen.zoo import checkpoint_folder
+
+    folder = checkpoint_folder(args.model)
     recipe = _read_recipe(args.model).override(_dataset_override(args))
-    report = evaluate_recipe(recipe, kerasgen.load(args.model), args.split or recipe.evaluation.split)
-    text = json.dumps({"model": recipe.name} | report, indent=2)
-    if args.output:
-        args.output.parent.mkdir(parents=True, exist_ok=True)
-        args.output.write_text(text + "\n")
-    print(text)
+    write_report(recipe, kerasgen.load(args.model), folder, args.output)
+    print(f"written to {args.output}")
 
 
 def _download(args):

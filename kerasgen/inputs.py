@@ -95,7 +95,7 @@ def check_labels(labels, num, num_classes):
             raise InputError("labels were given, but this model is not class-conditional (num_classes is None).")
         return None
     if labels is None:
-        raise InputError(f"this model is class-conditional: give labels, {num} integers from 0 to {num_classes - 1}.")
+        raise InputError(f"this model needs labels: give {num} integers from 0 to {num_classes - 1}.")
     labels = np.full(num, labels) if isinstance(labels, numbers.Integral) else _to_numpy("labels", labels)
     if labels.dtype.kind not in "iu":
         raise InputError(f"labels have dtype {labels.dtype}; expected integers from 0 to {num_classes - 1}.")
@@ -106,6 +106,18 @@ def check_labels(labels, num, num_classes):
             f"labels range over {labels.min()}..{labels.max()}; this model has {num_classes} classes, 0 to "
             f"{num_classes - 1}."
         )
+    return labels.astype(np.int32)
+
+
+def check_attributes(labels, num, num_attributes):
+    """Attributes as int32 `[N, num_attributes]` of 0 and 1."""
+    if labels is None:
+        raise InputError(f"this model needs labels: give {num} rows of {num_attributes} attributes, each 0 or 1.")
+    labels = _to_numpy("labels", labels)
+    if labels.shape != (num, num_attributes):
+        raise InputError(f"labels have shape {labels.shape}; expected ({num}, {num_attributes}), attributes of 0 or 1.")
+    if labels.dtype.kind not in "biu" or labels.min() < 0 or labels.max() > 1:
+        raise InputError(f"labels have dtype {labels.dtype}; expected attributes, each 0 or 1 or a bool.")
     return labels.astype(np.int32)
 
 

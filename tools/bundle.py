@@ -29,7 +29,8 @@ def main(_):
     if weights.stat().st_size > MAX_BYTES:
         raise RecipeError(f"{weights} has {weights.stat().st_size:,} bytes; the zoo takes {MAX_BYTES:,}.")
     for name in FILES:
-        shutil.copyfile(checkpoint / name, entry.folder / name)
+        if (checkpoint / name).is_file():  # classifiers have no samples.png
+            shutil.copyfile(checkpoint / name, entry.folder / name)
     set_weights(entry.folder / "recipe.toml", sha256=sha256(weights))
     print(f"{trained.name} is in {entry.folder}")
 

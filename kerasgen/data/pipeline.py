@@ -56,7 +56,7 @@ def load_arrays(
     limit: int | None = None,
     data_dir: str | os.PathLike | None = None,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Images uint8 `[N, H, W, C]` and labels int32 `[N]` (or `None`) of a whole split, in its own order.
+    """Images uint8 `[N, H, W, C]` and labels (int32 `[N]`, attributes `[N, A]` or `None`) of a split, in its own order.
 
     Arguments and errors as in `load`; `limit` takes the first so many. TensorFlow is imported for TFDS sources only.
     """
@@ -107,7 +107,7 @@ def load(
     first_epoch: int = 0,
     data_dir: str | os.PathLike | None = None,
 ) -> "tf.data.Dataset":
-    """A `tf.data.Dataset` of uint8 images `[B, H, W, C]`, or of pairs with int32 labels `[B]`.
+    """A `tf.data.Dataset` of uint8 images `[B, H, W, C]`, or of pairs with int32 labels `[B]` or attributes `[B, A]`.
 
     Args:
         source: a TFDS name ("fashion_mnist"), a TFDS folder on disk, a folder of images (sub-folders are classes), an
@@ -119,8 +119,9 @@ def load(
             resized to it, antialiased. `None` leaves images as they are; they must then be of one size.
         batch_size: images at once.
         channels: 1 or 3 to convert, `None` to keep.
-        labels: `None` for the labels that the source has, `False` for none, or the name of a TFDS feature (one
-            integer an image). `None` takes a TFDS class label only where there is just one.
+        labels: `None` for the labels that the source has, `False` for none, or the name of a TFDS feature: one
+            integer an image, or a vector of bools, its attributes. `None` takes a TFDS class label only where there is
+            just one.
         shuffle: a full shuffle, another one each epoch.
         seed: of shuffling and flips.
         flip: mirror each image left to right with probability 1/2.

@@ -24,7 +24,7 @@ Size = tuple[int, int] | None
 
 
 class Source:
-    """`num` images by index, their labels `[num]` (int32) or `None`, and the names of the classes or `None`.
+    """`num` images by index, their labels (int32 `[num]`, attributes `[num, A]` or `None`), names of classes or `None`.
 
     `read()` returns images, an array `[num, H, W, C]` or a list of paths or of encoded bytes, and labels. `channels` is
     what encoded images are converted to if the caller names none; `one_shape` says that all are known to have one
@@ -163,9 +163,11 @@ def _arrays(source, labels):
     if given is None or labels is False:
         return Source("the array", len(images), lambda: (images, None))
     given = np.asarray(given)
-    if given.shape != (len(images),) or given.dtype.kind not in "iu":
+    kinds = {1: "iu", 2: "b"}.get(given.ndim, "")
+    if given.shape[:1] != (len(images),) or given.dtype.kind not in kinds:
         raise DatasetError(
-            f"labels have shape {given.shape} and dtype {given.dtype}; expected {len(images)} integers, one an image."
+            f"labels have shape {given.shape} and dtype {given.dtype}; expected {len(images)} integers, one an image, "
+            "or as many rows of bools, its attributes."
         )
     return Source("the array", len(images), lambda: (images, given.astype(np.int32)))
 
@@ -332,10 +334,11 @@ def _label_key(tfds, name, features, labels):
     if labels not in features:
         raise DatasetError(f"{name} has no class label {labels!r}; its class labels are {classes}.")
     feature = features[labels]
-    shape = feature.shape if isinstance(feature, tfds.features.Tensor) else None
-    if shape != () or np.dtype(feature.np_dtype).kind not in "iub":
+    rank = len(feature.shape) if isinstance(feature, tfds.features.Tensor) else None
+    if np.dtype(feature.np_dtype).kind not in {0: "iub", 1: "b"}.get(rank, "") or None in feature.shape:
         raise DatasetError(
             f"the feature {labels!r} of {name} has shape {feature.shape} and dtype {feature.np_dtype}; expected one "
-            f"integer an image. Its class labels are {classes}; labels=False loads the images alone."
+            f"integer an image, or a vector of bools. Its class labels are {classes}; labels=False loads the images "
+            "alone."
         )
     return labels

@@ -1,5 +1,30 @@
-"""Figures of a model on a test set."""
+"""Figures of a model on a test set, and what they are made of."""
 
-from kerasgen.metrics.evaluation import evaluate
+from kerasgen.metrics.compare import compare
+from kerasgen.metrics.evaluation import FIGURES, Evaluation, evaluate
+from kerasgen.metrics.extractors import load_extractor
+from kerasgen.metrics.frechet import Moments, frechet_distance
+from kerasgen.metrics.kernel import kernel_distance
+from kerasgen.metrics.neighbours import density_and_coverage, memorised, precision_and_recall
+from kerasgen.metrics.path_length import path_lengths
+from kerasgen.metrics.scores import inception_score
+from kerasgen.metrics.similarity import ms_ssim, psnr, ssim
 
-__all__ = ["evaluate"]
+__all__ = [
+    "FIGURES",
+    "Evaluation",
+    "Moments",
+    "compare",
+    "density_and_coverage",
+    "evaluate",
+    "frechet_distance",
+    "inception_score",
+    "kernel_distance",
+    "load_extractor",
+    "memorised",
+    "ms_ssim",
+    "path_lengths",
+    "precision_and_recall",
+    "psnr",
+    "ssim",
+]

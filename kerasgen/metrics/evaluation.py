@@ -1,45 +1,414 @@
 """One evaluation for every family: what a model offers is measured, and each figure says how."""
 
+import functools
 import math
 import time
 
+import keras
 import numpy as np
 
+from kerasgen import data, pictures
+from kerasgen.errors import InputError
+from kerasgen.metrics import neighbours, similarity
+from kerasgen.metrics.bootstrap import standard_error
+from kerasgen.metrics.extractors import extract_cached, fingerprint, load_extractor
+from kerasgen.metrics.frechet import frechet_distance, weighted_moments
+from kerasgen.metrics.kernel import kernel_distance
+from kerasgen.metrics.path_length import EPSILON, path_lengths
+from kerasgen.metrics.scores import inception_score
+from kerasgen.models.base import GenerativeModel
+from kerasgen.models.classifier import Classifier
+from kerasgen.models.latent import LatentModel
+from kerasgen.training.optimizers import optimizer
+from kerasgen.training.recipe import Recipe
+from kerasgen.zoo.registry import find_recipe
 
-def _figure(values, **how):
-    """The mean of per-image values, with its standard error."""
+WIDE = 512  # features; beyond, a Fréchet distance takes seconds and is resampled less often
+REPLICATES = (100, 20)
+PIXEL_SIDE = 32  # of images in which copies are looked for
+CALIBRATION_IMAGES = 500
+SYNTHETIC = 60_000  # samples that a classifier is trained on
+
+
+def figure(value, error, **how):
+    """One figure as plain JSON values, with the 95 % confidence interval of its standard error."""
+    interval = None if error is None else [value - 1.96 * error, value + 1.96 * error]
+    return {"value": value, "standard_error": error, "confidence_interval": interval, **how}
+
+
+def mean_figure(values, **how):
+    """The mean of per-image values; the standard error is what a bootstrap of images tends to, their spread / √n."""
     values = np.asarray(values, np.float64)
-    error = values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else None
-    return {"value": float(values.mean()), "standard_error": error, "n": len(values), **how}
+    error = float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else None
+    return figure(float(values.mean()), error, n=len(values), **how)
 
 
-def evaluate(model, images, labels, split, batch_size=250, num_importance_samples=128, seed=0, verbose="auto"):
-    """Figures of a model on images `[N, H, W, C]` (and labels), as plain JSON values.
+class Evaluation:
+    """A model, the real images it is measured on, and the settings; samples and features are made once, when needed.
 
-    - `mean_squared_error`: of reconstructions, per pixel, on the scale of [0, 1] (models with `reconstruct` that is not
-      exact).
-    - `bits_per_dim`: with its kind, "exact", "bound" or "estimate" (models with a likelihood).
-    - `nats_per_image`: -log p(x), the same figure in nats, for probabilities of binary images.
-
-    Each has `value`, `standard_error` over images, `n`, `split`, and what it depends on.
+    Args:
+        model: any model of kerasgen.
+        images, labels: of the split, uint8 `[N, H, W, C]` (or vectors) and `[N]` or `None`.
+        split: its name.
+        dataset: the name of the data set, for the record.
+        extractor: a name as for `load_extractor`, or `None`: then no figure needs one.
+        num_samples, temperature, seed: of the samples.
+        training: a function that gives the training images, uint8, to look for copies in; or `None`.
     """
+
+    def __init__(
+        self,
+        model,
+        images,
+        labels,
+        split,
+        *,
+        dataset=None,
+        extractor=None,
+        num_samples=10_000,
+        num_importance_samples=128,
+        temperature=1.0,
+        seed=0,
+        batch_size=250,
+        training=None,
+        verbose="auto",
+    ):
+        self.model, self.images, self.split, self.dataset = model, images, split, dataset
+        self.labels = labels if model.num_classes is not None else None
+        self.num_samples, self.temperature, self.seed = num_samples, temperature, seed
+        self.num_importance_samples = num_importance_samples
+        self.batch_size, self.verbose = batch_size, verbose
+        self.training = training
+        self.extractor = load_extractor(extractor) if isinstance(extractor, str) else extractor
+
+    @property
+    def how(self):
+        """What every figure depends on."""
+        return {"dataset": self.dataset, "split": self.split}
+
+    @property
+    def how_sampled(self):
+        """What figures of samples depend on besides."""
+        real = len(self.images)
+        sampler = {"name": "one pass", "steps": 1, "temperature": self.temperature}
+        return {"n_real": real, "n_fake": self.num_samples, **self.how, "sampler": sampler, "seed": self.seed}
+
+    @property
+    def how_extracted(self):
+        return self.how_sampled | {"extractor": self.extractor.name, "extractor_sha256": self.extractor.sha256}
+
+    @functools.cached_property
+    def sample_labels(self):
+        return self.model.sample_labels(None, self.num_samples)
+
+    @functools.cached_property
+    def samples(self):
+        """uint8, as they would be in files."""
+        drawn = self.model.sample(
+            self.num_samples,
+            labels=self.sample_labels,
+            seed=self.seed,
+            temperature=self.temperature,
+            batch_size=self.batch_size,
+            verbose=self.verbose,
+        )
+        return pictures.to_uint8(drawn)
+
+    @functools.cached_property
+    def real(self):
+        """Features and probabilities of the real images."""
+        print_of = fingerprint(self.images)
+        return extract_cached(self.extractor, self.images, print_of, self.batch_size, self.verbose)
+
+    @functools.cached_property
+    def fake(self):
+        """Features and probabilities of the samples."""
+        return self.extractor.extract(self.samples, self.batch_size, self.verbose)
+
+    @functools.cached_property
+    def reconstructions(self):
+        """Real images and their reconstructions, float32 in [0, 1]."""
+        target = self.images.astype(np.float32) / 255.0 if self.images.dtype == np.uint8 else self.images
+        return target, self.model.reconstruct(self.images, self.labels, self.batch_size, self.verbose)
+
+
+# Figures: each gives {name: figure}
+
+
+def accuracy(run):
+    """Of a classifier; of attributes, the mean over them. `by_class` has that of each."""
+    labels = run.model.check_labels(run.labels, len(run.images))
+    probabilities = run.model.classify(run.images, run.batch_size, run.verbose)
+    if run.model.attributes:
+        right = (probabilities > 0.5) == labels  # [N, num_classes]
+        by_class = right.mean(axis=0)
+        return {"accuracy": mean_figure(right.mean(axis=1), **run.how, by_class=by_class.round(4).tolist())}
+    right = probabilities.argmax(axis=1) == labels
+    by_class = [float(right[labels == label].mean()) for label in np.unique(labels)]
+    return {"accuracy": mean_figure(right, **run.how, by_class=np.round(by_class, 4).tolist())}
+
+
+def mean_squared_error(run):
+    """Of reconstructions, per pixel, on the scale of [0, 1]."""
+    target, result = run.reconstructions
+    return {"mean_squared_error": mean_figure(np.square(result - target).mean(axis=(1, 2, 3)), **run.how)}
+
+
+def psnr(run):
+    """Of reconstructions, in decibels."""
+    return {"psnr": mean_figure(similarity.psnr(*run.reconstructions), **run.how)}
+
+
+def ssim(run):
+    """Of reconstructions."""
+    return {"ssim": mean_figure(similarity.ssim(*run.reconstructions), **run.how)}
+
+
+def _likelihood_settings(run):
+    settings = {"seed": run.seed}
+    if "num_importance_samples" in run.model.likelihood_settings:
+        settings["num_importance_samples"] = run.num_importance_samples
+    return settings
+
+
+def bits_per_dim(run):
+    """-log2 p(x) per value with its kind, "exact", "bound" or "estimate"; of binary pixels in nats per image too."""
+    model = run.model
+    settings = _likelihood_settings(run)
+    bits = model.bits_per_dim(run.images, run.labels, batch_size=run.batch_size, verbose=run.verbose, **settings)
+    pixels = "binary" if model.num_levels == 2 else f"{round(math.log2(model.num_levels))}-bit"
+    how = {**run.how, "kind": model.likelihood, **settings, "pixels": pixels}
+    if "dequantization" in model.likelihood_settings:
+        how["dequantization"] = model.dequantization
+    figures = {"bits_per_dim": mean_figure(bits, **how)}
+    if model.num_levels == 2:
+        figures["nats_per_image"] = mean_figure(bits * model.num_dims * math.log(2.0), **how)
+    return figures
+
+
+def likelihood_calibration(run):
+    """How bits per dimension fall with the number of importance samples, on the first images."""
+    images = run.images[:CALIBRATION_IMAGES]
+    labels = None if run.labels is None else run.labels[:CALIBRATION_IMAGES]
+    counts = [k for k in (1, 4, 16, 64, 256, 1024) if k <= 2 * run.num_importance_samples]
+    means = [
+        float(run.model.bits_per_dim(images, labels, num_importance_samples=k, seed=run.seed, verbose=0).mean())
+        for k in counts
+    ]
+    how = {**run.how, "kind": run.model.likelihood, "seed": run.seed, "n": len(images)}
+    how |= {"num_importance_samples": counts, "bits_per_dim": means}
+    # What doubling twice more still gains says how far the bound may be from log p(x).
+    return {"likelihood_calibration": figure(means[-2] - means[-1], None, **how)}
+
+
+def frechet(run):
+    """Fréchet distance; called FID only with the features of "inception-2015"."""
+    real, fake = (np.asarray(features, np.float64) for features in (run.real[0], run.fake[0]))
+    replicates = REPLICATES[real.shape[1] > WIDE]
+
+    def distance(real_weights, fake_weights):
+        return frechet_distance(*weighted_moments(real, real_weights), *weighted_moments(fake, fake_weights))
+
+    value = distance(np.ones(len(real)), np.ones(len(fake)))
+    error = standard_error(distance, (len(real), len(fake)), replicates, run.seed)
+    name = f"frechet_distance/{run.extractor.name}"
+    return {name: figure(value, error, **run.how_extracted, bootstrap=replicates)}
+
+
+def kernel(run):
+    """Kernel distance (KID), with the jackknife's standard error."""
+    value, error = kernel_distance(run.real[0], run.fake[0])
+    return {f"kernel_distance/{run.extractor.name}": figure(value, error, **run.how_extracted)}
+
+
+def precision_recall(run):
+    """Improved precision and recall, with 3 neighbours; errors for neighbourhoods as they are."""
+    found = neighbours.precision_and_recall(run.real[0], run.fake[0], k=3)
+    return {
+        f"{name}/{run.extractor.name}": mean_figure(values, **run.how_extracted, neighbours=3)
+        for name, values in zip(("precision", "recall"), found, strict=True)
+    }
+
+
+def density_coverage(run):
+    """Density and coverage, with 5 neighbours; errors for neighbourhoods as they are."""
+    found = neighbours.density_and_coverage(run.real[0], run.fake[0], k=5)
+    return {
+        f"{name}/{run.extractor.name}": mean_figure(values, **run.how_extracted, neighbours=5)
+        for name, values in zip(("density", "coverage"), found, strict=True)
+    }
+
+
+def inception(run):
+    """The Inception score's formula with the extractor's classes, over all samples at once."""
+    probabilities = run.fake[1]
+    error = standard_error(lambda w: inception_score(probabilities, w), (len(probabilities),), REPLICATES[0], run.seed)
+    how = run.how_extracted | {"bootstrap": REPLICATES[0]}
+    return {f"inception_score/{run.extractor.name}": figure(inception_score(probabilities), error, **how)}
+
+
+def recognised(run):
+    """The classifier's mean confidence in samples, with each class's share; of conditional samples, how many match."""
+    probabilities, name = run.fake[1], run.extractor.name
+    found = probabilities.argmax(axis=1)
+    shares = np.bincount(found, minlength=probabilities.shape[1]) / len(found)
+    figures = {
+        f"confidence/{name}": mean_figure(
+            probabilities.max(axis=1), **run.how_extracted, shares=shares.round(4).tolist()
+        )
+    }
+    if run.sample_labels is not None and run.model.num_classes == probabilities.shape[1]:
+        right = found == run.sample_labels
+        by_class = [round(float(right[run.sample_labels == label].mean()), 4) for label in range(run.model.num_classes)]
+        figures[f"sample_accuracy/{name}"] = mean_figure(right, **run.how_extracted, by_class=by_class)
+    return figures
+
+
+def _in_pairs(images, labels):
+    """Neighbouring images of one class, `[N // 2, ...]` twice: an order that random draws may be taken to have."""
+    order = np.arange(len(images)) if labels is None else np.argsort(labels, kind="stable")
+    pairs = order[: len(order) // 2 * 2].reshape(-1, 2)
+    if labels is not None:
+        pairs = pairs[labels[pairs[:, 0]] == labels[pairs[:, 1]]]
+    return images[pairs[:, 0]] / np.float32(255.0), images[pairs[:, 1]] / np.float32(255.0)
+
+
+def diversity(run):
+    """Mean multi-scale SSIM of pairs of samples (of one class), and of real images beside it: lower is more diverse."""
+    values = similarity.ms_ssim(*_in_pairs(run.samples, run.sample_labels))
+    real = similarity.ms_ssim(*_in_pairs(run.images, run.labels))
+    return {"ms_ssim": mean_figure(values, **run.how_sampled, real=float(real.mean()))}
+
+
+def pixels(images):
+    """float32 `[N, D]`, of images averaged down to sides of at most 32."""
+    x = np.asarray(images, np.float32) / 255.0
+    factor = math.ceil(max(x.shape[1:3]) / PIXEL_SIDE)
+    height, width = (side // factor * factor for side in x.shape[1:3])
+    x = x[:, :height, :width].reshape(len(x), height // factor, factor, width // factor, factor, -1).mean(axis=(2, 4))
+    return x.reshape(len(x), -1)
+
+
+def memorisation(run):
+    """The share of samples that are closer to one training image than 99 % of the real images of the split are.
+
+    Without copying about 0.01; `flagged` if the lower end of the interval is above 0.02.
+    """
+    copies = neighbours.memorised(*(pixels(x) for x in (run.samples, run.training(), run.images)))
+    result = mean_figure(copies, **run.how_sampled, extractor="pixels", extractor_sha256=None, neighbours=50)
+    return {"memorisation/pixels": result | {"flagged": result["confidence_interval"][0] > 0.02}}
+
+
+def path_length(run):
+    """Perceptual path length between random latents, in the extractor's features."""
+    num = min(run.num_samples, 2000)
+    model = run.model
+    labels = None if model.num_classes is None else model.sample_labels(None, num)
+    values = path_lengths(
+        lambda z: np.clip(model.decode(z, labels, run.batch_size, 0), 0.0, 1.0),
+        lambda x: run.extractor.extract(x, run.batch_size, 0)[0],
+        lambda start, stop: model.draw_latents(start, stop, run.seed, np.float32(run.temperature)),
+        num,
+        run.seed,
+    )
+    how = {k: v for k, v in run.how_extracted.items() if k not in ("n_real", "n_fake")} | {"epsilon": EPSILON}
+    return {f"path_length/{run.extractor.name}": mean_figure(values, **how)}
+
+
+def train_on_synthetic(run):
+    """Accuracy on the real images of a new classifier that saw samples only: the extractor's recipe on 60,000 of them.
+
+    The classification accuracy score of Ravuri and Vinyals 2019.
+    """
+    training = Recipe.load(find_recipe(run.extractor.handle)).training
+    num = SYNTHETIC
+    labels = run.model.sample_labels(None, num)
+    drawn = run.model.sample(
+        num, labels=labels, seed=run.seed, temperature=run.temperature, batch_size=run.batch_size, verbose=run.verbose
+    )
+    dataset = data.load((pictures.to_uint8(drawn), labels), batch_size=training.batch_size, shuffle=True, seed=run.seed)
+    keras.utils.set_random_seed(run.seed % 2**32)  # of the initial weights
+    student = Classifier.from_config(run.extractor.classifier.get_config())
+    student.compile(optimizer(training, len(dataset) * training.epochs))
+    student.fit(dataset, epochs=training.epochs, verbose=2 if run.verbose else 0)
+    right = student.classify(run.images, run.batch_size, run.verbose).argmax(axis=1) == run.labels
+    how = run.how_extracted | {"n_fake": num, "epochs": training.epochs}
+    return {f"train_on_synthetic/{run.extractor.name}": mean_figure(right, **how)}
+
+
+FIGURES = {
+    "accuracy": accuracy,
+    "mean_squared_error": mean_squared_error,
+    "psnr": psnr,
+    "ssim": ssim,
+    "bits_per_dim": bits_per_dim,
+    "likelihood_calibration": likelihood_calibration,
+    "frechet_distance": frechet,
+    "kernel_distance": kernel,
+    "precision_recall": precision_recall,
+    "density_coverage": density_coverage,
+    "inception_score": inception,
+    "recognised": recognised,
+    "ms_ssim": diversity,
+    "memorisation": memorisation,
+    "path_length": path_length,
+    "train_on_synthetic": train_on_synthetic,
+}
+ON_DEMAND = ("train_on_synthetic",)  # what takes long is measured only where it is named
+
+
+def missing(run):
+    """`{name: what a figure needs that is not there}` for the figures that this evaluation cannot give."""
+    model, extractor = run.model, run.extractor
+    images = len(model.image_shape) == 3
+    latent = isinstance(model, LatentModel) and not model.lossless
+    sides = images and min(model.image_shape[:2]) >= similarity.WINDOW
+    reasons = {
+        "accuracy": isinstance(model, Classifier) or "a classifier",
+        **dict.fromkeys(("mean_squared_error", "psnr"), (latent and images) or "inexact reconstructions of images"),
+        "ssim": (latent and sides)
+        or f"inexact reconstructions of images of at least {similarity.WINDOW} pixels a side",
+        "bits_per_dim": bool(getattr(model, "likelihood", None)) or "a model with a likelihood",
+        "likelihood_calibration": "num_importance_samples" in getattr(model, "likelihood_settings", ())
+        or "importance-weighted likelihoods",
+    }
+    samples = isinstance(model, GenerativeModel) and images
+    for name in ("frechet_distance", "kernel_distance", "precision_recall", "density_coverage"):
+        reasons[name] = (samples and extractor is not None) or "samples of images and an extractor"
+    for name in ("inception_score", "recognised"):
+        classes = samples and extractor is not None and extractor.num_classes is not None
+        reasons[name] = classes or "samples of images and an extractor with classes"
+    reasons["ms_ssim"] = (samples and sides) or f"samples of at least {similarity.WINDOW} pixels a side"
+    reasons["memorisation"] = (samples and run.training is not None) or "samples of images and a training set"
+    reasons["path_length"] = (latent and samples and extractor is not None) or "unquantized decoding and an extractor"
+    labelled = classes is True and model.num_classes == extractor.num_classes and run.labels is not None
+    reasons["train_on_synthetic"] = labelled or "samples of the extractor's classes"
+    return {name: reason for name, reason in reasons.items() if reason is not True}
+
+
+def evaluate(run, metrics=None):
+    """The figures of an `Evaluation`: `{"metrics": {name: figure}, "seconds": all}`.
+
+    Args:
+        run: the `Evaluation`.
+        metrics: names of `FIGURES`, or `None` for all but `ON_DEMAND` that the model and the settings allow.
+
+    Each figure has `value`, `standard_error`, `confidence_interval` (95 %), `seconds`, and what it depends on.
+
+    Raises:
+        InputError: a name is unknown, or that figure needs something that is not there. Before anything is measured.
+    """
+    lacking = missing(run)
+    for name in metrics or ():
+        if name not in FIGURES:
+            raise InputError(f"there is no metric {name!r}; expected of {', '.join(FIGURES)}.")
+        if name in lacking:
+            raise InputError(f"{name} needs {lacking[name]}, which {type(run.model).__name__} here does not have.")
     start = time.monotonic()
-    metrics = {}
-    labels = labels if model.num_classes is not None else None
-    if hasattr(model, "reconstruct") and not model.lossless:
-        target = images.astype(np.float32) / 255.0 if images.dtype == np.uint8 else images
-        errors = np.square(model.reconstruct(images, labels, batch_size, verbose) - target).mean(axis=(1, 2, 3))
-        metrics["mean_squared_error"] = _figure(errors, split=split)
-    if model.likelihood:
-        settings = {"seed": seed}
-        if "num_importance_samples" in model.likelihood_settings:
-            settings["num_importance_samples"] = num_importance_samples
-        bits = model.bits_per_dim(images, labels, batch_size=batch_size, verbose=verbose, **settings)
-        pixels = "binary" if model.num_levels == 2 else f"{round(math.log2(model.num_levels))}-bit"
-        how = {"split": split, "kind": model.likelihood, **settings, "pixels": pixels}
-        if "dequantization" in model.likelihood_settings:
-            how["dequantization"] = model.dequantization
-        metrics["bits_per_dim"] = _figure(bits, **how)
-        if model.num_levels == 2:
-            metrics["nats_per_image"] = _figure(bits * model.num_dims * math.log(2.0), **how)
-    return {"metrics": metrics, "seconds": round(time.monotonic() - start, 1)}
+    figures = {}
+    for name in [name for name in FIGURES if name not in (*lacking, *ON_DEMAND)] if metrics is None else metrics:
+        before = time.monotonic()
+        found = FIGURES[name](run)
+        seconds = round(time.monotonic() - before, 1)
+        figures |= {key: value | {"seconds": seconds} for key, value in found.items()}
+    return {"metrics": figures, "seconds": round(time.monotonic() - start, 1)}

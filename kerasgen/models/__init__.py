@@ -1,11 +1,12 @@
-"""One family a file."""
+"""One family a file, and the classifier that they are measured with."""
 
 from kerasgen.models.autoencoder import Autoencoder
 from kerasgen.models.base import GenerativeModel
+from kerasgen.models.classifier import Classifier
 from kerasgen.models.glow import Glow
 from kerasgen.models.real_nvp import RealNVP
 from kerasgen.models.variational_autoencoder import VariationalAutoencoder
 
-FAMILIES = {family.__name__: family for family in (Autoencoder, Glow, RealNVP, VariationalAutoencoder)}
+FAMILIES = {family.__name__: family for family in (Autoencoder, Classifier, Glow, RealNVP, VariationalAutoencoder)}
 
-__all__ = ["FAMILIES", "Autoencoder", "GenerativeModel", "Glow", "RealNVP", "VariationalAutoencoder"]
+__all__ = ["FAMILIES", "Autoencoder", "Classifier", "GenerativeModel", "Glow", "RealNVP", "VariationalAutoencoder"]

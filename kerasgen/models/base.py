@@ -1,4 +1,4 @@
-"""`GenerativeModel`: what every family shares."""
+"""`ImageModel` and `GenerativeModel`: what every model and what every family shares."""
 
 import itertools
 import math
@@ -21,25 +21,23 @@ class ReplicaSeedGenerator(keras.random.SeedGenerator):
         return backend.replica_seed(super().next(ordered))
 
 
-class GenerativeModel(keras.Model):
-    """A `keras.Model` that samples, and that trains by `fit` with a `train_step` of its own.
+class ImageModel(keras.Model):
+    """A `keras.Model` of images that trains by `fit` with a `train_step` of its own.
 
     Images are `[batch, height, width, channels]`, uint8 in 0..255 or float in [0, 1]; results are NumPy float32, images
     in [0, 1]. Constructor arguments are plain JSON values or Keras layers; every layer is built in the constructor.
 
-    A family gives `loss_names` (what its steps log), `train_step`, `test_step`, and methods that are batched and
+    A subclass gives `loss_names` (what its steps log), `train_step`, `test_step`, and methods that are batched and
     compiled through `run`.
 
     Args:
         image_shape: `(height, width, channels)`; for families with `takes_vectors` also `(features,)`, and then data
             are float vectors `[batch, features]`, of any range, and so are results.
-        num_classes: number of classes of a class-conditional model, or `None`.
+        num_classes: number of classes of a class-conditional model or a classifier, or `None`.
         seed: of the noise drawn in training.
     """
 
     loss_names = ("loss",)
-    likelihood = None  # "exact", "bound" or "estimate" for families with `log_prob`
-    likelihood_settings = ()  # what else than the seed its figures depend on
     takes_vectors = False  # whether `image_shape` may be `(features,)`
 
     def __init__(self, image_shape, num_classes=None, seed=0, **kwargs):
@@ -133,10 +131,10 @@ class GenerativeModel(keras.Model):
             if spec.shape.rank is not None:
                 inputs.check_spec(spec.shape.as_list(), spec.dtype.name, self.image_shape)
             if self.num_classes is not None and not rest:
-                raise InputError("this model is class-conditional: the data set must give (images, labels).")
+                raise InputError("this model needs labels: the data set must give (images, labels).")
         elif hasattr(x, "__array__"):
             x = inputs.check_images(x, self.image_shape)
-            y = None if self.num_classes is None else inputs.check_labels(y, len(x), self.num_classes)
+            y = None if self.num_classes is None else self.check_labels(y, len(x))
         return x, y
 
     def unpack(self, data):
@@ -149,7 +147,7 @@ class GenerativeModel(keras.Model):
         if self.num_classes is None:
             return self.scale(images), None
         if labels is None:
-            raise InputError("this model is class-conditional: fit and evaluate need (images, labels).")
+            raise InputError("this model needs labels: fit and evaluate take (images, labels).")
         return self.scale(images), self.one_hot(labels)
 
     def scale(self, images):
@@ -160,16 +158,6 @@ class GenerativeModel(keras.Model):
 
     def one_hot(self, labels):
         return ops.one_hot(ops.cast(labels, "int32"), self.num_classes, dtype="float32")
-
-    def with_planes(self, images, one_hot):
-        """What a network reads: images in [-1, 1], with one constant plane a class if there are classes."""
-        images = 2.0 * images - 1.0
-        if one_hot is None:
-            return images
-        planes = ops.broadcast_to(
-            one_hot[:, None, None, :], (ops.shape(images)[0], *self.image_shape[:2], self.num_classes)
-        )
-        return ops.concatenate([images, planes], axis=-1)
 
     def minimize(self, loss, variables):
         """One optimizer step on `loss() -> (scalar, logs)`; returns the logs."""
@@ -188,10 +176,7 @@ class GenerativeModel(keras.Model):
             tracker.update_state(values[tracker.name])
         return {tracker.name: tracker.result() for tracker in self.trackers}
 
-    def prepare_sampling(self, images):
-        """What remains to be done after `fit` before `sample` works; nothing for most families."""
-
-    # Sampling and scoring
+    # Batched and compiled methods
 
     def run(self, function, num, batch, batch_size=64, verbose="auto", static=()):
         """Rows 0 to `num - 1` of `function(*batch(start, stop), *static)`, batched and compiled.
@@ -206,38 +191,16 @@ class GenerativeModel(keras.Model):
             verbose: "auto" (a progress bar where there is more than one batch), 0 or 1.
             static: hashable arguments, part of the program.
         """
-        batch_size = inputs.check_integer("batch_size", batch_size, 1)
-        size = min(batch_size, 2 ** math.ceil(math.log2(num)))
         key = (function.__name__, static)
         if key not in self._programs:
             self._programs[key] = backend.compiled(self, lambda *args: function(*args, *static))
-        program = self._programs[key]
-        show = verbose in (1, 2, True) or (verbose == "auto" and num > size)
-        bar = keras.utils.Progbar(math.ceil(num / size)) if show else None
-        results = []
-        for start in range(0, num, size):
-            stop = min(start + size, num)
-            arrays = [
-                None if a is None else np.concatenate([a, np.repeat(a[:1], size - len(a), axis=0)])
-                for a in batch(start, stop)
-            ]
-            result = program(*[None if a is None else ops.convert_to_tensor(a) for a in arrays])
-            results.append(ops.convert_to_numpy(result)[: stop - start])
-            if bar:
-                bar.add(1)
-        return np.concatenate(results).astype(np.float32, copy=False)
+        return batched(self._programs[key], num, batch, batch_size, verbose)
 
     def check_images(self, x):
         return inputs.check_images(x, self.image_shape)
 
     def check_labels(self, labels, num):
         return inputs.check_labels(labels, num, self.num_classes)
-
-    def sample_labels(self, labels, num):
-        """Labels for `sample`: as given, or the classes in turn."""
-        if labels is None and self.num_classes is not None:
-            return np.arange(num, dtype=np.int32) % self.num_classes
-        return self.check_labels(labels, num)
 
     # Saving
 
@@ -260,6 +223,52 @@ class GenerativeModel(keras.Model):
         from kerasgen.zoo import publish  # as above
 
         return publish(self, repo_id, private, revision, create_pr, commit_message, token)
+
+
+class GenerativeModel(ImageModel):
+    """An `ImageModel` that samples; with `num_classes` it is class-conditional."""
+
+    likelihood = None  # "exact", "bound" or "estimate" for families with `log_prob`
+    likelihood_settings = ()  # what else than the seed its figures depend on
+
+    def with_planes(self, images, one_hot):
+        """What a network reads: images in [-1, 1], with one constant plane a class if there are classes."""
+        images = 2.0 * images - 1.0
+        if one_hot is None:
+            return images
+        planes = ops.broadcast_to(
+            one_hot[:, None, None, :], (ops.shape(images)[0], *self.image_shape[:2], self.num_classes)
+        )
+        return ops.concatenate([images, planes], axis=-1)
+
+    def prepare_sampling(self, images):
+        """What remains to be done after `fit` before `sample` works; nothing for most families."""
+
+    def sample_labels(self, labels, num):
+        """Labels for `sample`: as given, or the classes in turn."""
+        if labels is None and self.num_classes is not None:
+            return np.arange(num, dtype=np.int32) % self.num_classes
+        return self.check_labels(labels, num)
+
+
+def batched(program, num, batch, batch_size=64, verbose="auto"):
+    """Rows 0 to `num - 1` of `program(*batch(start, stop))`, float32; arguments as for `ImageModel.run`."""
+    batch_size = inputs.check_integer("batch_size", batch_size, 1)
+    size = min(batch_size, 2 ** math.ceil(math.log2(num)))
+    show = verbose in (1, 2, True) or (verbose == "auto" and num > size)
+    bar = keras.utils.Progbar(math.ceil(num / size)) if show else None
+    results = []
+    for start in range(0, num, size):
+        stop = min(start + size, num)
+        arrays = [
+            None if a is None else np.concatenate([a, np.repeat(a[:1], size - len(a), axis=0)])
+            for a in batch(start, stop)
+        ]
+        result = program(*[None if a is None else ops.convert_to_tensor(a) for a in arrays])
+        results.append(ops.convert_to_numpy(result)[: stop - start])
+        if bar:
+            bar.add(1)
+    return np.concatenate(results).astype(np.float32, copy=False)
 
 
 def first_batch(x, y, batch_size):

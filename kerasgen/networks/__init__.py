@@ -3,10 +3,12 @@
 import keras
 
 from kerasgen.errors import InputError
+from kerasgen.networks.classifiers import lenet, resnet
 from kerasgen.networks.conv import conv_decoder, conv_encoder
 from kerasgen.networks.coupling import conv_coupling, dense_coupling, linear_coupling, residual_coupling
 from kerasgen.networks.dense import dense_decoder, dense_encoder
 
+BACKBONES = {"lenet": lenet, "resnet": resnet}
 ENCODERS = {"conv": conv_encoder, "dense": dense_encoder}
 DECODERS = {"conv": conv_decoder, "dense": dense_decoder}
 COUPLINGS = {
@@ -78,9 +80,22 @@ def coupling(network, input_shape, output_shape, width, dtype, name):
     return _check_output("network", network, input_shape, output_shape)
 
 
+def backbone(network, image_shape, width, dtype):
+    """A network from images `[B, *image_shape]` to features `[B, F]`.
+
+    `network` is a name (see `BACKBONES`), built with the dtype policy `dtype`, or a Keras layer or its serialized form.
+    Raises `InputError`.
+    """
+    network = _resolve("backbone", network, BACKBONES, width, dtype, image_shape, image_shape=image_shape)
+    found = network.compute_output_shape((None, *image_shape))
+    if len(found) != 2:
+        raise InputError(f"backbone gives outputs of shape {tuple(found)[1:]}; a classifier needs (features,).")
+    return network
+
+
 def serialize(network, argument):
     """The constructor argument that gives this network again: a name as it is, a Keras layer in serialized form."""
     return argument if isinstance(argument, str) else keras.saving.serialize_keras_object(network)
 
 
-__all__ = ["COUPLINGS", "DECODERS", "ENCODERS", "coupling", "decoder", "encoder", "serialize"]
+__all__ = ["BACKBONES", "COUPLINGS", "DECODERS", "ENCODERS", "backbone", "coupling", "decoder", "encoder", "serialize"]

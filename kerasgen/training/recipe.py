@@ -34,7 +34,7 @@ class Dataset:
     validation_split: str | None = None
     image_size: tuple[int, int] | None = _entry(None, low=1)
     channels: int | None = _entry(None, choices=(1, 3))
-    labels: bool = False
+    labels: bool | str = False  # or the name of a feature
     flip: bool = False
     title: str | None = None
     url: str | None = None
@@ -69,9 +69,11 @@ class Training:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What is measured, and with how many samples."""
+    """What is measured and with how many samples; `grid` is the number in samples.png."""
 
-    num_samples: int = _entry(100, low=1)
+    num_samples: int = _entry(10_000, low=2)
+    grid: int = _entry(100, low=1)
+    extractor: str | None = None
     batch_size: int = _entry(250, low=1)
     seed: int = _entry(0, low=0, high=2**63 - 1)
     num_importance_samples: int = _entry(128, low=1)
@@ -242,8 +244,11 @@ def _parse(cls, table, prefix):
 
 
 def _check(value, hint, limits, name):
-    if isinstance(hint, types.UnionType):  # X | None: TOML has no null, so a value that is there is an X
-        hint = typing.get_args(hint)[0]
+    kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    kinds = [
+        kind for kind in kinds if kind is not types.NoneType
+    ]  # TOML has no null: a value that is there is not None
+    hint = next((kind for kind in kinds if type(value) is kind), kinds[0])
     if dataclasses.is_dataclass(hint):
         return _parse(hint, value, f"{name}.")
     if typing.get_origin(hint) is tuple:
@@ -254,7 +259,7 @@ def _check(value, hint, limits, name):
     if hint is float and type(value) is int:
         value = float(value)
     if type(value) is not hint:
-        raise RecipeError(f"{name} is {value!r}; expected {TYPE_NAMES[hint]}.")
+        raise RecipeError(f"{name} is {value!r}; expected {' or '.join(TYPE_NAMES[kind] for kind in kinds)}.")
     if hint is dict:
         _check_json(value, name)
     for limit, kept, text in (

@@ -10,7 +10,7 @@ import keras
 
 from kerasgen import data, models
 from kerasgen.errors import KerasgenError, RecipeError
-from kerasgen.metrics import evaluate
+from kerasgen.metrics import Evaluation, evaluate
 from kerasgen.training import hardware
 from kerasgen.training.callbacks import Backup, Log, SampleGrids, StopAtNonFiniteLoss, save_samples
 from kerasgen.training.optimizers import optimizer
@@ -62,7 +62,7 @@ def _source(recipe, split):
         "split": split,
         "image_size": dataset.image_size,
         "channels": dataset.channels,
-        "labels": None if dataset.labels else False,
+        "labels": dataset.labels if isinstance(dataset.labels, str) else None if dataset.labels else False,
     }
 
 
@@ -94,8 +94,9 @@ def train(recipe, workdir, verbose="auto"):
         if epoch < training.epochs:
             _fit(recipe, model, steps, epoch, backup, workdir, verbose)
         model.optimizer.finalize_variable_values(model.trainable_variables)  # the averaged weights, if averaged
-        images, _ = load_split(recipe, recipe.dataset.train_split)
-        model.prepare_sampling(images)
+        if isinstance(model, models.GenerativeModel):
+            images, _ = load_split(recipe, recipe.dataset.train_split)
+            model.prepare_sampling(images)
         facts = hardware.describe() | {
             "epochs": training.epochs,
             "steps": steps * training.epochs,
@@ -117,10 +118,11 @@ def _fit(recipe, model, steps, epoch, backup, workdir, verbose):
         repeat=True,
         first_epoch=epoch,
     )
-    preview = next(iter(data.load(**_source(recipe, recipe.dataset.train_split), batch_size=PREVIEW_IMAGES)))
-    preview = preview[0] if isinstance(preview, tuple) else preview
-    grids = SampleGrids(workdir / "samples", preview.numpy(), recipe.evaluation)
-    callbacks = [StopAtNonFiniteLoss(), grids, Log(workdir / "log.csv", epoch), backup]
+    callbacks = [StopAtNonFiniteLoss(), Log(workdir / "log.csv", epoch), backup]
+    if isinstance(model, models.GenerativeModel):
+        preview = next(iter(data.load(**_source(recipe, recipe.dataset.train_split), batch_size=PREVIEW_IMAGES)))
+        preview = preview[0] if isinstance(preview, tuple) else preview
+        callbacks.insert(1, SampleGrids(workdir / "samples", preview.numpy(), recipe.evaluation))
     if training.ema_momentum is not None:
         callbacks.append(keras.callbacks.SwapEMAWeights())  # for the validation only
     validation = None
@@ -149,18 +151,33 @@ def _finish(recipe, model, facts, log, folder, verbose):
         "training": facts,
     } | evaluate_recipe(recipe, model, recipe.evaluation.split, verbose)
     (folder / "metrics.json").write_text(json.dumps(report, indent=2) + "\n")
-    save_samples(model, folder / "samples.png", recipe.evaluation)
+    if isinstance(model, models.GenerativeModel):
+        save_samples(model, folder / "samples.png", recipe.evaluation)
     (folder / "recipe.toml").write_text(recipe.override([f"weights.sha256={digest!r}"]).to_toml())
     shutil.copyfile(log, folder / "log.csv")
     write_card(recipe, report, folder)
     return folder
 
 
-def evaluate_recipe(recipe, model, split, verbose="auto"):
-    """Figures of a recipe's model on a split of its data set, with the hardware that measured them."""
-    images, labels = load_split(recipe, split)
+def evaluation(recipe, model, split, verbose="auto"):
+    """The `Evaluation` of a recipe's model on a split of its data set."""
     settings = recipe.evaluation
-    report = evaluate(
-        model, images, labels, split, settings.batch_size, settings.num_importance_samples, settings.seed, verbose
+    return Evaluation(
+        model,
+        *load_split(recipe, split),
+        split,
+        dataset=recipe.dataset.source,
+        extractor=settings.extractor,
+        num_samples=settings.num_samples,
+        num_importance_samples=settings.num_importance_samples,
+        temperature=settings.temperature,
+        seed=settings.seed,
+        batch_size=settings.batch_size,
+        training=lambda: load_split(recipe, recipe.dataset.train_split)[0],
+        verbose=verbose,
     )
-    return report | {"evaluation": hardware.describe()}
+
+
+def evaluate_recipe(recipe, model, split, verbose="auto", metrics=None):
+    """Figures of a recipe's model on a split of its data set, with the hardware that measured them."""
+    return evaluate(evaluation(recipe, model, split, verbose), metrics) | {"evaluation": hardware.describe()}

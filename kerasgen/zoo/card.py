@@ -7,20 +7,51 @@ from pathlib import Path
 from huggingface_hub import EvalResult, ModelCardData
 
 MEANINGS = {
+    "accuracy": "accuracy",
     "mean_squared_error": "mean squared error of reconstructions, pixels in [0, 1]",
+    "psnr": "PSNR of reconstructions, dB",
+    "ssim": "SSIM of reconstructions",
     "bits_per_dim": "bits per dimension",
     "nats_per_image": "-log p(x), nats per binary image",
+    "likelihood_calibration": "bits per dimension that the last factor of four in importance samples gained",
+    "frechet_distance": "Fréchet distance",
+    "kernel_distance": "kernel distance",
+    "inception_score": "Inception score's formula",
+    "confidence": "mean confidence in samples",
+    "sample_accuracy": "samples recognised as the class asked for",
+    "ms_ssim": "MS-SSIM of pairs of samples",
+    "memorisation": "samples nearer to one training image than 99 % of real images are",
+    "path_length": "perceptual path length",
+    "train_on_synthetic": "accuracy on real images after training on samples alone",
 }
-TASK = "unconditional-image-generation"  # the Hub's nearest; it has no tag for classes without text
+FAMOUS = {"frechet_distance": "FID", "kernel_distance": "KID", "inception_score": "Inception score"}
+# The Hub's nearest; it has no tag for classes without text.
+TASKS = {"Classifier": "image-classification"}
+DEFAULT_TASK = "unconditional-image-generation"
+
+
+def title(metric):
+    """What a figure is called in words; a famous name only with the network that it stands for."""
+    base, _, extractor = metric.partition("/")
+    if extractor == "inception-2015" and base in FAMOUS:
+        return FAMOUS[base]
+    return MEANINGS.get(base, base.replace("_", " ")) + (f", by {extractor}" if extractor else "")
 
 
 def _how(figure):
-    how = [figure["kind"], f"{figure['pixels']} pixels"] if "kind" in figure else []
+    how = [figure["kind"], f"{figure['pixels']} pixels"] if "pixels" in figure else []
     if "dequantization" in figure:
         how.append(f"{figure['dequantization']} dequantization")
-    if "num_importance_samples" in figure:
+    if isinstance(figure.get("num_importance_samples"), int):
         how.append(f"{figure['num_importance_samples']} importance samples")
-    return ", ".join([*how, f"{figure['n']} images of `{figure['split']}`"])
+    if "sampler" not in figure:
+        return ", ".join([*how, f"{figure['n']} images of `{figure['split']}`"])
+    how.append(f"{figure['n_fake']} samples" if "n_fake" in figure else f"{figure['n']} pairs")
+    if "n_real" in figure:
+        how.append(f"{figure['n_real']} images of `{figure['split']}`")
+    if "real" in figure:
+        how.append(f"of the images {figure['real']:.4g}")
+    return ", ".join([*how, f"temperature {figure['sampler']['temperature']:g}", f"seed {figure['seed']}"])
 
 
 def _rows(metrics):
@@ -28,7 +59,7 @@ def _rows(metrics):
         value = f"{figure['value']:.4g}"
         if figure.get("standard_error") is not None:
             value += f" ± {figure['standard_error']:.1g}"
-        yield f"| {MEANINGS.get(name, name.replace('_', ' '))} | {value} | {_how(figure)} |"
+        yield f"| {title(name)} | {value} | {_how(figure)} |"
 
 
 def _curve(log):
@@ -44,16 +75,17 @@ def _curve(log):
 def _front(name, family, origin, recipe, report):
     """The YAML at the top, which the Hub reads."""
     results = None
+    task = TASKS.get(family, DEFAULT_TASK)
     dataset = recipe.dataset if recipe else None
     if recipe and report:
         results = [
             EvalResult(
-                task_type=TASK,
+                task_type=task,
                 dataset_type=dataset.source,
                 dataset_name=dataset.title or dataset.source,
                 dataset_split=figure["split"],
                 metric_type=metric,
-                metric_name=f"{MEANINGS.get(metric, metric)} ({_how(figure)})",
+                metric_name=f"{title(metric)} ({_how(figure)})",
                 metric_value=figure["value"],
             )
             for metric, figure in report["metrics"].items()
@@ -61,7 +93,7 @@ def _front(name, family, origin, recipe, report):
     terms = recipe.weights.license if recipe else None
     return ModelCardData(
         library_name="keras",
-        pipeline_tag=TASK,
+        pipeline_tag=task,
         tags=["kerasgen", family],
         license=terms,
         license_name=f"{dataset.source.replace('_', '-')}-terms" if terms == "other" else None,
@@ -75,6 +107,16 @@ def _front(name, family, origin, recipe, report):
 
 def _snippet(handle, family, shape, num_classes, temperature):
     """Code that runs as printed."""
+    if family == "Classifier":
+        return f"""```python
+import kerasgen
+import numpy as np
+
+model = kerasgen.load("{handle}")
+images = np.zeros((16, {", ".join(map(str, shape))}), np.uint8)  # yours, or float in [0, 1]
+probabilities = model.classify(images)  # float32 [16, {num_classes}]
+features = model.features(images)  # what distances between sets of images are measured in
+```"""
     arguments = ", labels=0" if num_classes else ""
     arguments += f", temperature={temperature:g}" if temperature != 1.0 else ""
     what = "images" if len(shape) == 3 else "vectors"
@@ -125,7 +167,7 @@ def card(handle, family, config, origin=None, recipe=None, report=None, log=None
     if origin:
         parts.append(f"Fine-tuned from `{origin}`.")
     if grid:
-        number, seed = (settings.num_samples, settings.seed) if settings else (100, 0)
+        number, seed = (settings.grid, settings.seed) if settings else (100, 0)
         parts += [
             "![samples](samples.png)",
             f"{number} samples, seed {seed}, temperature {temperature:g}, not picked.",
@@ -134,15 +176,16 @@ def card(handle, family, config, origin=None, recipe=None, report=None, log=None
     if recipe and report:
         metrics = "\n".join(_rows(report["metrics"]))
         parts.append(
-            f"## Measured\n\n`kerasgen evaluate {handle} --split {settings.split}` ({report['seconds']} s on "
+            f"## Measured\n\n`kerasgen evaluate {handle}` ({report['seconds']} s on "
             f"{report['evaluation']['hardware']}, {report['evaluation']['backend']}):\n\n"
             f"| figure | value | how |\n| --- | --- | --- |\n{metrics}"
         )
     if recipe:
         parts.append(_training(handle, recipe, report, log))
     seen = f"like those of {recipe.dataset.title or recipe.dataset.source} " if recipe else ""
+    purpose = "Measures" if family == "Classifier" else "For research, teaching and tests of"
     parts.append(
-        "## Use and limits\n\nFor research, teaching and tests of generative models. It knows nothing but data "
+        f"## Use and limits\n\n{purpose} generative models. It knows nothing but data "
         f"{seen}of the shape {' x '.join(map(str, shape))}, with whatever bias is in what it was trained on."
     )
     front = _front(handle.rpartition("/")[2], family, origin, recipe, report)
@@ -154,5 +197,6 @@ def write_card(recipe, report, folder):
     with open(Path(folder) / "log.csv", newline="") as file:
         log = list(csv.DictReader(file))
     config = json.loads((Path(folder) / "config.json").read_text())["config"]
-    text = card(recipe.name, recipe.model.class_name, config, None, recipe, report, log)
+    family = recipe.model.class_name
+    text = card(recipe.name, family, config, None, recipe, report, log, grid=family != "Classifier")
     (Path(folder) / "README.md").write_text(text)

@@ -9,6 +9,7 @@ import numpy as np
 
 from kerasgen import pictures
 from kerasgen.errors import CheckpointError, InputError
+from kerasgen.models import Classifier, GenerativeModel
 from kerasgen.training.recipe import Recipe
 from kerasgen.zoo.card import card
 from kerasgen.zoo.checkpoint import CONFIG, METADATA, WEIGHTS, load_checkpoint, save_checkpoint
@@ -57,8 +58,8 @@ def write_package(source, folder, handle):
 
 
 def _draw(model, path):
-    """A grid of samples; none of vectors, or where sampling needs what the model lacks."""
-    if len(model.image_shape) == 1:
+    """A grid of samples; none of vectors, classifiers, or where sampling needs what the model lacks."""
+    if len(model.image_shape) == 1 or not isinstance(model, GenerativeModel):
         return
     columns = model.num_classes if model.num_classes and model.num_classes <= 20 else None
     try:
@@ -69,8 +70,11 @@ def _draw(model, path):
 
 
 def _forward(model):
-    """What a model makes of two blank images, or draws where it does not encode."""
+    """What a model makes of two blank images, or draws where it does not read any."""
+    blank = np.zeros((2, *model.image_shape), np.float32)
+    if isinstance(model, Classifier):
+        return np.concatenate(model.extract(blank, verbose=0), axis=1)
     labels = None if model.num_classes is None else np.zeros(2, np.int32)
     if hasattr(model, "reconstruct"):
-        return model.reconstruct(np.zeros((2, *model.image_shape), np.float32), labels, verbose=0)
+        return model.reconstruct(blank, labels, verbose=0)
     return model.sample(2, labels=labels, seed=0, verbose=0)

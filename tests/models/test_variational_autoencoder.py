@@ -43,7 +43,7 @@ class TestConditionalVAE(VAECase):
         model = self.make()
         model.compile()
         for call in (lambda: model.fit(x, verbose=0), lambda: model.encode(x), lambda: model.log_prob(x)):
-            with pytest.raises(InputError, match="class-conditional"):
+            with pytest.raises(InputError, match="needs labels"):
                 call()
 
 

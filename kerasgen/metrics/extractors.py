@@ -1,0 +1,146 @@
+"""What figures are measured with: networks from images to features and to probabilities of classes."""
+
+import hashlib
+import shutil
+import sys
+import urllib.error
+import urllib.request
+
+import numpy as np
+from keras import ops
+
+from kerasgen import backend
+from kerasgen.errors import HubError, InputError
+from kerasgen.metrics import cache, inception, torch_file
+from kerasgen.models.base import batched, rows
+from kerasgen.models.classifier import Classifier
+from kerasgen.training.recipe import Recipe
+from kerasgen.zoo.checkpoint import WEIGHTS, sha256
+
+INCEPTION = "inception-2015"
+INCEPTION_URL = (
+    "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
+)
+INCEPTION_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+
+
+class ClassifierExtractor:
+    """A `Classifier` of the zoo, or of a checkpoint folder or repository.
+
+    `extract(images)` gives features `[N, F]` and probabilities `[N, K]`, or `None` for probabilities of attributes,
+    which do not exclude each other.
+    """
+
+    def __init__(self, handle):
+        from kerasgen.zoo.registry import checkpoint_folder, load  # they load models, which this module measures
+
+        self.classifier = load(handle)
+        if not isinstance(self.classifier, Classifier):
+            raise InputError(f"extractor {handle!r} is a {type(self.classifier).__name__}; expected a Classifier.")
+        folder = checkpoint_folder(handle)
+        recipe = folder / "recipe.toml"
+        self.handle = handle
+        self.name = Recipe.load(recipe).name if recipe.is_file() else folder.name
+        self.sha256 = sha256(folder / WEIGHTS)
+        self.num_classes = None if self.classifier.attributes else self.classifier.num_classes
+
+    def extract(self, images, batch_size=250, verbose="auto"):
+        features, probabilities = self.classifier.extract(images, batch_size, verbose)
+        return features, None if self.num_classes is None else probabilities
+
+
+class InceptionExtractor:
+    """The Inception network of 2015, for images of any size with 1 or 3 channels.
+
+    Its weights (96 MB) are downloaded on first use, or read from `path`; the SHA-256 is checked unless it is `None`.
+    """
+
+    name = INCEPTION
+    num_classes = inception.NUM_CLASSES
+
+    def __init__(self, path=None, digest=INCEPTION_SHA256):
+        self.sha256 = digest or sha256(path)
+        weights = inception_weights(path, digest)
+        self.network = inception.inception_network()
+        for layer in self.network.layers:
+            if layer.weights:
+                count = len(layer.weights)
+                layer.set_weights([weights[f"{layer.name}/{index}"] for index in range(count)])
+
+        def outputs(images):
+            features, logits = self.network(inception.resize(images), training=False)
+            return ops.concatenate([features, ops.softmax(logits)], axis=-1)
+
+        self._program = backend.compiled(self.network, outputs)
+
+    def extract(self, images, batch_size=50, verbose="auto"):
+        images = np.asarray(images)
+        both = batched(self._program, len(images), rows(images), batch_size, verbose)
+        return np.split(both, [inception.NUM_FEATURES], axis=1)
+
+
+def inception_weights(path=None, digest=INCEPTION_SHA256):
+    """`{"layer/index": array}`, converted once and kept in the cache; `path` is the file of the PyTorch ports."""
+    if path is None:
+        kept = cache.home() / "extractors" / f"{INCEPTION}-{digest[:16]}.npz"
+        arrays = cache.read(kept)
+        if arrays is not None:
+            return arrays
+        path = kept.with_name(INCEPTION_URL.rpartition("/")[2])
+        if not path.is_file():
+            _download(INCEPTION_URL, path)
+    if digest is not None and (found := sha256(path)) != digest:
+        path.unlink() if path.is_relative_to(cache.home()) else None
+        raise HubError(f"{path} has the SHA-256 {found}; expected {digest}. Download it again from {INCEPTION_URL}.")
+    state = torch_file.read_tensors(path)
+    arrays = {
+        f"{layer}/{index}": array
+        for layer, values in inception.convert(state).items()
+        for index, array in enumerate(values)
+    }
+    if path.is_relative_to(cache.home()):
+        cache.write(kept, arrays)
+        path.unlink()
+    return arrays
+
+
+def _download(url, path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    print(f"downloading {url}", file=sys.stderr)
+    try:
+        with urllib.request.urlopen(url, timeout=60) as response, open(temporary, "wb") as file:
+            shutil.copyfileobj(response, file)
+        temporary.replace(path)
+    except (OSError, urllib.error.URLError) as error:
+        raise HubError(
+            f"the weights of {INCEPTION} cannot be downloaded ({error}). Download {url} on another machine and put it "
+            f"at {path}, or measure with a classifier of the zoo."
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_extractor(name):
+    """The extractor of that name: "inception-2015", or whatever `kerasgen.load` takes that is a classifier."""
+    return InceptionExtractor() if name == INCEPTION else ClassifierExtractor(name)
+
+
+def extract_cached(extractor, images, fingerprint, batch_size=250, verbose="auto"):
+    """`extractor.extract(images)`, kept in the cache under the extractor's hash and the images' fingerprint."""
+
+    def compute():
+        features, probabilities = extractor.extract(images, batch_size, verbose)
+        return {"features": features} | ({} if probabilities is None else {"probabilities": probabilities})
+
+    key = {"extractor": extractor.name, "sha256": extractor.sha256, "images": fingerprint}
+    arrays = cache.cached("features", key, compute)
+    return arrays["features"], arrays.get("probabilities")
+
+
+def fingerprint(images):
+    """SHA-256 of an array of images, as they are after all preprocessing: of its shape and its bytes."""
+    images = np.ascontiguousarray(images)
+    digest = hashlib.sha256(f"{images.dtype} {images.shape}".encode())
+    digest.update(images)
+    return digest.hexdigest()

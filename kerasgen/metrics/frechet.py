@@ -1,0 +1,56 @@
+"""Fréchet distance between Gaussians fitted to features (Dowson and Landau 1982; Heusel et al. 2017, eq. 6)."""
+
+import numpy as np
+
+
+class Moments:
+    """Mean and covariance of rows that come in batches, in float64; any number of rows, memory for F x F values."""
+
+    def __init__(self):
+        self.num = 0
+
+    def update(self, features):
+        """Adds rows `[N, F]`."""
+        features = np.asarray(features, np.float64)
+        if not self.num:
+            self._mean = np.zeros(features.shape[1])
+            self._scatter = np.zeros((features.shape[1],) * 2)  # sum of (x - mean)(x - mean)^T
+        # Chan et al. 1982, eq. 2.1: moments of two parts from the moments of each.
+        num, mean = len(features), features.mean(axis=0)
+        shift = mean - self._mean
+        total = self.num + num
+        centred = features - mean
+        self._scatter += centred.T @ centred + np.outer(shift, shift) * (self.num * num / total)
+        self._mean = self._mean + shift * (num / total)
+        self.num = total
+        return self
+
+    def result(self):
+        """Mean `[F]` and unbiased covariance `[F, F]`."""
+        return self._mean, self._scatter / (self.num - 1)
+
+
+def _root(covariance):
+    """A with A A^T = covariance, which may be singular."""
+    values, vectors = np.linalg.eigh(covariance)
+    return vectors * np.sqrt(np.maximum(values, 0.0))
+
+
+def frechet_distance(mean_a, covariance_a, mean_b, covariance_b):
+    """|mean_a - mean_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)), the squared 2-Wasserstein distance of the Gaussians.
+
+    With C_a = A A^T and C_b = B B^T, the eigenvalues of C_a C_b are the squared singular values of A^T B, so the trace
+    of the root is their sum: no square root of a matrix that may be singular or not symmetric.
+    """
+    product = _root(np.asarray(covariance_a, np.float64)).T @ _root(np.asarray(covariance_b, np.float64))
+    trace_of_root = np.linalg.svd(product, compute_uv=False).sum()
+    shift = np.asarray(mean_a, np.float64) - np.asarray(mean_b, np.float64)
+    return float(shift @ shift + np.trace(covariance_a) + np.trace(covariance_b) - 2.0 * trace_of_root)
+
+
+def weighted_moments(features, weights):
+    """Mean and unbiased covariance of rows `[N, F]` that count `weights` `[N]` times each."""
+    total = weights.sum()
+    mean = weights @ features / total
+    centred = features - mean
+    return mean, (centred * weights[:, None]).T @ centred / (total - 1)

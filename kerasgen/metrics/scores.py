@@ -1,0 +1,15 @@
+"""What a classifier says of samples."""
+
+import numpy as np
+
+
+def inception_score(probabilities, weights=None):
+    """exp of the mean over images of KL(p(y | x) || p(y)), from `[N, K]` (Salimans et al. 2016, section 4).
+
+    Between 1 and K; p(y) is the mean of p(y | x) over all N, with no splits.
+    """
+    p = np.asarray(probabilities, np.float64)
+    share = np.full(len(p), 1.0 / len(p)) if weights is None else weights / weights.sum()
+    marginal = share @ p
+    entropies = -(p * np.log(np.maximum(p, 1e-300))).sum(axis=1)  # [N]
+    return float(np.exp(-(marginal * np.log(np.maximum(marginal, 1e-300))).sum() - share @ entropies))

@@ -1,0 +1,53 @@
+"""Classifiers up to their features: what stands before the last linear layer."""
+
+import keras
+from keras import layers
+
+
+def lenet(image_shape, width, name="backbone", dtype=None):
+    """Images `[B, H, W, C]` to features `[B, 4 * width]`: two convolutions, each with pooling, and a dense layer.
+
+    After LeCun et al. 1998, with rectifiers, 3 x 3 kernels and batch normalization.
+    """
+    x = inputs = keras.Input(image_shape, name="images")
+    for level in (1, 2):
+        for part in ("a", "b"):
+            x = layers.Conv2D(
+                level * width, 3, padding="same", use_bias=False, dtype=dtype, name=f"conv_{level}{part}"
+            )(x)
+            x = layers.BatchNormalization(dtype=dtype, name=f"norm_{level}{part}")(x)
+            x = layers.ReLU(dtype=dtype, name=f"relu_{level}{part}")(x)
+        x = layers.MaxPooling2D(dtype=dtype, name=f"pool_{level}")(x)
+    x = layers.Flatten(dtype=dtype, name="flatten")(x)
+    x = layers.Dense(4 * width, activation="relu", dtype=dtype, name="features")(x)
+    return keras.Model(inputs, x, name=name)
+
+
+def resnet(image_shape, width, name="backbone", dtype=None):
+    """Images `[B, H, W, C]` to features `[B, 4 * width]`: the mean over places of a residual network.
+
+    Three stages of two blocks with `width`, 2 `width` and 4 `width` channels, each stage after the first at half the
+    sides (He et al. 2016, section 4.2, with projection shortcuts). Sides above 40 are halved once more at the start.
+    """
+
+    def conv(x, filters, kernel, strides, name):
+        x = layers.Conv2D(filters, kernel, strides, "same", use_bias=False, dtype=dtype, name=name)(x)
+        return layers.BatchNormalization(dtype=dtype, name=f"{name}_norm")(x)
+
+    def relu(x, name):
+        return layers.ReLU(dtype=dtype, name=f"{name}_relu")(x)
+
+    x = inputs = keras.Input(image_shape, name="images")
+    x = relu(conv(x, width, 3, 2 if min(image_shape[:2]) > 40 else 1, "stem"), "stem")
+    for stage in range(3):
+        filters = width * 2**stage
+        for block in range(2):
+            at = f"stage_{stage}_block_{block}"
+            strides = 2 if stage > 0 and block == 0 else 1
+            y = relu(conv(x, filters, 3, strides, f"{at}_a"), f"{at}_a")
+            y = conv(y, filters, 3, 1, f"{at}_b")
+            if x.shape[-1] != filters:
+                x = conv(x, filters, 1, strides, f"{at}_shortcut")
+            x = relu(layers.Add(dtype=dtype, name=f"{at}_add")([x, y]), at)
+    x = layers.GlobalAveragePooling2D(dtype=dtype, name="features")(x)
+    return keras.Model(inputs, x, name=name)

@@ -1,0 +1,168 @@
+"""The evaluator, on a small model and a small classifier; comparing; the report."""
+
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from kerasgen import Classifier, VariationalAutoencoder
+from kerasgen.errors import InputError
+from kerasgen.metrics import Evaluation, compare, evaluate
+from kerasgen.metrics.evaluation import FIGURES
+from tests.model_case import long_fit
+
+
+@pytest.fixture(scope="module")
+def squares():
+    """Bright squares in four places of 24 x 24 images; the place is the label."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 40, (240, 24, 24, 1), dtype=np.uint8)
+    y = (np.arange(240) % 4).astype(np.int32)
+    for image, label in zip(x, y, strict=True):
+        top, left = 12 * (label // 2), 12 * (label % 2)
+        image[top : top + 12, left : left + 12] += 180
+    return x, y
+
+
+@pytest.fixture(scope="module")
+def extractor(squares, tmp_path_factory):
+    keras.utils.set_random_seed(0)
+    model = Classifier(image_shape=(24, 24, 1), num_classes=4, backbone="lenet", width=4)
+    model.compile(keras.optimizers.Adam(1e-2))
+    long_fit(model, *squares, 2)
+    folder = tmp_path_factory.mktemp("extractor") / "lenet-squares"
+    model.save(folder)
+    return str(folder)
+
+
+@pytest.fixture
+def run(squares, extractor, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERASGEN_HOME", str(tmp_path))
+    keras.utils.set_random_seed(0)
+    model = VariationalAutoencoder(image_shape=(24, 24, 1), latent_dim=2, width=8, num_classes=4)
+    model.compile(keras.optimizers.Adam(3e-3))
+    long_fit(model, *squares, 1)
+
+    def make(**settings):
+        defaults = {"dataset": "squares", "extractor": extractor, "num_samples": 200, "num_importance_samples": 8}
+        defaults |= {"training": lambda: squares[0], "verbose": 0, "batch_size": 64}
+        return Evaluation(model, squares[0][:100], squares[1][:100], "test", **defaults | settings)
+
+    return make
+
+
+def test_every_figure_says_how(run):
+    report = evaluate(run())
+    figures = report["metrics"]
+    assert json.loads(json.dumps(report)) == report
+    extracted = {name for name in figures if name.endswith("/lenet-squares")}
+    assert {name.partition("/")[0] for name in extracted} == {
+        "frechet_distance",
+        "kernel_distance",
+        "precision",
+        "recall",
+        "density",
+        "coverage",
+        "inception_score",
+        "confidence",
+        "sample_accuracy",
+        "path_length",
+    }
+    others = {"mean_squared_error", "psnr", "ssim", "bits_per_dim", "nats_per_image", "likelihood_calibration"}
+    assert set(figures) - extracted == others | {"ms_ssim", "memorisation/pixels"}
+    for name, figure in figures.items():
+        assert np.isfinite(figure["value"]), name
+        assert figure["dataset"] == "squares"
+        assert figure["split"] == "test"
+        if figure["standard_error"] is not None:
+            low, high = figure["confidence_interval"]
+            assert low <= figure["value"] <= high
+    for name in extracted:
+        assert len(figures[name]["extractor_sha256"]) == 64
+        assert figures[name]["sampler"] == {"name": "one pass", "steps": 1, "temperature": 1.0}
+    assert figures["frechet_distance/lenet-squares"]["n_real"] == 100
+    assert figures["frechet_distance/lenet-squares"]["n_fake"] == 200
+    calibration = figures["likelihood_calibration"]
+    assert calibration["num_importance_samples"] == [1, 4, 16]
+    assert calibration["bits_per_dim"][0] > calibration["bits_per_dim"][-1]
+
+
+def test_some_figures(run, monkeypatch):
+    first = evaluate(run(), ["frechet_distance", "recognised"])
+    names = {"frechet_distance/lenet-squares", "confidence/lenet-squares", "sample_accuracy/lenet-squares"}
+    assert set(first["metrics"]) == names
+    # Features of the real images come from the cache, and change nothing.
+    other = run()
+    monkeypatch.setattr(other, "extractor", other.extractor)
+    real = other.extractor.extract
+    other.extractor.extract = lambda images, *args: (
+        pytest.fail("extracted again") if len(images) == 100 else real(images)
+    )
+    again = evaluate(other, ["frechet_distance"])
+    name = "frechet_distance/lenet-squares"
+    assert again["metrics"][name]["value"] == pytest.approx(first["metrics"][name]["value"], rel=1e-6)
+
+
+def test_train_on_synthetic(run, extractor, tmp_path, monkeypatch):
+    from kerasgen.metrics import evaluation
+
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(
+        'name = "lenet-squares"\ndescription = "x"\n[dataset]\nsource = "x"\ntrain_split = "x"\ntest_split = "x"\n'
+        '[model]\nclass = "Classifier"\n[model.config]\n'
+        '[training]\nepochs = 20\nbatch_size = 16\noptimizer = "adam"\nlearning_rate = 1e-2\n'
+    )
+    monkeypatch.setattr(evaluation, "find_recipe", lambda _: recipe)
+    monkeypatch.setattr(evaluation, "SYNTHETIC", 64)
+    (figure,) = evaluate(run(), ["train_on_synthetic"])["metrics"].values()
+    assert (figure["n"], figure["n_fake"], figure["epochs"]) == (100, 64, 20)
+    assert 0.5 < figure["value"] <= 1.0
+
+
+def test_refusals(run):
+    for metrics, settings, message in [
+        (["fid"], {}, "no metric 'fid'; expected of accuracy"),
+        (["accuracy"], {}, "needs a classifier"),
+        (["frechet_distance"], {"extractor": None}, "needs samples of images and an extractor"),
+        (["memorisation"], {"training": None}, "training set"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            evaluate(run(**settings), metrics)
+    assert set(FIGURES) >= {"frechet_distance", "train_on_synthetic"}
+
+
+def test_compare(run, tmp_path):
+    reports = [
+        {"model": name} | evaluate(run(**settings), ["mean_squared_error", "frechet_distance"])
+        for name, settings in (("a", {}), ("b", {"num_samples": 100}), ("c", {}))
+    ]
+    a, b, c = reports
+    name = "frechet_distance/lenet-squares"
+    alike, unlike = compare(a, b)
+    assert set(alike) == {"mean_squared_error"}
+    assert unlike == {name: {"n_fake": (200, 100)}}
+    alike, unlike = compare(a, c)
+    assert set(alike) == {"mean_squared_error", name}
+    assert not unlike
+    paths = [tmp_path / f"{report['model']}.json" for report in reports]
+    for path, report in zip(paths, reports, strict=True):
+        path.write_text(json.dumps(report))
+
+    def command(*args):
+        return subprocess.run(
+            [sys.executable, "-m", "kerasgen", "compare", *map(str, args)], capture_output=True, text=True
+        )
+
+    done = command(paths[0], paths[2])
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["metric", "mean_squared_error", name]
+    refused = command(paths[0], paths[1])
+    assert refused.returncode == 1
+    assert f"{name} is not compared: n_fake is 200 and 100" in refused.stdout
+    (tmp_path / "bad.json").write_text("{}")
+    bad = command(paths[0], tmp_path / "bad.json")
+    assert bad.returncode == 1
+    assert "is not a metrics.json" in bad.stderr

@@ -1,0 +1,113 @@
+"""Writes zoo/LEADERBOARD.md from every metrics.json of the zoo.
+
+python tools/leaderboard.py
+"""
+
+from absl import app
+
+from kerasgen.zoo.card import title
+from kerasgen.zoo.registry import entries, zoo_folder
+
+COLUMNS = (
+    "bits_per_dim",
+    "frechet_distance",
+    "kernel_distance",
+    "precision",
+    "recall",
+    "density",
+    "coverage",
+    "sample_accuracy",
+    "confidence",
+    "memorisation",
+    "mean_squared_error",
+)
+
+# (data set, model, figure, source, why ours differs)
+PUBLISHED = (
+    ("MNIST", "VAE, RAE-L2", "FID 19.2, 8.7", "pythae", "Inception-2015; 70 to 100 epochs"),
+    (
+        "MNIST, binary",
+        "VAE, IWAE",
+        "89.8, 86.8 nats",
+        "pythae",
+        "pixels binarised at random there; here gray values are probabilities, which costs more nats",
+    ),
+    (
+        "CIFAR-10",
+        "RealNVP, Glow",
+        "3.49, 3.35 bits/dim",
+        "Kingma and Dhariwal 2018",
+        "no entry of ours: our copy of CIFAR-10 is JPEG",
+    ),
+    (
+        "CelebA, 64 x 64",
+        "RealNVP",
+        "3.02 bits/dim",
+        "Dinh et al. 2017",
+        "the whole of CelebA, resized otherwise and not stored as JPEG; many times the size and training",
+    ),
+    ("CelebA, 64 x 64", "VAE, RAE-SN", "FID 48.3, 41.0", "pythae", "Inception-2015; the whole of CelebA, 70 epochs"),
+    ("CelebA, 64 x 64", "SNGAN", "FID 5.71", "mimicry", "Inception-2015; 100,000 steps"),
+)
+
+
+def _cell(figures, column):
+    names = [name for name in figures if name.partition("/")[0] == column and "inception-2015" not in name]
+    if not names:
+        return "-"
+    figure = figures[names[0]]
+    error = f" ± {figure['standard_error']:.1g}" if figure.get("standard_error") else ""
+    kind = f" ({figure['kind']})" if "kind" in figure else ""
+    return f"{figure['value']:.4g}{error}{kind}"
+
+
+def leaderboard():
+    """The Markdown text."""
+    by_dataset = {}
+    for entry in entries().values():
+        if entry.metrics:
+            by_dataset.setdefault(entry.recipe.dataset.title, []).append(entry)
+    parts = [
+        "# Leaderboard",
+        "Made by `python tools/leaderboard.py` from every `metrics.json` of the zoo, where each figure has its "
+        "protocol: `kerasgen compare A.json B.json` compares two and refuses what was measured otherwise. Unless a "
+        "figure says Inception-2015, distances are in the features of the data set's own classifier, so they cannot "
+        "be put beside published FIDs. ± is the standard error.",
+    ]
+    for dataset, found in sorted(by_dataset.items()):
+        classifiers = [entry for entry in found if entry.recipe.model.class_name == "Classifier"]
+        models = [entry for entry in found if entry not in classifiers]
+        parts.append(f"## {dataset}")
+        for entry in classifiers:
+            parts.append(
+                f"Measured with `{entry.name}`: accuracy {_cell(entry.metrics['metrics'], 'accuracy')} on the test set."
+            )
+        used = [c for c in COLUMNS if any(_cell(entry.metrics["metrics"], c) != "-" for entry in models)]
+        if not models:
+            continue
+        rows = [["entry", "parameters", "training", *(title(column) for column in used)]]
+        rows.append(["---"] * len(rows[0]))
+        for entry in models:
+            facts = entry.metrics["training"]
+            rows.append(
+                [
+                    f"`{entry.name}`",
+                    f"{entry.metrics['parameters']:,}",
+                    f"{facts['hours']:.2g} h, {facts['hardware']}",
+                    *(_cell(entry.metrics["metrics"], column) for column in used),
+                ]
+            )
+        parts.append("\n".join(f"| {' | '.join(row)} |" for row in rows))
+    rows = [["data", "model", "figure", "source", "why ours differs"], ["---"] * 5, *PUBLISHED]
+    parts += ["## Published figures", "\n".join(f"| {' | '.join(row)} |" for row in rows)]
+    return "\n\n".join(parts) + "\n"
+
+
+def main(_):
+    path = zoo_folder() / "LEADERBOARD.md"
+    path.write_text(leaderboard(), encoding="utf-8")
+    print(f"written to {path}")
+
+
+if __name__ == "__main__":
+    app.run(main)
