@@ -110,7 +110,7 @@ def _drawn(model, recipe):
     if isinstance(model, LatentModel):
         if not model.lossless:
             pairs = np.concatenate([real, model.reconstruct(shown, shown_labels, verbose=0)])
-            parts.append(_picture(pairs, COLUMNS, f"images of {settings.split}, and their reconstructions below"))
+            parts.append(_picture(pairs, len(shown), f"images of {settings.split}, and their reconstructions below"))
         ends = np.arange(4)
         if labels is not None:  # a line within a class
             ends = np.concatenate([np.flatnonzero(labels == label)[:2] for label in labels[:2]])

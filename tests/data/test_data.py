@@ -234,6 +234,7 @@ def test_arrays():
     assert data.load_arrays(x[..., 0])[0].shape == (6, 4, 4, 1)
     assert data.load_arrays((x, y), labels=False)[1] is None
     assert data.load_arrays((x, y), limit=2)[0].shape[0] == 2
+    assert data.load_arrays((x, np.eye(len(y), dtype=bool)))[1].shape == (len(y), len(y))
     batch, labels = next(iter(data.load((x, y), batch_size=6, image_size=2, channels=3)))
     assert batch.shape == (6, 2, 2, 3)
     assert batch.dtype == tf.uint8
@@ -372,12 +373,18 @@ def test_tfds_features(tmp_path):
         "image": tfds.features.Image(shape=(None, None, 3)),
         "age": tfds.features.Scalar(np.int64),
         "attributes": tfds.features.Tensor(shape=(2,), dtype=np.bool_),
+        "sizes": tfds.features.Tensor(shape=(2,), dtype=np.int64),
     }
     examples = [
         # One written in grey, as the JPEG files of many data sets are.
-        {"image": io.BytesIO(png(Image.new("L", (6, 4), 10 * i))), "age": 30 + i, "attributes": [True, False]}
+        {
+            "image": io.BytesIO(png(Image.new("L", (6, 4), 10 * i))),
+            "age": 30 + i,
+            "attributes": [True, False],
+            "sizes": [6, 4],
+        }
         for i in range(2)
-    ] + [{"image": np.full((8, 8, 3), 20, np.uint8), "age": 32, "attributes": [True, True]}]
+    ] + [{"image": np.full((8, 8, 3), 20, np.uint8), "age": 32, "attributes": [True, True], "sizes": [8, 8]}]
     folder = write_tfds(tmp_path, "people", features, examples)
     images, labels = data.load_arrays(folder, image_size=4, labels="age")
     assert images.shape == (3, 4, 4, 3)
@@ -385,8 +392,12 @@ def test_tfds_features(tmp_path):
     assert dict(zip(labels.tolist(), images[:, 0, 0, 0].tolist(), strict=True)) == {30: 0, 31: 10, 32: 20}
     assert data.class_names(folder, labels="age") is None
     assert data.load_arrays(folder, image_size=4)[1] is None
-    with pytest.raises(DatasetError, match=r"'attributes' of .* has shape \(2,\) and dtype .*bool"):
-        data.load(folder, image_size=4, labels="attributes")
+    images, attributes = data.load_arrays(folder, image_size=4, labels="attributes")
+    assert attributes.dtype == np.int32
+    assert attributes.tolist() == [[1, int(image[0, 0, 0] == 20)] for image in images]
+    assert next(iter(data.load(folder, image_size=4, labels="attributes")))[1].shape == (3, 2)
+    with pytest.raises(DatasetError, match=r"'sizes' of .* has shape \(2,\) and dtype .*int"):
+        data.load(folder, image_size=4, labels="sizes")
     with pytest.raises(DatasetError, match="give image_size"):
         data.load(folder)
 

@@ -1,8 +1,12 @@
 """Training runs: from a recipe to a checkpoint, killed and resumed."""
 
+import base64
 import csv
+import html
+import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,8 +18,10 @@ from PIL import Image
 
 import kerasgen
 from kerasgen.errors import RecipeError
+from kerasgen.metrics.report import write_report
 from kerasgen.training.recipe import Recipe
 from kerasgen.training.run import build, train
+from kerasgen.zoo.card import title
 
 RECIPE = """
 name = "tiny"
@@ -47,7 +53,8 @@ weight_decay = 0.01
 clip_norm = 10.0
 ema_momentum = 0.9
 [evaluation]
-num_samples = 4
+num_samples = 6
+grid = 4
 num_importance_samples = 4
 """
 
@@ -109,6 +116,20 @@ def test_a_run_makes_a_whole_entry(recipe_path, tmp_path):
     images, labels = data.load_arrays(recipe.dataset.source, "test", 8, channels=1)
     error = np.square(model.reconstruct(images, labels) - images / 255.0).mean()
     assert error == pytest.approx(report["metrics"]["mean_squared_error"]["value"], rel=1e-5)
+    # One page shows all of it, and needs nothing besides.
+    points = {"DDIM": [{"seconds": 1.0, "value": 9.0}, {"seconds": 2.0, "value": 7.0}]}
+    page = folder.parent / "report.html"
+    metrics = json.dumps(report | {"samplers": {"metric": "Fréchet distance", "points": points}})
+    (folder / "metrics.json").write_text(metrics)
+    write_report(recipe, model, folder, page)
+    text = page.read_text()
+    pictures = re.findall(r'src="data:image/png;base64,([^"]+)"', text)
+    widths = [Image.open(io.BytesIO(base64.b64decode(p))).width for p in pictures]
+    assert widths == [58 * columns + 2 for columns in (10, 8, 10, 10)]
+    assert text.count("<svg") == 2
+    assert not re.findall(r"(?:src|href)=\"(?!data:)", text)
+    for name in report["metrics"]:
+        assert html.escape(title(name)) in text
     # Run again, it finds nothing left to train, and gives the same weights.
     weights = model.get_weights()
     again = kerasgen.load(train(recipe, tmp_path / "run", verbose=0))
