@@ -280,8 +280,8 @@ def _evaluate(args):
     overrides = [f"evaluation.{key}={json.dumps(value)}" for key, value in changes.items() if value is not None]
     recipe = _read_recipe(args.model).override(_dataset_override(args) + overrides)
     model = kerasgen.load(args.model)
-    report = {"model": recipe.name} | evaluate_recipe(recipe, model, recipe.evaluation.split, metrics=args.metrics)
     args.output.parent.mkdir(parents=True, exist_ok=True)
+    report = {"model": recipe.name} | evaluate_recipe(recipe, model, recipe.evaluation.split, metrics=args.metrics)
     args.output.write_text(json.dumps(report, indent=2) + "\n")
     _print_table(
         [

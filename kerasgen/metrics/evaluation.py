@@ -2,6 +2,7 @@
 
 import functools
 import math
+import sys
 import time
 
 import keras
@@ -79,7 +80,7 @@ class Evaluation:
         self.num_importance_samples = num_importance_samples
         self.batch_size, self.verbose = batch_size, verbose
         self.training = training
-        self.extractor = load_extractor(extractor) if isinstance(extractor, str) else extractor
+        self.extractor_name = extractor
 
     @property
     def how(self):
@@ -96,6 +97,13 @@ class Evaluation:
     @property
     def how_extracted(self):
         return self.how_sampled | {"extractor": self.extractor.name, "extractor_sha256": self.extractor.sha256}
+
+    @functools.cached_property
+    def extractor(self):
+        """Loaded. Raises `InputError` if it does not take the model's images."""
+        extractor = load_extractor(self.extractor_name)
+        extractor.check_shape(self.model.image_shape)
+        return extractor
 
     @functools.cached_property
     def sample_labels(self):
@@ -336,54 +344,49 @@ def train_on_synthetic(run):
     return {f"train_on_synthetic/{run.extractor.name}": mean_figure(right, **how)}
 
 
+# What a figure needs: whether an evaluation has it, and its name
+
+CLASSIFIER = (lambda run: isinstance(run.model, Classifier), "a classifier")
+IMAGES = (lambda run: len(run.model.image_shape) == 3, "images")
+SIDES = (lambda run: min(run.model.image_shape[:2]) >= similarity.WINDOW, "sides of at least 11 pixels")
+LATENTS = (lambda run: isinstance(run.model, LatentModel) and not run.model.lossless, "an encoder that loses something")
+LIKELIHOOD = (lambda run: getattr(run.model, "likelihood", None) is not None, "a likelihood")
+IMPORTANCE = (lambda run: "num_importance_samples" in run.model.likelihood_settings, "importance-weighted likelihoods")
+SAMPLES = (lambda run: isinstance(run.model, GenerativeModel), "samples")
+ENOUGH = (lambda run: min(len(run.images), run.num_samples) >= 10, "at least 10 real images and 10 samples")
+TRAINING = (lambda run: run.training is not None, "a training set")
+EXTRACTOR = (lambda run: run.extractor_name is not None, "an extractor")
+CLASSES = (lambda run: run.extractor.num_classes is not None, "an extractor with classes")
+LABELS = (
+    lambda run: run.labels is not None and run.model.num_classes == run.extractor.num_classes,
+    "a class-conditional model of the extractor's classes",
+)
+EXTRACTED = (SAMPLES, IMAGES, ENOUGH, EXTRACTOR)
+
 FIGURES = {
-    "accuracy": accuracy,
-    "mean_squared_error": mean_squared_error,
-    "psnr": psnr,
-    "ssim": ssim,
-    "bits_per_dim": bits_per_dim,
-    "likelihood_calibration": likelihood_calibration,
-    "frechet_distance": frechet,
-    "kernel_distance": kernel,
-    "precision_recall": precision_recall,
-    "density_coverage": density_coverage,
-    "inception_score": inception,
-    "recognised": recognised,
-    "ms_ssim": diversity,
-    "memorisation": memorisation,
-    "path_length": path_length,
-    "train_on_synthetic": train_on_synthetic,
+    "accuracy": (accuracy, (CLASSIFIER,)),
+    "mean_squared_error": (mean_squared_error, (LATENTS, IMAGES)),
+    "psnr": (psnr, (LATENTS, IMAGES)),
+    "ssim": (ssim, (LATENTS, IMAGES, SIDES)),
+    "bits_per_dim": (bits_per_dim, (LIKELIHOOD,)),
+    "likelihood_calibration": (likelihood_calibration, (LIKELIHOOD, IMPORTANCE)),
+    "frechet_distance": (frechet, EXTRACTED),
+    "kernel_distance": (kernel, EXTRACTED),
+    "precision_recall": (precision_recall, EXTRACTED),
+    "density_coverage": (density_coverage, EXTRACTED),
+    "inception_score": (inception, (*EXTRACTED, CLASSES)),
+    "recognised": (recognised, (*EXTRACTED, CLASSES)),
+    "ms_ssim": (diversity, (SAMPLES, IMAGES, SIDES)),
+    "memorisation": (memorisation, (SAMPLES, IMAGES, TRAINING)),
+    "path_length": (path_length, (*EXTRACTED, LATENTS)),
+    "train_on_synthetic": (train_on_synthetic, (*EXTRACTED, CLASSES, LABELS)),
 }
 ON_DEMAND = ("train_on_synthetic",)  # what takes long is measured only where it is named
 
 
-def missing(run):
-    """`{name: what a figure needs that is not there}` for the figures that this evaluation cannot give."""
-    model, extractor = run.model, run.extractor
-    images = len(model.image_shape) == 3
-    latent = isinstance(model, LatentModel) and not model.lossless
-    sides = images and min(model.image_shape[:2]) >= similarity.WINDOW
-    reasons = {
-        "accuracy": isinstance(model, Classifier) or "a classifier",
-        **dict.fromkeys(("mean_squared_error", "psnr"), (latent and images) or "inexact reconstructions of images"),
-        "ssim": (latent and sides)
-        or f"inexact reconstructions of images of at least {similarity.WINDOW} pixels a side",
-        "bits_per_dim": bool(getattr(model, "likelihood", None)) or "a model with a likelihood",
-        "likelihood_calibration": "num_importance_samples" in getattr(model, "likelihood_settings", ())
-        or "importance-weighted likelihoods",
-    }
-    samples = isinstance(model, GenerativeModel) and images
-    for name in ("frechet_distance", "kernel_distance", "precision_recall", "density_coverage"):
-        reasons[name] = (samples and extractor is not None) or "samples of images and an extractor"
-    for name in ("inception_score", "recognised"):
-        classes = samples and extractor is not None and extractor.num_classes is not None
-        reasons[name] = classes or "samples of images and an extractor with classes"
-    reasons["ms_ssim"] = (samples and sides) or f"samples of at least {similarity.WINDOW} pixels a side"
-    reasons["memorisation"] = (samples and run.training is not None) or "samples of images and a training set"
-    reasons["path_length"] = (latent and samples and extractor is not None) or "unquantized decoding and an extractor"
-    labelled = classes is True and model.num_classes == extractor.num_classes and run.labels is not None
-    reasons["train_on_synthetic"] = labelled or "samples of the extractor's classes"
-    return {name: reason for name, reason in reasons.items() if reason is not True}
+def lacking(run, name):
+    """The first thing that a figure needs and the evaluation lacks, or `None`."""
+    return next((what for has, what in FIGURES[name][1] if not has(run)), None)
 
 
 def evaluate(run, metrics=None):
@@ -398,17 +401,20 @@ def evaluate(run, metrics=None):
     Raises:
         InputError: a name is unknown, or that figure needs something that is not there. Before anything is measured.
     """
-    lacking = missing(run)
     for name in metrics or ():
         if name not in FIGURES:
             raise InputError(f"there is no metric {name!r}; expected of {', '.join(FIGURES)}.")
-        if name in lacking:
-            raise InputError(f"{name} needs {lacking[name]}, which {type(run.model).__name__} here does not have.")
+        if what := lacking(run, name):
+            raise InputError(f"{name} needs {what}, which this {type(run.model).__name__} or evaluation does not have.")
+    if metrics is None:
+        metrics = [name for name in FIGURES if name not in ON_DEMAND and lacking(run, name) is None]
     start = time.monotonic()
     figures = {}
-    for name in [name for name in FIGURES if name not in (*lacking, *ON_DEMAND)] if metrics is None else metrics:
+    for name in metrics:
+        if run.verbose:
+            print(f"measuring {name}", file=sys.stderr)
         before = time.monotonic()
-        found = FIGURES[name](run)
+        found = FIGURES[name][0](run)
         seconds = round(time.monotonic() - before, 1)
         figures |= {key: value | {"seconds": seconds} for key, value in found.items()}
     return {"metrics": figures, "seconds": round(time.monotonic() - start, 1)}

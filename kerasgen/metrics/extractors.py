@@ -44,6 +44,13 @@ class ClassifierExtractor:
         self.sha256 = sha256(folder / WEIGHTS)
         self.num_classes = None if self.classifier.attributes else self.classifier.num_classes
 
+    def check_shape(self, image_shape):
+        if self.classifier.image_shape != image_shape:
+            raise InputError(
+                f"extractor {self.name} takes images of shape {self.classifier.image_shape}, not {image_shape}; choose "
+                f"one of the same data, or {INCEPTION}."
+            )
+
     def extract(self, images, batch_size=250, verbose="auto"):
         features, probabilities = self.classifier.extract(images, batch_size, verbose)
         return features, None if self.num_classes is None else probabilities
@@ -72,6 +79,10 @@ class InceptionExtractor:
             return ops.concatenate([features, ops.softmax(logits)], axis=-1)
 
         self._program = backend.compiled(self.network, outputs)
+
+    def check_shape(self, image_shape):
+        if image_shape[2] not in (1, 3):
+            raise InputError(f"extractor {INCEPTION} takes images of 1 or 3 channels, not of shape {image_shape}.")
 
     def extract(self, images, batch_size=50, verbose="auto"):
         images = np.asarray(images)

@@ -1,14 +1,12 @@
 """The evaluator, on a small model and a small classifier; comparing; the report."""
 
 import json
-import subprocess
-import sys
 
 import keras
 import numpy as np
 import pytest
 
-from kerasgen import Classifier, VariationalAutoencoder
+from kerasgen import Classifier, VariationalAutoencoder, cli
 from kerasgen.errors import InputError
 from kerasgen.metrics import Evaluation, compare, evaluate
 from kerasgen.metrics.evaluation import FIGURES
@@ -38,13 +36,19 @@ def extractor(squares, tmp_path_factory):
     return str(folder)
 
 
-@pytest.fixture
-def run(squares, extractor, tmp_path, monkeypatch):
-    monkeypatch.setenv("KERASGEN_HOME", str(tmp_path))
+@pytest.fixture(scope="module")
+def model(squares):
     keras.utils.set_random_seed(0)
-    model = VariationalAutoencoder(image_shape=(24, 24, 1), latent_dim=2, width=8, num_classes=4)
+    networks = {"encoder": "dense", "decoder": "dense", "width": 32}
+    model = VariationalAutoencoder(image_shape=(24, 24, 1), latent_dim=2, num_classes=4, **networks)
     model.compile(keras.optimizers.Adam(3e-3))
     long_fit(model, *squares, 1)
+    return model
+
+
+@pytest.fixture
+def run(model, squares, extractor, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERASGEN_HOME", str(tmp_path))
 
     def make(**settings):
         defaults = {"dataset": "squares", "extractor": extractor, "num_samples": 200, "num_importance_samples": 8}
@@ -96,7 +100,6 @@ def test_some_figures(run, monkeypatch):
     assert set(first["metrics"]) == names
     # Features of the real images come from the cache, and change nothing.
     other = run()
-    monkeypatch.setattr(other, "extractor", other.extractor)
     real = other.extractor.extract
     other.extractor.extract = lambda images, *args: (
         pytest.fail("extracted again") if len(images) == 100 else real(images)
@@ -122,11 +125,16 @@ def test_train_on_synthetic(run, extractor, tmp_path, monkeypatch):
     assert 0.5 < figure["value"] <= 1.0
 
 
-def test_refusals(run):
+def test_refusals(run, tmp_path):
+    small = str(tmp_path / "small")
+    Classifier(image_shape=(8, 8, 1), num_classes=4, backbone="lenet", width=4).save(small)
     for metrics, settings, message in [
         (["fid"], {}, "no metric 'fid'; expected of accuracy"),
         (["accuracy"], {}, "needs a classifier"),
-        (["frechet_distance"], {"extractor": None}, "needs samples of images and an extractor"),
+        (["frechet_distance"], {"extractor": None}, "needs an extractor"),
+        (["kernel_distance"], {"num_samples": 9}, "at least 10"),
+        (["bits_per_dim", "recall"], {}, "no metric 'recall'"),
+        (["recognised"], {"extractor": small}, r"takes images of shape \(8, 8, 1\), not \(24, 24, 1\)"),
         (["memorisation"], {"training": None}, "training set"),
     ]:
         with pytest.raises(InputError, match=message):
@@ -134,7 +142,7 @@ def test_refusals(run):
     assert set(FIGURES) >= {"frechet_distance", "train_on_synthetic"}
 
 
-def test_compare(run, tmp_path):
+def test_compare(run, tmp_path, capsys):
     reports = [
         {"model": name} | evaluate(run(**settings), ["mean_squared_error", "frechet_distance"])
         for name, settings in (("a", {}), ("b", {"num_samples": 100}), ("c", {}))
@@ -152,17 +160,12 @@ def test_compare(run, tmp_path):
         path.write_text(json.dumps(report))
 
     def command(*args):
-        return subprocess.run(
-            [sys.executable, "-m", "kerasgen", "compare", *map(str, args)], capture_output=True, text=True
-        )
+        return cli._run(cli.parser().parse_args(["compare", *map(str, args)]))
 
-    done = command(paths[0], paths[2])
-    assert done.returncode == 0, done.stderr
-    assert [line.split()[0] for line in done.stdout.splitlines()] == ["metric", "mean_squared_error", name]
-    refused = command(paths[0], paths[1])
-    assert refused.returncode == 1
-    assert f"{name} is not compared: n_fake is 200 and 100" in refused.stdout
+    assert command(paths[0], paths[2]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["metric", "mean_squared_error", name]
+    assert command(paths[0], paths[1]) == 1
+    assert f"{name} is not compared: n_fake is 200 and 100" in capsys.readouterr().out
     (tmp_path / "bad.json").write_text("{}")
-    bad = command(paths[0], tmp_path / "bad.json")
-    assert bad.returncode == 1
-    assert "is not a metrics.json" in bad.stderr
+    assert command(paths[0], tmp_path / "bad.json") == 1
+    assert "is not a metrics.json" in capsys.readouterr().err
