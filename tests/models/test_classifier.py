@@ -20,7 +20,7 @@ def test_learns(images, backbone):
     x, y = images
     model = make(backbone=backbone, dropout=0.1, max_shift=1, label_smoothing=0.05)
     model.compile(keras.optimizers.Adam(1e-2))
-    long_fit(model, x, y, 40)
+    long_fit(model, x, y, 60)
     found = model.evaluate(x, y, verbose=0, return_dict=True)
     assert found["accuracy"] > 0.9
     assert found["loss"] < 0.5
@@ -43,7 +43,7 @@ def test_attributes(images):
     attributes = np.stack([y < 2, y % 2 == 0], axis=1)
     model = make(num_classes=2, attributes=True)
     model.compile(keras.optimizers.Adam(1e-2))
-    model.fit(np.tile(x, (40, 1, 1, 1)), np.tile(attributes, (40, 1)), batch_size=32, verbose=0)
+    model.fit(np.tile(x, (150, 1, 1, 1)), np.tile(attributes, (150, 1)), batch_size=32, verbose=0)
     found = model.evaluate(x, attributes, verbose=0, return_dict=True)
     assert found["accuracy"] > 0.9
     p = model.classify(x)

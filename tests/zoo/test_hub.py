@@ -119,7 +119,7 @@ def test_an_unchanged_publication_changes_nothing(published):
     again = model.push_to_hub("me/model")
     assert not again.changed
     assert again.revision == hub.repositories["me/model"].branches["main"] == before
-    model.trainable_variables[0].assign_add(keras.ops.ones_like(model.trainable_variables[0]))
+    model.trainable_variables[0].assign_add(keras.ops.ones_like(model.trainable_variables[0].value))
     assert model.push_to_hub("me/model").changed
 
 
