@@ -12,6 +12,9 @@ if os.environ.get("KERAS_BACKEND") == "jax":
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "0"
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"  # PyTorch's threads: the workers share the cores
+
 from tests.hub_server import HUB
 
 # The client of the Hub reads these when it is imported; its Hub is ours, on loopback.

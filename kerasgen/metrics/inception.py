@@ -92,15 +92,15 @@ def _branch(x, block, parts):
         last = part is parts[-1]
         strides, padding = (2, "valid") if block in REDUCING and last else (1, "same")
         if part == "average":
-            x = layers.AveragePooling2D(3, 1, "same", name=f"{block}.average")(x)
+            x = layers.AveragePooling2D(3, 1, "same", name=f"{block}-average")(x)
         elif part == "maximum":
-            x = layers.MaxPooling2D(3, strides, padding, name=f"{block}.maximum")(x)
+            x = layers.MaxPooling2D(3, strides, padding, name=f"{block}-maximum")(x)
         elif isinstance(part[0], tuple):
-            forks = [_conv(x, f"{block}.{name}", filters, kernel) for name, filters, kernel in part]
-            x = layers.Concatenate(name=f"{block}.{part[0][0][:-1]}")(forks)
+            forks = [_conv(x, f"{block}-{name}", filters, kernel) for name, filters, kernel in part]
+            x = layers.Concatenate(name=f"{block}-{part[0][0][:-1]}")(forks)
         else:
             name, filters, kernel = part
-            x = _conv(x, f"{block}.{name}", filters, kernel, strides, padding)
+            x = _conv(x, f"{block}-{name}", filters, kernel, strides, padding)
     return x
 
 
@@ -149,5 +149,5 @@ def convert(state):
     for name in (key.removesuffix(".conv.weight") for key in state if key.endswith(".conv.weight")):
         scale = state[f"{name}.bn.weight"] / np.sqrt(state[f"{name}.bn.running_var"] + EPSILON)
         kernel = state[f"{name}.conv.weight"].transpose(2, 3, 1, 0) * scale
-        weights[name] = [kernel, state[f"{name}.bn.bias"] - state[f"{name}.bn.running_mean"] * scale]
+        weights[name.replace(".", "-")] = [kernel, state[f"{name}.bn.bias"] - state[f"{name}.bn.running_mean"] * scale]
     return weights

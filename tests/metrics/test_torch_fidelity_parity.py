@@ -41,13 +41,14 @@ def state():
     for layer in inception.inception_network().layers:
         if layer.weights and layer.name != "fc":
             height, width, channels, filters = layer.kernel.shape
+            name = layer.name.replace("-", ".")
             kernel = rng.normal(size=(filters, channels, height, width)) * np.sqrt(2 / (height * width * channels))
             tensors |= {
-                f"{layer.name}.conv.weight": kernel,
-                f"{layer.name}.bn.weight": rng.uniform(0.8, 1.2, filters),
-                f"{layer.name}.bn.bias": rng.normal(size=filters) * 0.1,
-                f"{layer.name}.bn.running_mean": rng.normal(size=filters) * 0.1,
-                f"{layer.name}.bn.running_var": rng.uniform(0.8, 1.2, filters),
+                f"{name}.conv.weight": kernel,
+                f"{name}.bn.weight": rng.uniform(0.8, 1.2, filters),
+                f"{name}.bn.bias": rng.normal(size=filters) * 0.1,
+                f"{name}.bn.running_mean": rng.normal(size=filters) * 0.1,
+                f"{name}.bn.running_var": rng.uniform(0.8, 1.2, filters),
             }
     return {name: torch.from_numpy(array.astype(np.float32)) for name, array in tensors.items()}
 
