@@ -4,13 +4,24 @@
 """
 
 from kerasgen import errors
-from kerasgen.models import Autoencoder, Classifier, GenerativeModel, Glow, RealNVP, VariationalAutoencoder
+from kerasgen.models import (
+    Autoencoder,
+    Classifier,
+    DiffusionModel,
+    FlowMatching,
+    GenerativeModel,
+    Glow,
+    RealNVP,
+    VariationalAutoencoder,
+)
 from kerasgen.version import __version__
 from kerasgen.zoo import list_models, load, publish
 
 __all__ = [
     "Autoencoder",
     "Classifier",
+    "DiffusionModel",
+    "FlowMatching",
     "GenerativeModel",
     "Glow",
     "RealNVP",

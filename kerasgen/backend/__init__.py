@@ -13,6 +13,7 @@
 - `replica_seed(seed)`: a seed that differs from replica to replica, from one that is the same on all.
 - `replica_mean(x)`: the mean of a tensor over replicas.
 - `jit_compile()`: the default of `compile(jit_compile=...)`.
+- `notify(callback, index)`: calls a Python function with an integer from inside a compiled program.
 """
 
 import importlib
@@ -30,12 +31,14 @@ compiled = _module.compiled
 replica_seed = _module.replica_seed
 replica_mean = _module.replica_mean
 jit_compile = _module.jit_compile
+notify = _module.notify
 
 __all__ = [
     "apply_gradients",
     "compiled",
     "gradient",
     "jit_compile",
+    "notify",
     "replica_mean",
     "replica_seed",
     "test_step",

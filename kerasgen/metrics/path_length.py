@@ -3,18 +3,9 @@
 import numpy as np
 
 from kerasgen import noise
+from kerasgen.models.latent import slerp
 
 EPSILON = 1e-2
-
-
-def slerp(a, b, t):
-    """Points at `t` `[N, 1]` on great circles between directions of `a` and `b` `[N, D]`, of lengths in between."""
-    lengths = [np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b)]
-    a, b = a / lengths[0], b / lengths[1]
-    angle = np.arccos(np.clip((a * b).sum(axis=1, keepdims=True), -1.0, 1.0))
-    sine = np.maximum(np.sin(angle), 1e-12)
-    direction = (np.sin((1.0 - t) * angle) * a + np.sin(t * angle) * b) / sine
-    return direction * ((1.0 - t) * lengths[0] + t * lengths[1])
 
 
 def path_lengths(decode, features, draw, num, seed=0, epsilon=EPSILON):

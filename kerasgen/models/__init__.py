@@ -3,10 +3,25 @@
 from kerasgen.models.autoencoder import Autoencoder
 from kerasgen.models.base import GenerativeModel
 from kerasgen.models.classifier import Classifier
+from kerasgen.models.diffusion_model import DiffusionModel
+from kerasgen.models.flow_matching import FlowMatching
 from kerasgen.models.glow import Glow
 from kerasgen.models.real_nvp import RealNVP
 from kerasgen.models.variational_autoencoder import VariationalAutoencoder
 
-FAMILIES = {family.__name__: family for family in (Autoencoder, Classifier, Glow, RealNVP, VariationalAutoencoder)}
+FAMILIES = {
+    family.__name__: family
+    for family in (Autoencoder, Classifier, DiffusionModel, FlowMatching, Glow, RealNVP, VariationalAutoencoder)
+}
 
-__all__ = ["FAMILIES", "Autoencoder", "Classifier", "GenerativeModel", "Glow", "RealNVP", "VariationalAutoencoder"]
+__all__ = [
+    "FAMILIES",
+    "Autoencoder",
+    "Classifier",
+    "DiffusionModel",
+    "FlowMatching",
+    "GenerativeModel",
+    "Glow",
+    "RealNVP",
+    "VariationalAutoencoder",
+]

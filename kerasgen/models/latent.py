@@ -7,6 +7,16 @@ from kerasgen.errors import InputError
 from kerasgen.models.base import GenerativeModel, rows
 
 
+def slerp(a, b, t):
+    """Points at `t` on great circles between the directions of `a` and `b`, of lengths in between; last axis D."""
+    lengths = [np.linalg.norm(x, axis=-1, keepdims=True) for x in (a, b)]
+    a, b = a / lengths[0], b / lengths[1]
+    angle = np.arccos(np.clip((a * b).sum(axis=-1, keepdims=True), -1.0, 1.0))
+    sine = np.maximum(np.sin(angle), 1e-12)
+    direction = (np.sin((1.0 - t) * angle) * a + np.sin(t * angle) * b) / sine
+    return direction * ((1.0 - t) * lengths[0] + t * lengths[1])
+
+
 class LatentModel(GenerativeModel):
     """A model with an encoder and a decoder.
 
@@ -55,14 +65,18 @@ class LatentModel(GenerativeModel):
         labels = self.check_labels(labels, len(x))
         return self.run(self.reconstruct_step, len(x), rows(x, labels), batch_size, verbose)
 
+    def between(self, start, stop, t):
+        """Latents `[N, steps, latent_dim]` at `t` `[steps, 1]` from `start` to `stop`, `[N, 1, latent_dim]`."""
+        return (1.0 - t) * start + t * stop
+
     def interpolate(self, a, b, steps=8, labels=None, batch_size=64, verbose="auto"):
-        """Images `[N, steps, H, W, C]` on the line between the latents of `a` and of `b`, both ends included."""
+        """Images `[N, steps, H, W, C]` on the way between the latents of `a` and of `b`, both ends included."""
         a, b = self.check_images(a), self.check_images(b)
         if len(a) != len(b):
             raise InputError(f"interpolate got {len(a)} and {len(b)} images; expected as many of each.")
         t = np.linspace(0.0, 1.0, inputs.check_integer("steps", steps, 2), dtype=np.float32)[:, None]
         labels = self.check_labels(labels, len(a))
         start, stop = (self.encode(x, labels, batch_size, verbose)[:, None] for x in (a, b))
-        z = ((1.0 - t) * start + t * stop).reshape(-1, self.latent_dim)  # [N * steps, latent_dim]
+        z = self.between(start, stop, t).reshape(-1, self.latent_dim).astype(np.float32)  # [N * steps, latent_dim]
         labels = None if labels is None else np.repeat(labels, steps)
         return self.decode(z, labels, batch_size, verbose).reshape(len(a), steps, *self.image_shape)

@@ -7,10 +7,13 @@ from kerasgen.networks.classifiers import lenet, resnet
 from kerasgen.networks.conv import conv_decoder, conv_encoder
 from kerasgen.networks.coupling import conv_coupling, dense_coupling, linear_coupling, residual_coupling
 from kerasgen.networks.dense import dense_decoder, dense_encoder
+from kerasgen.networks.dit import DiT
+from kerasgen.networks.unet import UNet
 
 BACKBONES = {"lenet": lenet, "resnet": resnet}
 ENCODERS = {"conv": conv_encoder, "dense": dense_encoder}
 DECODERS = {"conv": conv_decoder, "dense": dense_decoder}
+DENOISERS = {"DiT": DiT, "UNet": UNet}
 COUPLINGS = {
     "conv": conv_coupling,
     "dense": dense_coupling,
@@ -93,9 +96,56 @@ def backbone(network, image_shape, width, dtype):
     return network
 
 
+def denoiser(network, image_shape, inputs, num_classes, dtype):
+    """A network `(x, time, one_hot)` from images `[B, H, W, inputs]` to images like `[B, *image_shape]`.
+
+    `network` is a dictionary with the name of a class (see `DENOISERS`) as "class" and arguments of it, or a Keras
+    layer or its serialized form. Raises `InputError`.
+    """
+    height, width, channels = image_shape
+    if isinstance(network, dict) and "class" in network:
+        arguments = {key: value for key, value in network.items() if key != "class"}
+        if network["class"] not in DENOISERS:
+            raise InputError(f"network is of class {network['class']!r}; expected one of {sorted(DENOISERS)}.")
+        try:
+            made = DENOISERS[network["class"]](inputs, channels, num_classes, **arguments, dtype=dtype)
+        except TypeError as error:
+            raise InputError(f"network does not fit {network['class']}: {error}") from error
+        check_size(made, height, width)
+        return made
+    if isinstance(network, dict):
+        network = keras.saving.deserialize_keras_object(network)
+    if not isinstance(network, keras.layers.Layer):
+        raise InputError(
+            f"network is a {type(network).__name__}; expected a dictionary with a class, or a Keras layer."
+        )
+    if not network.built:
+        raise InputError("network has no variables yet; call it once on images and times, or build it, before.")
+    return network
+
+
+def check_size(network, height, width):
+    """Raises `InputError` for sides that one of `DENOISERS` cannot take; nothing is known of other layers."""
+    if hasattr(network, "check_size"):
+        network.check_size(height, width)
+
+
 def serialize(network, argument):
     """The constructor argument that gives this network again: a name as it is, a Keras layer in serialized form."""
     return argument if isinstance(argument, str) else keras.saving.serialize_keras_object(network)
 
 
-__all__ = ["BACKBONES", "COUPLINGS", "DECODERS", "ENCODERS", "backbone", "coupling", "decoder", "encoder", "serialize"]
+__all__ = [
+    "BACKBONES",
+    "COUPLINGS",
+    "DECODERS",
+    "DENOISERS",
+    "ENCODERS",
+    "backbone",
+    "check_size",
+    "coupling",
+    "decoder",
+    "denoiser",
+    "encoder",
+    "serialize",
+]

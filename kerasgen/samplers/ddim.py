@@ -19,8 +19,10 @@ class DDIM(Sampler):
 
     def coefficients(self, levels):
         alpha, sigma = levels.alpha, levels.sigma
-        beta = sigma[:-1] ** 2 - (alpha[:-1] / alpha[1:]) ** 2 * sigma[1:] ** 2
-        noise = np.minimum(self.eta * sigma[1:] / sigma[:-1] * np.sqrt(np.maximum(beta, 0.0)), sigma[1:])
+        noise = np.zeros(levels.steps)
+        if self.stochastic:
+            beta = sigma[:-1] ** 2 - (alpha[:-1] / alpha[1:]) ** 2 * sigma[1:] ** 2
+            noise = np.minimum(self.eta * sigma[1:] / sigma[:-1] * np.sqrt(np.maximum(beta, 0.0)), sigma[1:])
         along = np.sqrt(sigma[1:] ** 2 - noise**2) / sigma[:-1]  # e = (x_i - alpha_i x_0) / sigma_i
         return {"x": along, "x0": alpha[1:] - along * alpha[:-1], "noise": noise}
 

@@ -145,13 +145,16 @@ def build(config):
     import keras
 
     try:
-        return keras.saving.deserialize_keras_object(copy.deepcopy(config))  # it edits what it reads
+        model = keras.saving.deserialize_keras_object(copy.deepcopy(config))  # it edits what it reads
     except CheckpointError:
         raise
     except Exception as error:  # a constructor may raise anything for arguments it cannot take
         cause = error.__cause__ or error
         reason = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
         raise CheckpointError(f"config.json does not build a {config.get('class_name')}: {reason}") from error
+    if not isinstance(model, keras.Model):  # a table that lacks "config" comes back as it is
+        raise CheckpointError(f"config.json does not build a {config.get('class_name')}, but a {type(model).__name__}.")
+    return model
 
 
 def check_match(implied, stored):

@@ -1,0 +1,42 @@
+"""Self-attention over the places of an image or the tokens of a sequence (Vaswani et al. 2017)."""
+
+import keras
+from keras import layers, ops
+
+from kerasgen.errors import InputError
+
+
+@keras.saving.register_keras_serializable("kerasgen")
+class SelfAttention(layers.Layer):
+    """`[B, ..., C]` to the same shape: every place is mixed with all others of its image.
+
+    Args:
+        channels: C.
+        heads: that divide C.
+        zero: whether the last layer starts at zero, so that the output does.
+    """
+
+    def __init__(self, channels, heads=4, zero=False, **kwargs):
+        super().__init__(**kwargs)
+        if channels % heads:
+            raise InputError(f"{channels} channels do not divide into {heads} heads.")
+        self.channels, self.heads, self.zero = channels, heads, zero
+        self.qkv = layers.Dense(3 * channels, name="qkv", dtype=self.dtype_policy)
+        initializer = "zeros" if zero else "glorot_uniform"
+        self.out = layers.Dense(channels, kernel_initializer=initializer, name="out", dtype=self.dtype_policy)
+        for layer in (self.qkv, self.out):
+            layer.build((None, None, channels))
+        self.built = True
+
+    def call(self, x):
+        shape = ops.shape(x)
+        tokens = ops.reshape(x, (shape[0], -1, self.channels))  # [B, T, C]
+        qkv = ops.reshape(self.qkv(tokens), (shape[0], -1, 3, self.heads, self.channels // self.heads))
+        q, k, v = (qkv[:, :, part] for part in range(3))  # [B, T, heads, C / heads]
+        scores = ops.einsum("bqhd,bkhd->bhqk", q, k) * (self.channels // self.heads) ** -0.5
+        weights = ops.cast(ops.softmax(ops.cast(scores, "float32")), scores.dtype)
+        mixed = ops.reshape(ops.einsum("bhqk,bkhd->bqhd", weights, v), (shape[0], -1, self.channels))
+        return ops.reshape(self.out(mixed), shape)
+
+    def get_config(self):
+        return super().get_config() | {"channels": self.channels, "heads": self.heads, "zero": self.zero}

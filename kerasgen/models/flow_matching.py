@@ -1,0 +1,90 @@
+"""Flow matching along straight lines (Lipman et al. 2023; Liu et al. 2023, "rectified flow")."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from kerasgen.errors import InputError
+from kerasgen.models.denoiser import Denoiser
+from kerasgen.samplers import Levels, spacings
+
+TIMES = ("uniform", "logit_normal")
+SINKHORN_STEPS = 50
+
+
+@keras.saving.register_keras_serializable("kerasgen")
+class FlowMatching(Denoiser):
+    """Learns the velocity u = x_0 - e of lines from noise e to data x_0: x = (1 - s) x_0 + s e.
+
+    Minimises |F(x, s) - u|^2, a mean over pixels. Samplers see alpha = 1 - s and sigma = s; Euler's method on the line
+    is DDIM.
+
+    Args:
+        image_shape, num_classes, network, label_dropout, self_conditioning, sigma_data, seed: see `Denoiser`.
+        times: how s is drawn in training: "uniform", or "logit_normal" as in Esser et al. 2024, equation 19.
+        optimal_transport: whether each image of a batch gets a noise that is near it: pairs are drawn from the entropic
+            transport plan of the batch (Tong et al. 2024, algorithm 3, with Sinkhorn's plan).
+    """
+
+    def __init__(
+        self,
+        image_shape=(28, 28, 1),
+        num_classes=None,
+        network=None,
+        times="logit_normal",
+        optimal_transport=False,
+        label_dropout=0.1,
+        self_conditioning=False,
+        sigma_data=1.0,
+        seed=0,
+        **kwargs,
+    ):
+        super().__init__(
+            image_shape, num_classes, network, label_dropout, self_conditioning, sigma_data, seed, **kwargs
+        )
+        if times not in TIMES:
+            raise InputError(f"times is {times!r}; expected one of {list(TIMES)}.")
+        self.times, self.optimal_transport = times, bool(optimal_transport)
+
+    def get_config(self):
+        return super().get_config() | {"times": self.times, "optimal_transport": self.optimal_transport}
+
+    def levels(self, steps, spacing):
+        if spacing == "karras":
+            s = np.linspace(0.0, 1.0, 1001)[1:-1]
+            return spacings.karras(1000.0 * s, 1.0 - s, s, steps)
+        s = np.append(spacings.continuous(steps, spacing), 0.0)
+        return Levels(1.0 - s, s, 1000.0 * s)
+
+    def estimate(self, x, output, alpha, sigma):
+        # x + s u = (1 - s) x_0 + s e + s x_0 - s e = x_0
+        return x + sigma * output
+
+    def paired(self, x0, e):
+        """Noise for each image, drawn from the transport plan between the batch and its noise."""
+        flat_x, flat_e = (ops.reshape(a, (-1, self.num_dims)) for a in (x0, e))
+        inner = ops.matmul(flat_x, ops.transpose(flat_e))  # [B, B]; squared distances differ by sums of rows, columns
+        cost = -inner / ops.std(inner)
+        rows = columns = ops.zeros((ops.shape(x0)[0],))
+        for _ in range(SINKHORN_STEPS):
+            rows = -ops.logsumexp(columns[None, :] - 20.0 * cost, axis=1)
+            columns = -ops.logsumexp(rows[:, None] - 20.0 * cost, axis=0)
+        chosen = keras.random.categorical(columns[None, :] - 20.0 * cost, 1, seed=self.seed_generator)[:, 0]
+        return ops.take(e, chosen, axis=0)
+
+    def image_losses(self, images, one_hot, training):
+        """The loss of each image, `[B]`."""
+        x0 = self.to_data(images)
+        e = keras.random.normal(ops.shape(images), seed=self.seed_generator)
+        if self.optimal_transport:
+            e = self.paired(x0, e)
+        shape = (ops.shape(images)[0],)
+        if self.times == "uniform":
+            s = keras.random.uniform(shape, seed=self.seed_generator)
+        else:
+            s = ops.sigmoid(keras.random.normal(shape, seed=self.seed_generator))
+        wide = s[:, None, None, None]
+        x = (1.0 - wide) * x0 + wide * e
+        last = self.first_guess(x, 1.0 - wide, wide, 1000.0 * s, one_hot) if self.self_conditioning else None
+        output = self.outputs(x, 1000.0 * s, one_hot, last, training)
+        return ops.mean(ops.square(output - (x0 - e)), axis=(1, 2, 3))
