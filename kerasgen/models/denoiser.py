@@ -171,7 +171,7 @@ class Denoiser(LatentModel):
         alpha, sigma, time = (ops.convert_to_tensor(v, "float32") for v in (levels.alpha, levels.sigma, levels.time))
 
         def body(carry, index):
-            x, last, *memory = carry
+            x, last, path, *memory = carry
             estimates = [last]
 
             def denoise(x, next=False):
@@ -191,11 +191,14 @@ class Denoiser(LatentModel):
                 x = mask * x + (1.0 - mask) * kept
             if options.callback is not None:
                 backend.notify(options.callback, index + 1)
-            return (x, estimates[-1], *memory), (x if options.keep else None)
+            if options.keep:
+                path = ops.slice_update(path, (index + 1, 0, 0, 0, 0), x[None])
+            return (x, estimates[-1], path, *memory), None
 
-        carry = (x, ops.zeros_like(x), *sampler.start(x))
-        carry, path = ops.scan(body, carry, ops.arange(levels.steps, dtype="int32"), length=levels.steps)
-        return ops.concatenate([x[None], path]) if options.keep else carry[0]
+        path = ops.stack([x] * (levels.steps + 1 if options.keep else 1))
+        carry = (x, ops.zeros_like(x), path, *sampler.start(x))
+        (x, _, path, *_), _ = ops.scan(body, carry, ops.arange(levels.steps, dtype="int32"), length=levels.steps)
+        return path if options.keep else x
 
     def sample_step(self, key, z, labels, options):
         one_hot = None if labels is None else self.one_hot(labels)

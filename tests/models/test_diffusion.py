@@ -1,12 +1,20 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
 from kerasgen import DiffusionModel, FlowMatching
-from tests.model_case import LatentCase
+from kerasgen.errors import InputError
+from kerasgen.samplers import DDIM, SAMPLERS
+from tests.model_case import LatentCase, assert_same, long_fit
 
 UNET = {"class": "UNet", "width": 8, "multipliers": [1], "blocks": 1}
 DIT = {"class": "DiT", "width": 16, "depth": 1, "heads": 2, "patch": 2}
 
 
 class DenoiserCase(LatentCase):
-    float16_arguments = {}  # noqa: RUF012
+    # PyTorch has no gradient of float16 convolutions on CPUs.
+    float16_arguments = {"network": DIT}  # noqa: RUF012
 
 
 class TestDiffusionModel(DenoiserCase):
@@ -21,3 +29,134 @@ class TestFlowMatching(DenoiserCase):
     def make(self, **arguments):
         defaults = {"image_shape": (8, 8, 1), "num_classes": self.num_classes, "network": DIT}
         return FlowMatching(**defaults | arguments)
+
+    def test_guidance(self, images):
+        """1 tells the label, 0 does not, and between and beyond it is linear in the estimate."""
+        model = self.ready(images)
+        x = model.sample(4, seed=0, steps=1, guidance=1.0, clip=False)
+        again = model.sample(4, seed=0, steps=1)
+        assert_same(x, again)
+        none = model.sample(4, seed=0, steps=1, guidance=0.0, clip=False)
+        more = model.sample(4, seed=0, steps=1, guidance=1.5, clip=False)
+        inside = (more > 0) & (more < 1) & (none > 0) & (none < 1) & (x > 0) & (x < 1)
+        assert inside.any()
+        assert_same(more[inside], (none + 1.5 * (x - none))[inside])
+        other = model.sample(4, labels=[1, 1, 1, 1], seed=0, steps=1, guidance=0.0)
+        assert_same(other, none)
+
+
+def model(**arguments):
+    return DiffusionModel(**{"image_shape": (8, 8, 1), "network": DIT} | arguments)
+
+
+def test_samplers_options_and_uses(images):
+    x = images[0][:4]
+    made = model(num_steps=50)
+    made.compile()
+    made.fit(images[0], epochs=2, verbose=0)
+    for sampler in (*SAMPLERS, DDIM(eta=0.5)):
+        drawn = made.sample(3, seed=1, sampler=sampler, steps=4)
+        assert np.isfinite(drawn).all(), sampler
+        assert_same(made.sample(2, seed=1, sampler=sampler, steps=4), drawn[:2])
+    path = made.sample(2, seed=1, steps=5, intermediates=True)
+    assert path.shape == (2, 6, 8, 8, 1)
+    assert_same(path[:, -1], made.sample(2, seed=1, steps=5))
+    assert made.sample(1, steps=2, image_size=(6, 12)).shape == (1, 6, 12, 1)
+    seen = []
+    made.sample(2, steps=3, callback=seen.append)
+    assert seen == [1, 2, 3]
+    # What is kept is kept; what is drawn anew depends on the seed.
+    mask = np.zeros((8, 8), bool)
+    mask[:, 4:] = True
+    filled = made.inpaint(x, mask, seed=0, steps=5)
+    assert_same(filled[:, :, :4], x[:, :, :4] / 255.0)
+    assert np.abs(filled - made.inpaint(x, mask, seed=1, steps=5))[:, :, 4:].max() > 1e-3
+    # The weaker an edit, the nearer to what was there.
+    errors = [np.square(made.edit(x, s, seed=0, steps=10) - x / 255.0).mean() for s in (0.1, 0.5, 1.0)]
+    assert errors == sorted(errors)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"schedule": "linear", "prediction": "epsilon", "loss": "min_snr"},
+        {"schedule": "sigmoid", "prediction": "x0", "loss": "edm", "num_steps": None},
+        {"schedule": "cosine", "zero_terminal_snr": True, "self_conditioning": True},
+        {"schedule": "edm", "num_steps": None, "loss": "edm", "sigma_data": 0.5},
+    ],
+)
+def test_kinds(images, arguments):
+    made = model(**arguments)
+    made.compile(keras.optimizers.Adam(3e-3))
+    before = made.evaluate(images[0], verbose=0)
+    long_fit(made, images[0], None, 30)
+    assert made.evaluate(images[0], verbose=0) < before
+    for spacing in ("trailing", "karras"):
+        assert np.isfinite(made.sample(2, seed=0, steps=5, spacing=spacing)).all()
+
+
+@pytest.mark.parametrize("arguments", [{"times": "uniform"}, {"optimal_transport": True}])
+def test_kinds_of_flow_matching(images, arguments):
+    made = FlowMatching(image_shape=(8, 8, 1), network=DIT, **arguments)
+    made.compile(keras.optimizers.Adam(3e-3))
+    long_fit(made, images[0], None, 10)
+    assert np.isfinite(made.sample(2, seed=0, steps=5)).all()
+
+
+def test_transport_pairs_near_noise():
+    """Images far apart, and noise around each of them: each gets its own."""
+    made = FlowMatching(image_shape=(8, 8, 1), network=DIT, optimal_transport=True)
+    x0 = 4.0 * np.random.default_rng(0).standard_normal((6, 8, 8, 1)).astype(np.float32)
+    e = (x0 + 0.1)[::-1]
+    paired = ops.convert_to_numpy(made.paired(ops.convert_to_tensor(x0), ops.convert_to_tensor(e.copy())))
+    assert_same(paired, x0 + 0.1)
+
+
+def test_the_network_sees_any_size_that_fits():
+    unet = {"class": "UNet", "width": 8, "multipliers": [1, 2], "blocks": 1, "attention": [1], "patch": 2}
+    made = model(image_shape=(8, 16, 3), network=unet)
+    assert made.sample(1, steps=1).shape == (1, 8, 16, 3)
+    assert made.sample(1, steps=1, image_size=(12, 4)).shape == (1, 12, 4, 3)
+    with pytest.raises(InputError, match="multiples of 4"):
+        made.sample(1, steps=1, image_size=(10, 8))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"schedule": "quadratic"}, "cosine"),
+        ({"prediction": "eps"}, "epsilon"),
+        ({"loss": "mse"}, "min_snr"),
+        ({"schedule": "edm"}, "num_steps=None"),
+        ({"zero_terminal_snr": True, "prediction": "epsilon"}, "zero_terminal_snr"),
+        ({"num_steps": 1}, "num_steps"),
+        ({"label_dropout": 1.0}, "label_dropout"),
+        ({"sigma_data": 0.0}, "sigma_data"),
+        ({"network": {"class": "VNet"}}, "UNet"),
+        ({"network": {"class": "UNet", "depth": 3}}, "does not fit UNet"),
+        ({"network": {"class": "UNet", "multipliers": [1, 1, 1, 1, 1]}}, "multiples of 16"),
+        ({"network": {"class": "DiT", "patch": 3}}, "multiples of 3"),
+        ({"network": 7}, "Keras layer"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(InputError, match=message):
+        model(**arguments)
+
+
+def test_bad_calls(images):
+    made, x = model(num_steps=50), images[0][:2]
+    for call, message in [
+        (lambda: made.sample(1, steps=0), "steps"),
+        (lambda: made.sample(1, steps=51), "50 levels"),
+        (lambda: made.sample(1, sampler="plms"), "dpm"),
+        (lambda: made.sample(1, sampler=3), "Sampler"),
+        (lambda: made.sample(1, guidance=2.0), "no classes"),
+        (lambda: made.sample(1, spacing="even"), "trailing"),
+        (lambda: made.inpaint(x, np.zeros((8, 7))), r"\(8, 7\)"),
+        (lambda: made.inpaint(x, np.full((8, 8), 0.5)), "other than 0"),
+        (lambda: made.edit(x, strength=1.5), "strength"),
+        (lambda: model(num_steps=50, zero_terminal_snr=True).sample(1, sampler="heun"), "pure noise"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            call()

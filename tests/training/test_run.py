@@ -168,7 +168,7 @@ steps = 1
 """
 
 
-@pytest.mark.parametrize("family", ["VariationalAutoencoder", "Glow"])
+@pytest.mark.parametrize("family", ["VariationalAutoencoder", pytest.param("Glow", marks=pytest.mark.slow)])
 def test_killed_equals_unkilled(family, recipe_path, tmp_path):
     """Killed twice, at whatever moment after the second and the fourth epoch was logged."""
     if family == "Glow":

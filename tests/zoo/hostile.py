@@ -108,7 +108,7 @@ def replaced(config, path, value):
 def other_json(rng):
     path = rng.choice(list(places(CONFIG)))
     value = rng.choice(VALUES)
-    config = replaced(CONFIG, path, value)
+    config = replaced(CONFIG, path, copy.deepcopy(value))
     if rng.random() < 0.3 and isinstance(config, dict):
         config["config"] = (
             {**config.get("config", {}), rng.choice(["encoder", "decoder", "nonsense"]): value}
