@@ -360,7 +360,8 @@ def _publish(args):
     print(done.url if done.changed else f"{done.url} holds the same already.")
 
 
-def _run(args):
+def execute(args):
+    """Runs the parsed command; its exit status."""
     try:
         args.run(args)
     except (KerasgenError, OSError) as error:
@@ -371,7 +372,7 @@ def _run(args):
 
 def main():
     logging.set_verbosity(logging.ERROR)  # the notices of TensorFlow Datasets are not ours
-    app.run(_run, flags_parser=lambda argv: parser().parse_args(argv[1:]))
+    app.run(execute, flags_parser=lambda argv: parser().parse_args(argv[1:]))
 
 
 if __name__ == "__main__":

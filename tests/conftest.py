@@ -43,6 +43,12 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason=f"for {' and '.join(marker.args)}"))
 
 
+@pytest.fixture(autouse=True)
+def seed():
+    """Every test draws the same, whichever tests ran before it."""
+    keras.utils.set_random_seed(0)
+
+
 @pytest.fixture
 def hub_server():
     """The Hub that HF_ENDPOINT names; see tests/hub_server.py."""

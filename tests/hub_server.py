@@ -89,6 +89,7 @@ class Hub(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
+    disable_nagle_algorithm = True  # an answer in two parts must not wait for an acknowledgement
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *args):

@@ -1,13 +1,16 @@
-"""The `kerasgen` command, in processes of its own, on the bundled models: status, output, one line for a failure."""
+"""The `kerasgen` command on the bundled models: status, output, one line for a failure."""
 
 import json
 import os
+import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from kerasgen import cli
 
 MODEL = "vae-fashion-mnist"
 
@@ -18,9 +21,12 @@ def kerasgen(*args, cwd=None):
     )
 
 
-def our_lines(stderr):
-    """What the command itself says on standard error, without what a framework writes while it is imported."""
-    return [line for line in stderr.splitlines() if line.startswith("kerasgen:") or "Traceback" in line]
+def status(*args):
+    """Exit status of the command, in this process."""
+    try:
+        return cli.execute(cli.parser().parse_args(list(map(str, args))))
+    except SystemExit as error:
+        return error.code
 
 
 def test_list_and_show():
@@ -70,12 +76,12 @@ def test_reconstruct(tmp_path):
         (("train", MODEL, "--workdir", "run", "--dataset", "./nowhere"), "nowhere"),
     ],
 )
-def test_failures(args, message, tmp_path):
-    result = kerasgen(*args, cwd=tmp_path)
-    assert result.returncode == 1
-    lines = our_lines(result.stderr)
-    assert len(lines) == 1, result.stderr
-    assert message in lines[0]
+def test_failures(args, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert status(*args) == 1
+    line = capsys.readouterr().err
+    assert re.fullmatch("kerasgen: [^\n]*\n", line)
+    assert message in line
     assert not list(tmp_path.iterdir())
 
 
@@ -83,8 +89,16 @@ def test_failures(args, message, tmp_path):
     "args",
     [(), ("draw",), ("sample",), ("sample", MODEL, "--output", "x.gif"), ("sample", MODEL, "--num_samples", "0")],
 )
-def test_bad_usage(args, tmp_path):
-    result = kerasgen(*args, cwd=tmp_path)
-    assert result.returncode == 2
-    assert "usage" in result.stderr
+def test_bad_usage(args, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert status(*args) == 2
+    assert "usage" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_status_of_the_process():
+    result = kerasgen("show", "vae-fashion-mnst")
+    assert result.returncode == 1
+    assert "\nkerasgen: " in f"\n{result.stderr}"
+    assert "Traceback" not in result.stderr
+    assert kerasgen("draw").returncode == 2

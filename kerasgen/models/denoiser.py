@@ -11,7 +11,6 @@ from kerasgen.models.latent import LatentModel, slerp
 from kerasgen.models.options import Options
 from kerasgen.samplers import DDIM, SAMPLERS, Levels, Sampler
 
-CODING_STEPS = 50  # of encode and decode
 REPLACED = 1 << 20  # noise of what an inpainting keeps is that of steps from here on
 
 
@@ -35,6 +34,7 @@ class Denoiser(LatentModel):
     """
 
     loss_names = ("loss",)
+    coding_steps = 50  # of encode and decode
 
     def __init__(
         self,
@@ -303,7 +303,7 @@ class Denoiser(LatentModel):
     def encode_step(self, images, labels):
         """x at the noisiest level, by DDIM's steps the other way round (Song et al. 2021, section 4.3)."""
         one_hot = None if labels is None else self.one_hot(labels)
-        forth = self.levels(CODING_STEPS, "trailing")
+        forth = self.levels(self.coding_steps, "trailing")
         # The image is taken to be at the least noisy level.
         back = Levels(*(table[-2::-1] for table in (forth.alpha, forth.sigma, forth.time)))
         x = self.to_data(self.scale(images))
@@ -314,7 +314,7 @@ class Denoiser(LatentModel):
         """Images from latents, by DDIM."""
         one_hot = None if labels is None else self.one_hot(labels)
         x = ops.reshape(z, (-1, *self.image_shape))
-        x = self.solve(x, None, one_hot, DDIM(), self.levels(CODING_STEPS, "trailing"), Options(clip=False))
+        x = self.solve(x, None, one_hot, DDIM(), self.levels(self.coding_steps, "trailing"), Options(clip=False))
         return self.to_images(x)
 
     def between(self, start, stop, t):

@@ -72,6 +72,7 @@ class DiffusionModel(Denoiser):
         self._log_squares = None
         if self.num_steps is not None:
             self._log_squares = schedules.discrete(schedule, self.num_steps)
+            self.coding_steps = min(self.coding_steps, self.num_steps)
             if self.zero_terminal_snr:
                 self._log_squares = schedules.to_zero_terminal_snr(self._log_squares)
 

@@ -3,6 +3,8 @@
 import keras
 from keras import layers
 
+MOMENTUM = 0.9  # of moving means and variances: with Keras' 0.99 a short training is judged on stale ones
+
 
 def lenet(image_shape, width, name="backbone", dtype=None):
     """Images `[B, H, W, C]` to features `[B, 4 * width]`: two convolutions, each with pooling, and a dense layer.
@@ -15,7 +17,7 @@ def lenet(image_shape, width, name="backbone", dtype=None):
             x = layers.Conv2D(
                 level * width, 3, padding="same", use_bias=False, dtype=dtype, name=f"conv_{level}{part}"
             )(x)
-            x = layers.BatchNormalization(dtype=dtype, name=f"norm_{level}{part}")(x)
+            x = layers.BatchNormalization(momentum=MOMENTUM, dtype=dtype, name=f"norm_{level}{part}")(x)
             x = layers.ReLU(dtype=dtype, name=f"relu_{level}{part}")(x)
         x = layers.MaxPooling2D(dtype=dtype, name=f"pool_{level}")(x)
     x = layers.Flatten(dtype=dtype, name="flatten")(x)
@@ -32,7 +34,7 @@ def resnet(image_shape, width, name="backbone", dtype=None):
 
     def conv(x, filters, kernel, strides, name):
         x = layers.Conv2D(filters, kernel, strides, "same", use_bias=False, dtype=dtype, name=name)(x)
-        return layers.BatchNormalization(dtype=dtype, name=f"{name}_norm")(x)
+        return layers.BatchNormalization(momentum=MOMENTUM, dtype=dtype, name=f"{name}_norm")(x)
 
     def relu(x, name):
         return layers.ReLU(dtype=dtype, name=f"{name}_relu")(x)

@@ -160,7 +160,7 @@ def test_compare(run, tmp_path, capsys):
         path.write_text(json.dumps(report))
 
     def command(*args):
-        return cli._run(cli.parser().parse_args(["compare", *map(str, args)]))
+        return cli.execute(cli.parser().parse_args(["compare", *map(str, args)]))
 
     assert command(paths[0], paths[2]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["metric", "mean_squared_error", name]

@@ -20,7 +20,7 @@ def test_learns(images, backbone):
     x, y = images
     model = make(backbone=backbone, dropout=0.1, max_shift=1, label_smoothing=0.05)
     model.compile(keras.optimizers.Adam(5e-3))
-    long_fit(model, x, y, 80)
+    long_fit(model, x, y, 100)
     found = model.evaluate(x, y, verbose=0, return_dict=True)
     assert found["accuracy"] > 0.9
     assert found["loss"] < 0.5

@@ -8,23 +8,20 @@ from kerasgen.errors import InputError
 from kerasgen.samplers import DDIM, SAMPLERS
 from tests.model_case import LatentCase, assert_same, long_fit
 
-UNET = {"class": "UNet", "width": 8, "multipliers": [1], "blocks": 1}
 DIT = {"class": "DiT", "width": 16, "depth": 1, "heads": 2, "patch": 2}
 
 
-class DenoiserCase(LatentCase):
-    # PyTorch has no gradient of float16 convolutions on CPUs.
-    float16_arguments = {"network": DIT}  # noqa: RUF012
+class TestDiffusionModel(LatentCase):
+    float16_arguments = {}  # noqa: RUF012
 
-
-class TestDiffusionModel(DenoiserCase):
     def make(self, **arguments):
-        defaults = {"image_shape": (8, 8, 1), "num_classes": self.num_classes, "network": UNET}
+        defaults = {"image_shape": (8, 8, 1), "num_classes": self.num_classes, "network": DIT}
         return DiffusionModel(**defaults | arguments)
 
 
-class TestFlowMatching(DenoiserCase):
+class TestFlowMatching(LatentCase):
     num_classes = 4
+    float16_arguments = {}  # noqa: RUF012
 
     def make(self, **arguments):
         defaults = {"image_shape": (8, 8, 1), "num_classes": self.num_classes, "network": DIT}
@@ -112,7 +109,20 @@ def test_transport_pairs_near_noise():
     assert_same(paired, x0 + 0.1)
 
 
-def test_the_network_sees_any_size_that_fits():
+def test_a_unet(images, tmp_path):
+    """Trains, with classes and in bfloat16; is saved; sees any size that fits."""
+    x, y = images
+    unet = {"class": "UNet", "width": 8, "multipliers": [1], "blocks": 1}
+    made = model(network=unet, num_classes=4, dtype="mixed_bfloat16")
+    made.compile(keras.optimizers.Adam(3e-3))
+    before = made.evaluate(x, y, verbose=0)
+    long_fit(made, x, y, 20)
+    assert made.evaluate(x, y, verbose=0) < before
+    made.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert [v.path for v in again.variables] == [v.path for v in made.variables]
+    assert_same(again.sample(2, seed=0, steps=2), made.sample(2, seed=0, steps=2))
+
     unet = {"class": "UNet", "width": 8, "multipliers": [1, 2], "blocks": 1, "attention": [1], "patch": 2}
     made = model(image_shape=(8, 16, 3), network=unet)
     assert made.sample(1, steps=1).shape == (1, 8, 16, 3)

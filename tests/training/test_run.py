@@ -160,21 +160,19 @@ def run_until(recipe_path, workdir, epoch=None):
     assert not (workdir / "checkpoint").exists()
 
 
-FLOW = """class = "Glow"
-[model.config]
-image_shape = [8, 8, 1]
-levels = 1
-steps = 1
-"""
+OTHERS = {
+    "Glow": "levels = 1\nsteps = 1",
+    "DiffusionModel": 'num_steps = 20\nnetwork = {class = "DiT", width = 8, depth = 1, heads = 1}',
+}
 
 
-@pytest.mark.parametrize("family", ["VariationalAutoencoder", pytest.param("Glow", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["VariationalAutoencoder", "Glow", "DiffusionModel"])
 def test_killed_equals_unkilled(family, recipe_path, tmp_path):
     """Killed twice, at whatever moment after the second and the fourth epoch was logged."""
-    if family == "Glow":
-        start, end = 'class = "VariationalAutoencoder"', "width = 4"
-        text = recipe_path.read_text()
-        recipe_path.write_text(text[: text.index(start)] + FLOW + text[text.index(end) :])
+    if family in OTHERS:
+        text = recipe_path.read_text().replace("VariationalAutoencoder", family).replace("latent_dim = 2\n", "")
+        recipe_path.write_text(text.replace("width = 4", OTHERS[family]))
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     run_until(recipe_path, whole)
     run_until(recipe_path, killed, 2)

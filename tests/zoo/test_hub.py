@@ -180,14 +180,12 @@ def comes_or_says_why(cache, files):
     return True
 
 
-@pytest.fixture
-def packages(hub, tmp_path):
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory):
     """Two publications, written and not sent."""
-    folders = []
-    for seed in (0, 1):
-        folders.append(tmp_path / f"package{seed}")
-        folders[-1].mkdir()
-        write_package(make(seed), folders[-1], "me/model")
+    folders = [tmp_path_factory.mktemp(f"package{seed}") for seed in (0, 1)]
+    for seed, folder in enumerate(folders):
+        write_package(make(seed), folder, "me/model")
     return folders
 
 
@@ -495,7 +493,7 @@ def test_publishing_the_zoo(hub, tmp_path):
 
 def command(*arguments):
     """Exit status of the command."""
-    return cli._run(cli.parser().parse_args(arguments))
+    return cli.execute(cli.parser().parse_args(arguments))
 
 
 def test_the_command(hub, tmp_path, capsys):
