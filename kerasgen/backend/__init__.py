@@ -9,6 +9,7 @@
   optimizers sum them.
 - `apply_gradients(optimizer, gradients, variables)`: one step of an optimizer built on these variables.
 - `gradient(function, x)`: gradient of a scalar function with respect to a tensor, itself differentiable.
+- `vjp(function, x, v)`: `function(x)` and the product of `v` with its Jacobian.
 - `compiled(model, function)`: `function` as one compiled program that reads the model's variables and changes none.
 - `replica_seed(seed)`: a seed that differs from replica to replica, from one that is the same on all.
 - `replica_mean(x)`: the mean of a tensor over replicas.
@@ -27,6 +28,7 @@ test_step = _module.test_step
 value_and_grad = _module.value_and_grad
 apply_gradients = _module.apply_gradients
 gradient = _module.gradient
+vjp = _module.vjp
 compiled = _module.compiled
 replica_seed = _module.replica_seed
 replica_mean = _module.replica_mean
@@ -44,4 +46,5 @@ __all__ = [
     "test_step",
     "train_step",
     "value_and_grad",
+    "vjp",
 ]

@@ -93,6 +93,12 @@ def gradient(function, x):
     return jax.grad(function)(x)
 
 
+def vjp(function, x, v):
+    """`function(x)` and v^T J, J its Jacobian at `x`."""
+    value, pull_back = jax.vjp(function, x)
+    return value, pull_back(v)[0]
+
+
 def compiled(model, function):
     """`function(*tensors)` as one program over the model's values, compiled once for each set of input shapes."""
     variables = model.variables

@@ -39,6 +39,14 @@ def gradient(function, x):
     return tape.gradient(value, x, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
 
+def vjp(function, x, v):
+    """`function(x)` and v^T J, J its Jacobian at `x`; without a gradient of their own."""
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        value = function(x)
+    return value, tape.gradient(value, x, output_gradients=v, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+
 def compiled(model, function):
     """`function(*tensors)` as one graph, traced once for each set of input shapes.
 

@@ -33,6 +33,15 @@ def gradient(function, x):
     return torch.zeros_like(x) if result is None else result
 
 
+def vjp(function, x, v):
+    """`function(x)` and v^T J, J its Jacobian at `x`; without a gradient of their own."""
+    with torch.enable_grad():
+        x = x.detach().requires_grad_(True)
+        value = function(x)
+        (result,) = torch.autograd.grad(value, x, v, allow_unused=True)
+    return value.detach(), torch.zeros_like(x) if result is None else result
+
+
 def compiled(model, function):
     """`function(*tensors)` without gradients; PyTorch runs it as it is."""
 

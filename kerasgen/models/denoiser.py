@@ -7,6 +7,7 @@ from keras import ops
 from kerasgen import backend, inputs, networks, noise
 from kerasgen.errors import InputError
 from kerasgen.models.base import rows
+from kerasgen.models.denoiser_likelihood import DenoiserLikelihood
 from kerasgen.models.latent import LatentModel, slerp
 from kerasgen.models.options import Options
 from kerasgen.samplers import DDIM, SAMPLERS, Levels, Sampler
@@ -14,7 +15,7 @@ from kerasgen.samplers import DDIM, SAMPLERS, Levels, Sampler
 REPLACED = 1 << 20  # noise of what an inpainting keeps is that of steps from here on
 
 
-class Denoiser(LatentModel):
+class Denoiser(DenoiserLikelihood, LatentModel):
     """x_0, an image scaled to [-1, 1] / sigma_data, is seen as x = alpha x_0 + sigma e with e ~ N(0, I).
 
     A subclass gives `levels(steps, spacing)`, `estimate(x, output, alpha, sigma)`, x_0 from what the network says, and
@@ -84,6 +85,16 @@ class Denoiser(LatentModel):
     def levels(self, steps, spacing):
         """The `Levels` of a sampler with so many steps."""
         raise NotImplementedError
+
+    s_range = None  # of s = sigma / alpha, the least and the greatest that the network knows
+
+    def at(self, s):
+        """alpha, sigma and time where sigma / alpha is s, NumPy arrays."""
+        raise NotImplementedError
+
+    def levels_at(self, s):
+        """`Levels` at s = sigma / alpha `[steps]`, and then data."""
+        return Levels(*(np.append(table, last) for table, last in zip(self.at(s), (1.0, 0.0, 0.0), strict=True)))
 
     def estimate(self, x, output, alpha, sigma):
         """x_0 from x and what the network says."""

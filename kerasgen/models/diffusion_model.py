@@ -86,6 +86,11 @@ class DiffusionModel(Denoiser):
             "min_snr_gamma": self.min_snr_gamma,
         }
 
+    @property
+    def likelihood(self):
+        """ "bound" in discrete time, "estimate" in continuous time."""
+        return "estimate" if self.num_steps is None else "bound"
+
     # Levels
 
     def table(self):
@@ -103,10 +108,22 @@ class DiffusionModel(Denoiser):
         """log alpha^2 at continuous times in [0, 1]."""
         return xp.clip(schedules.SCHEDULES[self.schedule](xp, t), schedules.LOWEST, schedules.HIGHEST)
 
+    @property
+    def s_range(self):
+        _, alpha, sigma = self.table()
+        return (sigma / alpha)[alpha > 0.0][[0, -1]]
+
+    def at(self, s):
+        times, alpha, sigma = self.table()
+        some = alpha > 0.0
+        time = np.interp(np.log(s), np.log(sigma[some] / alpha[some]), times[some])
+        return 1.0 / np.sqrt(1.0 + s * s), s / np.sqrt(1.0 + s * s), time
+
     def levels(self, steps, spacing):
         times, alpha, sigma = self.table()
         if spacing == "karras" or self.schedule == "edm":
-            return spacings.karras(times, alpha, sigma, steps, schedules.RHO)
+            low, high = self.s_range
+            return self.levels_at(spacings.karras(low, high, steps, schedules.RHO))
         if self._log_squares is not None:
             at = spacings.discrete(self.num_steps, steps, spacing)
             return Levels(

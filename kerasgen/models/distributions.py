@@ -61,14 +61,26 @@ class Gaussian(keras.layers.Layer):
         return ops.clip(outputs, 0.0, 1.0)
 
 
-@keras.saving.register_keras_serializable("kerasgen")
-class DiscretizedLogistic(keras.layers.Layer):
-    """A logistic distribution integrated over the 256 bins of 8-bit pixels (Kingma et al. 2016, eq. 14 and 15).
+def discretized_logistic(x, mean, log_scale):
+    """log P in nats `[B]` of pixels x in k/255, by a logistic distribution integrated over 256 bins.
 
     With s the scale, a and b the bin's upper and lower edge less the mean, over s:
     sigma(a) - sigma(b) = sigma(a) sigma(-b) (1 - exp(b - a)), whose logarithm is stable anywhere. The first bin starts
-    at minus infinity and the last one ends at infinity.
+    at minus infinity and the last one ends at infinity (Kingma et al. 2016, equations 14 and 15).
     """
+    inverse = ops.exp(-log_scale)
+    half = 0.5 / 255.0
+    upper, lower = (x - mean + half) * inverse, (x - mean - half) * inverse
+    log_p = ops.where(x > 1.0 - half, 0.0, ops.log_sigmoid(upper))
+    log_p = log_p + ops.where(x < half, 0.0, ops.log_sigmoid(-lower))
+    inside = ops.logical_and(x >= half, x <= 1.0 - half)
+    log_p = log_p + ops.where(inside, ops.log1p(-ops.exp(-2.0 * half * inverse)), 0.0)
+    return ops.sum(log_p, axis=(1, 2, 3))  # [B]
+
+
+@keras.saving.register_keras_serializable("kerasgen")
+class DiscretizedLogistic(keras.layers.Layer):
+    """A logistic distribution integrated over the 256 bins of 8-bit pixels: see `discretized_logistic`."""
 
     num_outputs = 2
     levels = 256
@@ -84,14 +96,7 @@ class DiscretizedLogistic(keras.layers.Layer):
     def log_prob(self, x, outputs):
         """x `[B, H, W, C]` in k/255, outputs `[B, H, W, 2C]` -> nats `[B]`."""
         mean, log_scale = self._mean_and_log_scale(outputs)
-        inverse = ops.exp(-log_scale)
-        half = 0.5 / 255.0
-        upper, lower = (x - mean + half) * inverse, (x - mean - half) * inverse
-        log_p = ops.where(x > 1.0 - half, 0.0, ops.log_sigmoid(upper))
-        log_p = log_p + ops.where(x < half, 0.0, ops.log_sigmoid(-lower))
-        inside = ops.logical_and(x >= half, x <= 1.0 - half)
-        log_p = log_p + ops.where(inside, ops.log1p(-ops.exp(-2.0 * half * inverse)), 0.0)
-        return ops.sum(log_p, axis=(1, 2, 3))  # [B]
+        return discretized_logistic(x, mean, log_scale)
 
     def mean(self, outputs):
         return ops.clip(self._mean_and_log_scale(outputs)[0], 0.0, 1.0)

@@ -49,11 +49,16 @@ class FlowMatching(Denoiser):
     def get_config(self):
         return super().get_config() | {"times": self.times, "optimal_transport": self.optimal_transport}
 
+    s_range = (1e-3, 1e3)
+
+    def at(self, s):
+        return 1.0 / (1.0 + s), s / (1.0 + s), 1000.0 * s / (1.0 + s)
+
     def levels(self, steps, spacing):
         if spacing == "karras":
-            s = np.linspace(0.0, 1.0, 1001)[1:-1]
-            return spacings.karras(1000.0 * s, 1.0 - s, s, steps)
-        s = np.append(spacings.continuous(steps, spacing), 0.0)
+            return self.levels_at(spacings.karras(*self.s_range, steps))
+        # From a trace of signal on, so that no sampler meets sigma / alpha at infinity.
+        s = np.append(np.minimum(spacings.continuous(steps, spacing), 0.999), 0.0)
         return Levels(1.0 - s, s, 1000.0 * s)
 
     def estimate(self, x, output, alpha, sigma):

@@ -3,7 +3,6 @@
 import numpy as np
 
 from kerasgen.errors import InputError
-from kerasgen.samplers.base import Levels
 
 NAMES = ("trailing", "leading", "linspace")
 
@@ -35,15 +34,6 @@ def continuous(steps, spacing):
     return np.linspace(1.0, 1e-3, steps)
 
 
-def karras(times, alpha, sigma, steps, rho=7.0):
-    """Levels at which (sigma / alpha)^(1 / rho) falls evenly (Karras et al. 2022, equation 5).
-
-    `times`, `alpha`, `sigma` `[T]` are a table from data to noise, between whose rows log(sigma / alpha) is linear.
-    """
-    finite = alpha > 0.0
-    log_s = np.log(sigma[finite] / alpha[finite])
-    ends = np.exp(log_s[[-1, 0]] / rho)
-    s = np.linspace(*ends, steps) ** rho if steps > 1 else ends[:1] ** rho
-    time = np.interp(np.log(s), log_s, times[finite])
-    alpha, sigma = 1.0 / np.sqrt(1.0 + s * s), s / np.sqrt(1.0 + s * s)
-    return Levels(np.append(alpha, 1.0), np.append(sigma, 0.0), np.append(time, times[0]))
+def karras(low, high, steps, rho=7.0):
+    """sigma / alpha `[steps]` whose 1 / rho-th power falls evenly from `high` to `low` (Karras et al. 2022, eq. 5)."""
+    return np.linspace(high ** (1.0 / rho), low ** (1.0 / rho), steps) ** rho

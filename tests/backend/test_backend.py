@@ -101,6 +101,14 @@ def test_gradient_is_differentiable():
     assert float(ops.convert_to_numpy(grad_w)) == pytest.approx(306.0)
 
 
+def test_vjp():
+    """v^T J of (x_0 x_1, x_0^2) at (2, 3)."""
+    x, v = ops.convert_to_tensor([2.0, 3.0]), ops.convert_to_tensor([1.0, 10.0])
+    value, product = backend.vjp(lambda x: ops.stack([x[0] * x[1], x[0] * x[0]]), x, v)
+    np.testing.assert_allclose(ops.convert_to_numpy(value), [6.0, 4.0])
+    np.testing.assert_allclose(ops.convert_to_numpy(product), [43.0, 2.0])
+
+
 def test_compiled_reads_current_variables_and_changes_none():
     dense = layers.Dense(2)
     model = keras.Sequential([keras.Input((3,)), dense, layers.BatchNormalization()])
