@@ -81,6 +81,9 @@ def parser():
     sub.add_argument("--labels", type=_labels, help="classes, for example 3 or 0,1,2, taken in turn")
     sub.add_argument("--seed", type=int, default=0, help="the same seed gives the same images (default: %(default)s)")
     sub.add_argument("--temperature", type=float, default=1.0, help="spread of the latents (default: %(default)s)")
+    sub.add_argument("--sampler", help="of diffusion and flow-matching models: ddpm, ddim, dpm++, unipc, ...")
+    sub.add_argument("--steps", type=_positive, help="of the sampler")
+    sub.add_argument("--guidance", type=float, help="weight of the labels; 1 is none")
 
     sub = command(_reconstruct, "Encode and decode images; the grid shows each image above its reconstruction.")
     takes_model(sub)
@@ -206,7 +209,10 @@ def _sample(args):
 
     model = kerasgen.load(args.model)
     labels = None if args.labels is None else np.resize(args.labels, args.num_samples)
-    images = model.sample(args.num_samples, labels=labels, seed=args.seed, temperature=args.temperature)
+    settings = {name: getattr(args, name) for name in ("sampler", "steps", "guidance")}
+    settings = {name: value for name, value in settings.items() if value is not None}
+    model.how_drawn(**settings)  # refuses what the family does not have
+    images = model.sample(args.num_samples, labels=labels, seed=args.seed, temperature=args.temperature, **settings)
     _write(images, args.output, model.num_classes if labels is None else None)
 
 

@@ -70,6 +70,7 @@ def test_reconstruct(tmp_path):
         (("sample", "./nowhere"), "nowhere"),
         (("sample", MODEL, "--labels", "10", "--output", "x.png"), "10 classes"),
         (("sample", "vae-mnist", "--labels", "1", "--output", "x.png"), "not class-conditional"),
+        (("sample", MODEL, "--steps", "20", "--output", "x.png"), "no sampler, so no steps to set"),
         (("reconstruct", MODEL, "--input", "./no.npy"), "does not exist"),
         (("train", "nothing.toml", "--workdir", "run"), "cannot be read"),
         (("train", MODEL, "--workdir", "run", "--override", "training.epoch=3"), "epoch"),

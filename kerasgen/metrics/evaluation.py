@@ -53,7 +53,10 @@ class Evaluation:
         split: its name.
         dataset: the name of the data set, for the record.
         extractor: a name as for `load_extractor`, or `None`: then no figure needs one.
-        num_samples, temperature, seed: of the samples.
+        num_samples, seed: of the samples.
+        num_importance_samples, num_evaluations: of likelihoods, where they depend on them.
+        likelihood_images: how many, the first, have their likelihood measured; all unless given.
+        drawing: further arguments of `sample`, such as `temperature`, `sampler` and `steps`.
         training: a function that gives the training images, uint8, to look for copies in; or `None`.
     """
 
@@ -68,7 +71,9 @@ class Evaluation:
         extractor=None,
         num_samples=10_000,
         num_importance_samples=128,
-        temperature=1.0,
+        num_evaluations=None,
+        likelihood_images=None,
+        drawing=None,
         seed=0,
         batch_size=250,
         training=None,
@@ -76,8 +81,10 @@ class Evaluation:
     ):
         self.model, self.images, self.split, self.dataset = model, images, split, dataset
         self.labels = labels if model.num_classes is not None else None
-        self.num_samples, self.temperature, self.seed = num_samples, temperature, seed
-        self.num_importance_samples = num_importance_samples
+        self.num_samples, self.seed, self.drawing = num_samples, seed, drawing or {}
+        self.sampler = model.how_drawn(**self.drawing) if isinstance(model, GenerativeModel) else None
+        self.num_importance_samples, self.num_evaluations = num_importance_samples, num_evaluations
+        self.likelihood_images = likelihood_images
         self.batch_size, self.verbose = batch_size, verbose
         self.training = training
         self.extractor_name = extractor
@@ -91,8 +98,7 @@ class Evaluation:
     def how_sampled(self):
         """What figures of samples depend on besides."""
         real = len(self.images)
-        sampler = {"name": "one pass", "steps": 1, "temperature": self.temperature}
-        return {"n_real": real, "n_fake": self.num_samples, **self.how, "sampler": sampler, "seed": self.seed}
+        return {"n_real": real, "n_fake": self.num_samples, **self.how, "sampler": self.sampler, "seed": self.seed}
 
     @property
     def how_extracted(self):
@@ -111,16 +117,12 @@ class Evaluation:
 
     @functools.cached_property
     def samples(self):
-        """uint8, as they would be in files."""
-        drawn = self.model.sample(
-            self.num_samples,
-            labels=self.sample_labels,
-            seed=self.seed,
-            temperature=self.temperature,
-            batch_size=self.batch_size,
-            verbose=self.verbose,
-        )
-        return pictures.to_uint8(drawn)
+        return self.draw(self.num_samples, self.sample_labels)
+
+    def draw(self, num, labels):
+        """Samples, uint8 as they would be in files."""
+        settings = {"seed": self.seed, "batch_size": self.batch_size, "verbose": self.verbose}
+        return pictures.to_uint8(self.model.sample(num, labels=labels, **settings, **self.drawing))
 
     @functools.cached_property
     def real(self):
@@ -176,6 +178,8 @@ def _likelihood_settings(run):
     settings = {"seed": run.seed}
     if "num_importance_samples" in run.model.likelihood_settings:
         settings["num_importance_samples"] = run.num_importance_samples
+    if "num_evaluations" in run.model.likelihood_settings:
+        settings["num_evaluations"] = run.num_evaluations or run.model.num_evaluations
     return settings
 
 
@@ -183,7 +187,9 @@ def bits_per_dim(run):
     """-log2 p(x) per value with its kind, "exact", "bound" or "estimate"; of binary pixels in nats per image too."""
     model = run.model
     settings = _likelihood_settings(run)
-    bits = model.bits_per_dim(run.images, run.labels, batch_size=run.batch_size, verbose=run.verbose, **settings)
+    images = run.images[: run.likelihood_images]
+    labels = None if run.labels is None else run.labels[: run.likelihood_images]
+    bits = model.bits_per_dim(images, labels, batch_size=run.batch_size, verbose=run.verbose, **settings)
     pixels = "binary" if model.num_levels == 2 else f"{round(math.log2(model.num_levels))}-bit"
     how = {**run.how, "kind": model.likelihood, **settings, "pixels": pixels}
     if "dequantization" in model.likelihood_settings:
@@ -315,7 +321,7 @@ def path_length(run):
     values = path_lengths(
         lambda z: np.clip(model.decode(z, labels, run.batch_size, 0), 0.0, 1.0),
         lambda x: run.extractor.extract(x, run.batch_size, 0)[0],
-        lambda start, stop: model.draw_latents(start, stop, run.seed, np.float32(run.temperature)),
+        lambda start, stop: model.draw_latents(start, stop, run.seed, np.float32(run.sampler["temperature"])),
         num,
         run.seed,
     )
@@ -331,10 +337,7 @@ def train_on_synthetic(run):
     training = Recipe.load(find_recipe(run.extractor.handle)).training
     num = SYNTHETIC
     labels = run.model.sample_labels(None, num)
-    drawn = run.model.sample(
-        num, labels=labels, seed=run.seed, temperature=run.temperature, batch_size=run.batch_size, verbose=run.verbose
-    )
-    dataset = data.load((pictures.to_uint8(drawn), labels), batch_size=training.batch_size, shuffle=True, seed=run.seed)
+    dataset = data.load((run.draw(num, labels), labels), batch_size=training.batch_size, shuffle=True, seed=run.seed)
     keras.utils.set_random_seed(run.seed % 2**32)  # of the initial weights
     student = Classifier.from_config(run.extractor.classifier.get_config())
     student.compile(optimizer(training, len(dataset) * training.epochs))

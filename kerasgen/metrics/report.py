@@ -15,7 +15,7 @@ from kerasgen.metrics.neighbours import nearest
 from kerasgen.models.base import GenerativeModel
 from kerasgen.models.latent import LatentModel
 from kerasgen.training.run import load_split
-from kerasgen.zoo.card import title
+from kerasgen.zoo.card import said, title
 
 COLUMNS = 10
 STYLE = """
@@ -104,8 +104,8 @@ def _drawn(model, recipe):
     shown, shown_labels = images[:COLUMNS], None if labels is None else labels[:COLUMNS]
     real = shown.astype(np.float32) / 255.0
     number = 5 * COLUMNS
-    samples = model.sample(number, seed=settings.seed, temperature=settings.temperature, verbose=0)
-    how = f"seed {settings.seed}, temperature {settings.temperature:g}, not picked"
+    samples = model.sample(number, seed=settings.seed, verbose=0, **settings.drawing)
+    how = f"seed {settings.seed}, {said(model.how_drawn(**settings.drawing))}, not picked"
     parts = [_picture(samples, COLUMNS, f"{number} samples, {how}")]
     if isinstance(model, LatentModel):
         if not model.lossless:

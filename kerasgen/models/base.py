@@ -244,6 +244,16 @@ class GenerativeModel(ImageModel):
     def prepare_sampling(self, images):
         """What remains to be done after `fit` before `sample` works; nothing for most families."""
 
+    def how_drawn(self, temperature=1.0, **settings):
+        """What `sample` does with these arguments, as plain JSON values, for the record.
+
+        Raises:
+            InputError: there is no such setting.
+        """
+        if settings:
+            raise InputError(f"{type(self).__name__} has no sampler, so no {', '.join(sorted(settings))} to set.")
+        return {"name": "one pass", "steps": 1, "temperature": temperature}
+
     def sample_labels(self, labels, num):
         """Labels for `sample`: as given, or the classes in turn."""
         if labels is None and self.num_classes is not None:

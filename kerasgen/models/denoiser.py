@@ -35,6 +35,7 @@ class Denoiser(DenoiserLikelihood, LatentModel):
     """
 
     loss_names = ("loss",)
+    lossless = True  # the ODE leads back to the image, but for what its steps leave unresolved
     coding_steps = 50  # of encode and decode
 
     def __init__(
@@ -243,6 +244,12 @@ class Denoiser(DenoiserLikelihood, LatentModel):
         sampler.coefficients(self.levels(steps, spacing))  # refuses what it cannot do, before anything is drawn
         config = tuple(sorted(sampler.get_config().items()))
         return Options(type(sampler), config, steps, spacing, guidance, bool(clip), **others)
+
+    def how_drawn(self, temperature=1.0, **settings):
+        options = self.options(**settings)
+        names = ("steps", "spacing", "guidance", "clip")
+        chosen = {name: getattr(options, name) for name in names}
+        return {"name": options.sampler.__name__, **dict(options.config), **chosen, "temperature": temperature}
 
     def sample(
         self,

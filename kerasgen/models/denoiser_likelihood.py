@@ -114,6 +114,11 @@ class DenoiserLikelihood:
     likelihood_settings = ("num_evaluations",)
     num_levels = 256  # values of a pixel
 
+    @property
+    def num_evaluations(self):
+        """How often the network is asked for a likelihood, unless told."""
+        return 20 if self.likelihood == "bound" else 80
+
     def pixels(self, images):
         """8-bit pixels in k / 255, from uint8 or float images."""
         return ops.round(255.0 * self.scale(images)) / 255.0
@@ -140,7 +145,7 @@ class DenoiserLikelihood:
         """
         x = self.check_images(x)
         labels = self.check_labels(labels, len(x))
-        num = (20 if self.likelihood == "bound" else 80) if num_evaluations is None else num_evaluations
+        num = self.num_evaluations if num_evaluations is None else num_evaluations
         num = inputs.check_integer("num_evaluations", num, 1)
         if self.likelihood == "estimate" and num % RUNGE_KUTTA:
             raise InputError(f"num_evaluations is {num}; the ODE is solved with a multiple of {RUNGE_KUTTA}.")

@@ -111,7 +111,8 @@ class DiffusionModel(Denoiser):
     @property
     def s_range(self):
         _, alpha, sigma = self.table()
-        return (sigma / alpha)[alpha > 0.0][[0, -1]]
+        some = alpha > 0.0
+        return (sigma[some] / alpha[some])[[0, -1]]
 
     def at(self, s):
         times, alpha, sigma = self.table()

@@ -1,5 +1,7 @@
 """Samplers of diffusion and flow-matching models, one algorithm a file; any of them fits any model and schedule."""
 
+import functools
+
 from kerasgen.samplers.base import Levels, Sampler
 from kerasgen.samplers.ddim import DDIM
 from kerasgen.samplers.ddpm import DDPM
@@ -14,6 +16,7 @@ SAMPLERS = {
     "euler": Euler,
     "heun": Heun,
     "dpm++": DPMSolver,
+    "dpm++sde": functools.partial(DPMSolver, sde=True),
     "unipc": UniPC,
 }
 

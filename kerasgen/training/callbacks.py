@@ -127,5 +127,5 @@ def averaged_weights(model):
 def save_samples(model, path, settings):
     """Writes a grid of samples as `[evaluation]` says; one column a class for a class-conditional model."""
     columns = model.num_classes if model.num_classes and model.num_classes <= 20 else None
-    samples = model.sample(settings.grid, seed=settings.seed, temperature=settings.temperature, verbose=0)
+    samples = model.sample(settings.grid, seed=settings.seed, verbose=0, **settings.drawing)
     pictures.save_grid(samples, path, columns)

@@ -77,8 +77,16 @@ class Evaluation:
     batch_size: int = _entry(250, low=1)
     seed: int = _entry(0, low=0, high=2**63 - 1)
     num_importance_samples: int = _entry(128, low=1)
+    num_evaluations: int | None = _entry(None, low=1)
+    likelihood_images: int | None = _entry(None, low=2)
     temperature: float = _entry(1.0, low=0.0)
+    sampling: dict | None = None  # further arguments of `sample`, such as `sampler` and `steps`
     split: str = "test"
+
+    @property
+    def drawing(self):
+        """What `sample` is called with besides number, labels and seed."""
+        return {"temperature": self.temperature} | (self.sampling or {})
 
 
 @dataclass(frozen=True)

@@ -38,10 +38,22 @@ def title(metric):
     return MEANINGS.get(base, base.replace("_", " ")) + (f", by {extractor}" if extractor else "")
 
 
+def said(sampler):
+    """How samples were drawn, in words: as `how_drawn` records it, or as a recipe says."""
+    parts = [f"temperature {sampler['temperature']:g}"]
+    if sampler["steps"] > 1:
+        parts = [sampler.get("sampler") or sampler["name"], f"{sampler['steps']} steps", *parts]
+    if sampler.get("guidance", 1.0) != 1.0:
+        parts.append(f"guidance {sampler['guidance']:g}")
+    return ", ".join(parts)
+
+
 def _how(figure):
     how = [figure["kind"], f"{figure['pixels']} pixels"] if "pixels" in figure else []
     if "dequantization" in figure:
         how.append(f"{figure['dequantization']} dequantization")
+    if "num_evaluations" in figure:
+        how.append(f"{figure['num_evaluations']} evaluations an image")
     if isinstance(figure.get("num_importance_samples"), int):
         how.append(f"{figure['num_importance_samples']} importance samples")
     if "sampler" not in figure:
@@ -51,7 +63,7 @@ def _how(figure):
         how.append(f"{figure['n_real']} images of `{figure['split']}`")
     if "real" in figure:
         how.append(f"of the images {figure['real']:.4g}")
-    return ", ".join([*how, f"temperature {figure['sampler']['temperature']:g}", f"seed {figure['seed']}"])
+    return ", ".join([*how, said(figure["sampler"]), f"seed {figure['seed']}"])
 
 
 def _rows(metrics):
@@ -105,7 +117,7 @@ def _front(name, family, origin, recipe, report):
     ).to_yaml()
 
 
-def _snippet(handle, family, shape, num_classes, temperature):
+def _snippet(handle, family, shape, num_classes, drawing):
     """Code that runs as printed."""
     if family == "Classifier":
         return f"""```python
@@ -118,7 +130,8 @@ probabilities = model.classify(images)  # float32 [16, {num_classes}]
 features = model.features(images)  # what distances between sets of images are measured in
 ```"""
     arguments = ", labels=0" if num_classes else ""
-    arguments += f", temperature={temperature:g}" if temperature != 1.0 else ""
+    drawing = {name: value for name, value in drawing.items() if (name, value) != ("temperature", 1.0)}
+    arguments += "".join(f", {name}={value!r}" for name, value in drawing.items())
     what = "images" if len(shape) == 3 else "vectors"
     comment = f"float32 [16, {', '.join(map(str, shape))}]" + (" in [0, 1]" if what == "images" else "")
     return f"""```python
@@ -162,7 +175,7 @@ def card(handle, family, config, origin=None, recipe=None, report=None, log=None
     """
     shape, num_classes = config["image_shape"], config.get("num_classes")
     settings = recipe.evaluation if recipe else None
-    temperature = settings.temperature if settings else 1.0
+    drawing = settings.drawing if settings else {}
     parts = [f"# {handle}", recipe.description if recipe else f"A {family} made with kerasgen."]
     if origin:
         parts.append(f"Fine-tuned from `{origin}`.")
@@ -170,9 +183,9 @@ def card(handle, family, config, origin=None, recipe=None, report=None, log=None
         number, seed = (settings.grid, settings.seed) if settings else (100, 0)
         parts += [
             "![samples](samples.png)",
-            f"{number} samples, seed {seed}, temperature {temperature:g}, not picked.",
+            f"{number} samples, seed {seed}, {said({'temperature': 1.0, 'steps': 1} | drawing)}, not picked.",
         ]
-    parts.append(_snippet(handle, family, shape, num_classes, temperature))
+    parts.append(_snippet(handle, family, shape, num_classes, drawing))
     if recipe and report:
         metrics = "\n".join(_rows(report["metrics"]))
         parts.append(

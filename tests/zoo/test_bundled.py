@@ -36,6 +36,7 @@ def test_entries():
         "lenet-mnist",
         "realnvp-mnist",
         "resnet-celeba-attributes",
+        "resnet-fashion-mnist",
         "vae-fashion-mnist",
         "vae-mnist",
     ]
