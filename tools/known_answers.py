@@ -94,8 +94,8 @@ def main(_):
     head = (
         "# What the metrics say where the answer is known\n\nMade by `python tools/known_answers.py`. A dropped class "
         "costs recall and coverage, not precision; blur costs recall first and precision as it grows; noise costs "
-        "both; everything but the other half and training images costs distance; only training images are flagged as "
-        "copies."
+        "all recall and coverage, but a classifier may place it among the images, and then precision does not see it; "
+        "everything but the other half and training images costs distance; only training images are flagged as copies."
     )
     path = zoo_folder() / "METRICS.md"
     path.write_text("\n\n".join([head, *map(table, EXTRACTORS.value)]) + "\n", encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import runpy
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import kerasgen
 from kerasgen.zoo import entries
 from kerasgen.zoo.card import write_card
 from kerasgen.zoo.checkpoint import sha256
+from kerasgen.zoo.registry import zoo_folder
 
 NAMES = [name for name, entry in entries().items() if entry.bundled]
 
@@ -66,6 +68,12 @@ def test_plain_keras_opens_it(name):
     else:
         results = [model.sample(4, seed=0) for model in models]
     np.testing.assert_allclose(*results, atol=1e-6)
+
+
+def test_leaderboard_is_up_to_date():
+    folder = zoo_folder()
+    tool = runpy.run_path(str(folder.parent / "tools" / "leaderboard.py"))
+    assert tool["leaderboard"]() == (folder / "LEADERBOARD.md").read_text()
 
 
 def test_the_same_on_every_backend(tmp_path):
