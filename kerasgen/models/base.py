@@ -151,7 +151,7 @@ class ImageModel(keras.Model):
         return self.scale(images), self.one_hot(labels)
 
     def scale(self, images):
-        """uint8 in 0..255 or float in [0, 1] to float32 in [0, 1]."""
+        """uint8 in 0..255 or float in [0, 1] to float32 in [0, 1]; vectors as they are."""
         if keras.backend.standardize_dtype(images.dtype) == "uint8":
             return ops.cast(images, "float32") / 255.0
         return ops.cast(images, "float32")

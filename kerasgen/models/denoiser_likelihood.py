@@ -15,7 +15,7 @@ RUNGE_KUTTA = 4  # evaluations a step
 NODES = (1e-3, 1e3)  # s = sigma / alpha from which and to which the ODE is solved, where the network knows them
 
 
-def variational_bound(model, pixels, one_hot, key, num):
+def variational_bound(model, pixels, condition, key, num):
     """A bound on log P(pixels) in nats `[B]`, in expectation over the noise, from `num` + 1 levels.
 
     With SNR_k = alpha_k^2 / sigma_k^2, k = 0 next to data (Kingma et al. 2021, equations 11 to 13),
@@ -25,10 +25,11 @@ def variational_bound(model, pixels, one_hot, key, num):
 
     with the variances of Ho et al. 2020's "small" choice. Of the sum, one k is drawn from each of `num` intervals of
     equal steps in log SNR, and weighted by the inverse of its probability. P of a pixel is a logistic distribution
-    about the estimate at k = 0, of its level's standard deviation, integrated over the pixel's bin.
+    about the estimate at k = 0, of its level's standard deviation, integrated over the pixel's bin; of vectors it is
+    the density of a normal one.
 
     Args:
-        pixels: in k / 255, `[B, H, W, C]`.
+        pixels: in k / 255, `[B, H, W, C]`; or vectors `[B, D]`.
         key: int32 `[B, 2]`.
     """
     times, alpha, sigma = model.table()
@@ -44,29 +45,34 @@ def variational_bound(model, pixels, one_hot, key, num):
     def estimate(k, step):
         """x_0 of each image from its level k `[B]`."""
         a, s, time = (ops.take(t, k) for t in tables[:3])
-        a, s = a[:, None, None, None], s[:, None, None, None]
+        a, s = model.wide(a), model.wide(s)
         x = a * x0 + s * noise.step_normal(key, step, model.image_shape)
-        return model.denoised(x, a, s, time, one_hot, 1.0, True, None)
+        return model.denoised(x, a, s, time, condition, 1.0, True, None)
 
     def term(total, index):
         u = 0.5 * (1.0 + ops.erf(noise.step_normal(key, index + num + 1, (1,))[:, 0] / math.sqrt(2.0)))
         u = (ops.cast(index, "float32") + u) / num
         k = 1 + ops.sum(ops.cast(u[:, None] > ends[None], "int32"), axis=1)  # [B]
-        error = ops.sum(ops.square(x0 - estimate(k, index + 1)), axis=(1, 2, 3))
+        error = model.total(ops.square(x0 - estimate(k, index + 1)))
         return total + ops.take(tables[3], k) * error, None
 
     zeros = ops.zeros((ops.shape(x0)[0],))
     diffusion, _ = ops.scan(term, zeros, ops.arange(num, dtype="int32"), length=num)
     last_alpha, last_sigma = float(alpha[-1]), float(sigma[-1])
-    prior = 0.5 * ops.sum(
-        last_alpha**2 * ops.square(x0) + last_sigma**2 - 1.0 - 2.0 * math.log(last_sigma), axis=(1, 2, 3)
-    )
-    std = 0.5 * model.sigma_data * sigma[0] / alpha[0]  # of pixels on the scale of [0, 1]
-    mean = 0.5 * (model.sigma_data * estimate(ops.zeros((ops.shape(x0)[0],), "int32"), 0) + 1.0)
-    return discretized_logistic(pixels, mean, math.log(std * math.sqrt(3.0) / math.pi)) - prior - diffusion
+    prior = 0.5 * model.total(last_alpha**2 * ops.square(x0) + last_sigma**2 - 1.0 - 2.0 * math.log(last_sigma))
+    std = float(sigma[0] / alpha[0])
+    first = estimate(ops.zeros((ops.shape(x0)[0],), "int32"), 0)
+    if model.vectors:
+        error = ops.square((x0 - first) / std) + 2.0 * math.log(std * model.sigma_data) + math.log(2.0 * math.pi)
+        decoded = -0.5 * model.total(error)
+    else:
+        std = 0.5 * model.sigma_data * std  # of pixels on the scale of [0, 1]
+        mean = 0.5 * (model.sigma_data * first + 1.0)
+        decoded = discretized_logistic(pixels, mean, math.log(std * math.sqrt(3.0) / math.pi))
+    return decoded - prior - diffusion
 
 
-def ode_log_density(model, x0, one_hot, key, steps):
+def ode_log_density(model, x0, condition, key, steps):
     """An estimate of log p(x_0) in nats `[B]`, by the instantaneous change of variables along the ODE.
 
     With y = x / alpha, s = sigma / alpha and D(y) the estimate of x_0, the probability-flow ODE (Song et al. 2021b,
@@ -85,8 +91,8 @@ def ode_log_density(model, x0, one_hot, key, steps):
 
     def slope(y, node):
         a, s, time = (ops.take(t, node) for t in tables)
-        estimate, product = backend.vjp(lambda y: model.denoised(a * y, a, s, time, one_hot, 1.0, False, None), y, v)
-        return y - estimate, model.num_dims - ops.sum(product * v, axis=(1, 2, 3))
+        estimate, product = backend.vjp(lambda y: model.denoised(a * y, a, s, time, condition, 1.0, False, None), y, v)
+        return y - estimate, model.num_dims - model.total(product * v)
 
     def step(carry, index):
         y, fallen = carry
@@ -100,7 +106,7 @@ def ode_log_density(model, x0, one_hot, key, steps):
     carry = (x0, ops.zeros((ops.shape(x0)[0],)))
     (y, fallen), _ = ops.scan(step, carry, ops.arange(steps, dtype="int32"), length=steps)
     variance = 1.0 + high**2
-    log_normal = -0.5 * ops.sum(ops.square(y) / variance + math.log(2.0 * math.pi * variance), axis=(1, 2, 3))
+    log_normal = -0.5 * model.total(ops.square(y) / variance + math.log(2.0 * math.pi * variance))
     return log_normal + fallen
 
 
@@ -119,23 +125,26 @@ class DenoiserLikelihood:
         """How often the network is asked for a likelihood, unless told."""
         return 20 if self.likelihood == "bound" else 80
 
-    def pixels(self, images):
-        """8-bit pixels in k / 255, from uint8 or float images."""
-        return ops.round(255.0 * self.scale(images)) / 255.0
-
     def log_prob_step(self, images, labels, key, num_evaluations):
-        one_hot = None if labels is None else self.one_hot(labels)
+        images = self.scale(images)
+        condition = self.asked(labels, self.small(images))
+        images = images if self.vectors else ops.round(255.0 * images) / 255.0
         if self.likelihood == "bound":
-            return variational_bound(self, self.pixels(images), one_hot, key, num_evaluations)
+            return variational_bound(self, images, condition, key, num_evaluations)
+        steps = num_evaluations // RUNGE_KUTTA
+        if self.vectors:
+            log_density = ode_log_density(self, self.to_data(images), condition, key, steps)
+            return log_density - self.num_dims * math.log(self.sigma_data)
         # The density of a random point of each pixel's bin, times the bin's width (Theis et al. 2016, section 3.1).
         u = 0.5 * ops.erf(noise.step_normal(key, 1, self.image_shape) / math.sqrt(2.0))
-        x0 = self.to_data(self.pixels(images) + u / 255.0)
+        x0 = self.to_data(images + u / 255.0)
         width = 2.0 / (255.0 * self.sigma_data)
-        steps = num_evaluations // RUNGE_KUTTA
-        return ode_log_density(self, x0, one_hot, key, steps) + self.num_dims * math.log(width)
+        return ode_log_density(self, x0, condition, key, steps) + self.num_dims * math.log(width)
 
     def log_prob(self, x, labels=None, seed=0, num_evaluations=None, batch_size=64, verbose="auto"):
-        """log p(x) of 8-bit images in nats, float32 `[N]`; `likelihood` says whether a "bound" or an "estimate".
+        """log p(x) in nats, float32 `[N]`; `likelihood` says whether a "bound" or an "estimate".
+
+        Of images it is the logarithm of the probability of their 8-bit pixels, of vectors that of a density.
 
         Args:
             x, labels: images `[N, H, W, C]`, and `[N]` or `None`.
@@ -157,7 +166,7 @@ class DenoiserLikelihood:
         return self.run(self.log_prob_step, len(x), batch, batch_size, verbose, static=(num,))
 
     def bits_per_dim(self, x, labels=None, seed=0, num_evaluations=None, batch_size=64, verbose="auto"):
-        """-log2 p(x) / dims of 8-bit images, float32 `[N]`."""
+        """-log2 p(x) / dims, float32 `[N]`."""
         nats = self.log_prob(x, labels, seed, num_evaluations, batch_size, verbose)
         return -nats / (self.num_dims * math.log(2.0))
 

@@ -24,7 +24,7 @@ class DiffusionModel(Denoiser):
     (Salimans and Ho 2022, appendix D).
 
     Args:
-        image_shape, num_classes, network, label_dropout, self_conditioning, seed: see `Denoiser`.
+        image_shape, num_classes, network, label_dropout, self_conditioning, super_resolution, seed: see `Denoiser`.
         schedule: "linear", "cosine" or "sigmoid" (`kerasgen.models.schedules`), or "edm": log(sigma / alpha) is normal
             in training, and samplers go from 80 to 0.002 as Karras et al. 2022 do. With "v", the loss "edm" and
             sigma_data 0.5 that is EDM: x_t is its scaled input c_in x, and F its F.
@@ -50,13 +50,13 @@ class DiffusionModel(Denoiser):
         min_snr_gamma=5.0,
         label_dropout=0.1,
         self_conditioning=False,
+        super_resolution=None,
         sigma_data=1.0,
         seed=0,
         **kwargs,
     ):
-        super().__init__(
-            image_shape, num_classes, network, label_dropout, self_conditioning, sigma_data, seed, **kwargs
-        )
+        shared = (label_dropout, self_conditioning, super_resolution, sigma_data, seed)
+        super().__init__(image_shape, num_classes, network, *shared, **kwargs)
         self.schedule = schedules.check(schedule)
         for name, value, known in (("prediction", prediction, PREDICTIONS), ("loss", loss, LOSSES)):
             if value not in known:
@@ -168,14 +168,14 @@ class DiffusionModel(Denoiser):
         own = {"epsilon": snr, "x0": 1.0, "v": snr + 1.0}[self.prediction]  # |prediction error|^2 / |x_0 error|^2
         return wanted / ops.maximum(own, 1e-12)
 
-    def image_losses(self, images, one_hot, training):
+    def image_losses(self, images, condition, training):
         """The loss of each image, `[B]`."""
         x0 = self.to_data(images)
         time, alpha, sigma = self.random_times(ops.shape(images)[0])
-        wide_alpha, wide_sigma = alpha[:, None, None, None], sigma[:, None, None, None]
+        wide_alpha, wide_sigma = self.wide(alpha), self.wide(sigma)
         e = keras.random.normal(ops.shape(images), seed=self.seed_generator)
         x = wide_alpha * x0 + wide_sigma * e
-        last = self.first_guess(x, wide_alpha, wide_sigma, time, one_hot) if self.self_conditioning else None
-        output = self.outputs(x, time, one_hot, last, training)
+        last = self.first_guess(x, wide_alpha, wide_sigma, time, condition) if self.self_conditioning else None
+        output = self.outputs(x, time, condition, last, training)
         target = {"epsilon": e, "x0": x0, "v": wide_alpha * e - wide_sigma * x0}[self.prediction]
-        return self.error_weights(alpha, sigma) * ops.mean(ops.square(output - target), axis=(1, 2, 3))
+        return self.error_weights(alpha, sigma) * self.mean(ops.square(output - target))

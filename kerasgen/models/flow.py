@@ -188,13 +188,6 @@ class Flow(LatentModel):
         """The noise of a training step."""
         return keras.random.uniform(shape, seed=self.seed_generator)
 
-    def unpack(self, data):
-        if not self.vectors:
-            return super().unpack(data)
-        x, *_ = keras.utils.unpack_x_y_sample_weight(data)
-        inputs.check_spec(tuple(x.shape), keras.backend.standardize_dtype(x.dtype), self.image_shape)
-        return ops.cast(x, "float32"), None
-
     @backend.train_step
     def train_step(self, data):
         images, one_hot = self.unpack(data)
@@ -222,7 +215,8 @@ class Flow(LatentModel):
     def encode_step(self, x, labels):
         """Latents; of images, those of the middle of each pixel's bin."""
         bins = 2.0**self.num_bits
-        x = ops.cast(x, "float32") if self.vectors else (self.pixels(self.scale(x)) + 0.5) / bins
+        x = self.scale(x)
+        x = x if self.vectors else (self.pixels(x) + 0.5) / bins
         return self.flow.forward_and_log_det(x, None if labels is None else self.one_hot(labels))[0]
 
     def decode_step(self, z, labels):
@@ -235,7 +229,7 @@ class Flow(LatentModel):
     # Likelihood
 
     def log_prob_step(self, x, labels, u):
-        x = ops.cast(x, "float32") if self.vectors else self.scale(x)
+        x = self.scale(x)
         return self.log_density(x, u, None if labels is None else self.one_hot(labels))
 
     def log_prob(self, x, labels=None, seed=0, batch_size=64, verbose="auto"):

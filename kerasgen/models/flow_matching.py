@@ -20,7 +20,8 @@ class FlowMatching(Denoiser):
     is DDIM.
 
     Args:
-        image_shape, num_classes, network, label_dropout, self_conditioning, sigma_data, seed: see `Denoiser`.
+        image_shape, num_classes, network, label_dropout, self_conditioning, super_resolution, sigma_data, seed: see
+            `Denoiser`.
         times: how s is drawn in training: "uniform", or "logit_normal" as in Esser et al. 2024, equation 19.
         optimal_transport: whether each image of a batch gets a noise that is near it: pairs are drawn from the entropic
             transport plan of the batch (Tong et al. 2024, algorithm 3, with Sinkhorn's plan).
@@ -35,13 +36,13 @@ class FlowMatching(Denoiser):
         optimal_transport=False,
         label_dropout=0.1,
         self_conditioning=False,
+        super_resolution=None,
         sigma_data=1.0,
         seed=0,
         **kwargs,
     ):
-        super().__init__(
-            image_shape, num_classes, network, label_dropout, self_conditioning, sigma_data, seed, **kwargs
-        )
+        shared = (label_dropout, self_conditioning, super_resolution, sigma_data, seed)
+        super().__init__(image_shape, num_classes, network, *shared, **kwargs)
         if times not in TIMES:
             raise InputError(f"times is {times!r}; expected one of {list(TIMES)}.")
         self.times, self.optimal_transport = times, bool(optimal_transport)
@@ -77,7 +78,7 @@ class FlowMatching(Denoiser):
         chosen = keras.random.categorical(columns[None, :] - 20.0 * cost, 1, seed=self.seed_generator)[:, 0]
         return ops.take(e, chosen, axis=0)
 
-    def image_losses(self, images, one_hot, training):
+    def image_losses(self, images, condition, training):
         """The loss of each image, `[B]`."""
         x0 = self.to_data(images)
         e = keras.random.normal(ops.shape(images), seed=self.seed_generator)
@@ -88,8 +89,8 @@ class FlowMatching(Denoiser):
             s = keras.random.uniform(shape, seed=self.seed_generator)
         else:
             s = ops.sigmoid(keras.random.normal(shape, seed=self.seed_generator))
-        wide = s[:, None, None, None]
+        wide = self.wide(s)
         x = (1.0 - wide) * x0 + wide * e
-        last = self.first_guess(x, 1.0 - wide, wide, 1000.0 * s, one_hot) if self.self_conditioning else None
-        output = self.outputs(x, 1000.0 * s, one_hot, last, training)
-        return ops.mean(ops.square(output - (x0 - e)), axis=(1, 2, 3))
+        last = self.first_guess(x, 1.0 - wide, wide, 1000.0 * s, condition) if self.self_conditioning else None
+        output = self.outputs(x, 1000.0 * s, condition, last, training)
+        return self.mean(ops.square(output - (x0 - e)))

@@ -8,12 +8,13 @@ from kerasgen.networks.conv import conv_decoder, conv_encoder
 from kerasgen.networks.coupling import conv_coupling, dense_coupling, linear_coupling, residual_coupling
 from kerasgen.networks.dense import dense_decoder, dense_encoder
 from kerasgen.networks.dit import DiT
+from kerasgen.networks.mlp import MLP
 from kerasgen.networks.unet import UNet
 
 BACKBONES = {"lenet": lenet, "resnet": resnet}
 ENCODERS = {"conv": conv_encoder, "dense": dense_encoder}
 DECODERS = {"conv": conv_decoder, "dense": dense_decoder}
-DENOISERS = {"DiT": DiT, "UNet": UNet}
+DENOISERS = {"DiT": DiT, "MLP": MLP, "UNet": UNet}  # MLP for vectors, the others for images
 COUPLINGS = {
     "conv": conv_coupling,
     "dense": dense_coupling,
@@ -97,21 +98,26 @@ def backbone(network, image_shape, width, dtype):
 
 
 def denoiser(network, image_shape, inputs, num_classes, dtype):
-    """A network `(x, time, one_hot)` from images `[B, H, W, inputs]` to images like `[B, *image_shape]`.
+    """A network `(x, time, one_hot)` from images `[B, H, W, inputs]` to images like `[B, *image_shape]`; or vectors.
 
     `network` is a dictionary with the name of a class (see `DENOISERS`) as "class" and arguments of it, or a Keras
     layer or its serialized form. Raises `InputError`.
     """
-    height, width, channels = image_shape
+    vectors = len(image_shape) == 1
     if isinstance(network, dict) and "class" in network:
         arguments = {key: value for key, value in network.items() if key != "class"}
         if network["class"] not in DENOISERS:
             raise InputError(f"network is of class {network['class']!r}; expected one of {sorted(DENOISERS)}.")
+        if vectors != (network["class"] == "MLP"):
+            raise InputError(
+                f"network is of class {network['class']!r}; 'MLP' is for vectors and the others for images."
+            )
         try:
-            made = DENOISERS[network["class"]](inputs, channels, num_classes, **arguments, dtype=dtype)
+            made = DENOISERS[network["class"]](inputs, image_shape[-1], num_classes, **arguments, dtype=dtype)
         except TypeError as error:
             raise InputError(f"network does not fit {network['class']}: {error}") from error
-        check_size(made, height, width)
+        if not vectors:
+            check_size(made, *image_shape[:2])
         return made
     if isinstance(network, dict):
         network = keras.saving.deserialize_keras_object(network)

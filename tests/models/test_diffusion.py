@@ -100,6 +100,54 @@ def test_kinds_of_flow_matching(images, arguments):
     assert np.isfinite(made.sample(2, seed=0, steps=5)).all()
 
 
+@pytest.mark.parametrize("family", [DiffusionModel, FlowMatching])
+def test_super_resolution(images, family):
+    """Sizes are right, small images decide what is drawn, and nothing else is to be had of such a model."""
+    x, _ = images
+    made = family(image_shape=(8, 8, 1), network=DIT, super_resolution=2)
+    made.compile(keras.optimizers.Adam(1e-2))
+    long_fit(made, x, None, 100)
+    small = np.round(x.reshape(32, 4, 2, 4, 2, 1).mean(axis=(2, 4))).astype(np.uint8)
+    large = made.upscale(small, seed=0, steps=10)
+    assert large.shape == (32, 8, 8, 1)
+    assert np.abs(large.reshape(32, 4, 2, 4, 2, 1).mean(axis=(2, 4)) - small / 255.0).mean() < 0.06
+    assert_same(made.upscale(small[:3], seed=0, steps=10), large[:3])
+    assert np.isfinite(made.log_prob(x[:4], num_evaluations=4)).all()
+    again = family.from_config(made.get_config())
+    again.set_weights(made.get_weights())
+    assert_same(again.upscale(small[:3], seed=0, steps=10), large[:3])
+    for call, message in [
+        (lambda: made.sample(2), "call upscale"),
+        (lambda: made.reconstruct(x), "call upscale"),
+        (lambda: made.upscale(x), r"shape \(32, 8, 8, 1\)"),
+        (lambda: model().upscale(small), "no super_resolution"),
+        (lambda: model(super_resolution=3), "does not divide"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            call()
+
+
+@pytest.mark.parametrize("family", [DiffusionModel, FlowMatching])
+def test_vectors(family):
+    """Two clusters, one a class."""
+    rng = np.random.default_rng(0)
+    y = np.arange(2048) % 2
+    x = (np.stack([2.0 * y - 1.0, 1.0 - 2.0 * y], axis=1) + 0.1 * rng.standard_normal((2048, 2))).astype(np.float32)
+    made = family(image_shape=(2,), network={"class": "MLP", "width": 64, "depth": 2}, num_classes=2)
+    made.compile(keras.optimizers.Adam(5e-3))
+    made.fit(x, y, batch_size=128, epochs=20, verbose=0)
+    drawn = made.sample(400, seed=0)
+    assert (np.sign(drawn[:, 0]) == 2 * (np.arange(400) % 2) - 1).mean() > 0.95
+    assert np.abs(drawn + drawn[:, ::-1]).mean() < 0.4
+    assert made.encode(x[:8], y[:8]).shape == (8, 2)
+    assert (made.log_prob(x[:64], y[:64]) > made.log_prob(-x[:64], y[:64]) + 5.0).all()
+    assert made.inpaint(x[:4], [0, 1], y[:4], seed=0).shape == (4, 2)
+    with pytest.raises(InputError, match="'MLP' is for vectors"):
+        family(image_shape=(2,), network={"class": "DiT"})
+    with pytest.raises(InputError, match="models of images"):
+        made.sample(1, image_size=(2, 2))
+
+
 def test_transport_pairs_near_noise():
     """Images far apart, and noise around each of them: each gets its own."""
     made = FlowMatching(image_shape=(8, 8, 1), network=DIT, optimal_transport=True)
