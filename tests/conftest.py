@@ -5,7 +5,9 @@ import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 if os.environ.get("KERAS_BACKEND") == "jax":
-    os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+    # Two devices for the tests of replicas; and less time to compile, which is most of the time on JAX.
+    flags = ("force_host_platform_device_count=2", "backend_optimization_level=0", "llvm_disable_expensive_passes=true")
+    os.environ["XLA_FLAGS"] = " ".join(f"--xla_{flag}" for flag in flags)
     # Small models of one shape are compiled again and again, here and in subprocesses: once is enough.
     compiled = tempfile.TemporaryDirectory()  # removed at exit
     os.environ["JAX_COMPILATION_CACHE_DIR"] = compiled.name
