@@ -11,6 +11,7 @@ from kerasgen.models import (
     FlowMatching,
     GenerativeModel,
     Glow,
+    LatentDiffusion,
     RealNVP,
     VariationalAutoencoder,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "FlowMatching",
     "GenerativeModel",
     "Glow",
+    "LatentDiffusion",
     "RealNVP",
     "VariationalAutoencoder",
     "__version__",

@@ -6,12 +6,22 @@ from kerasgen.models.classifier import Classifier
 from kerasgen.models.diffusion_model import DiffusionModel
 from kerasgen.models.flow_matching import FlowMatching
 from kerasgen.models.glow import Glow
+from kerasgen.models.latent_diffusion import LatentDiffusion
 from kerasgen.models.real_nvp import RealNVP
 from kerasgen.models.variational_autoencoder import VariationalAutoencoder
 
 FAMILIES = {
     family.__name__: family
-    for family in (Autoencoder, Classifier, DiffusionModel, FlowMatching, Glow, RealNVP, VariationalAutoencoder)
+    for family in (
+        Autoencoder,
+        Classifier,
+        DiffusionModel,
+        FlowMatching,
+        Glow,
+        LatentDiffusion,
+        RealNVP,
+        VariationalAutoencoder,
+    )
 }
 
 __all__ = [
@@ -22,6 +32,7 @@ __all__ = [
     "FlowMatching",
     "GenerativeModel",
     "Glow",
+    "LatentDiffusion",
     "RealNVP",
     "VariationalAutoencoder",
 ]

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from kerasgen import DiffusionModel, FlowMatching
+from kerasgen import Autoencoder, DiffusionModel, FlowMatching, LatentDiffusion, VariationalAutoencoder
 from kerasgen.errors import InputError
 from kerasgen.samplers import DDIM, SAMPLERS
 from tests.model_case import LatentCase, assert_same, long_fit
@@ -40,6 +40,58 @@ class TestFlowMatching(LatentCase):
         assert_same(more[inside], (none + 1.5 * (x - none))[inside])
         other = model.sample(4, labels=[1, 1, 1, 1], seed=0, steps=1, guidance=0.0)
         assert_same(other, none)
+
+
+class TestLatentDiffusion(LatentCase):
+    num_classes = 4
+    float16_arguments = {}  # noqa: RUF012
+
+    def make(self, **arguments):
+        small = {"width": 8, "encoder": "dense", "decoder": "dense"}
+        shape = arguments.pop("image_shape", (8, 8, 1))
+        autoencoder = VariationalAutoencoder(image_shape=shape, latent_dim=3, num_classes=4, **small)
+        denoiser = {"class": "FlowMatching", "network": {"class": "MLP", "width": 64, "depth": 1}}
+        return LatentDiffusion(num_classes=4, autoencoder=autoencoder, denoiser=denoiser, **arguments)
+
+
+def test_latent_diffusion_leaves_the_autoencoder_alone(images, tmp_path):
+    x, y = images
+    autoencoder = Autoencoder(image_shape=(8, 8, 1), latent_dim=2, width=16, encoder="dense", decoder="dense")
+    autoencoder.compile(keras.optimizers.Adam(1e-2))
+    long_fit(autoencoder, x, None, 100)
+    autoencoder.fit_density(x)
+    autoencoder.save(tmp_path / "autoencoder")
+    made = LatentDiffusion(
+        num_classes=4,
+        autoencoder=str(tmp_path / "autoencoder"),
+        denoiser={"class": "DiffusionModel", "network": {"class": "MLP", "width": 64, "depth": 2}},
+    )
+    before = made.autoencoder.get_weights()
+    made.compile(keras.optimizers.Adam(5e-3))
+    long_fit(made, x, y, 150)
+    for a, b in zip(before, made.autoencoder.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    z = made.run(made.latents, 32, lambda start, stop: [x[start:stop], y[start:stop]])
+    assert_same(z[:16].mean(axis=0), np.zeros(2), 1e-4)
+    # The square is where the label says.
+    drawn = made.sample(40, seed=0).reshape(40, 2, 4, 2, 4).mean(axis=(2, 4)).reshape(40, 4)
+    assert (drawn.argmax(axis=1) == np.arange(40) % 4).mean() > 0.9
+    noise = np.random.default_rng(0).integers(0, 256, x.shape, dtype=np.uint8)
+    assert made.anomaly_score(noise, y).mean() > made.anomaly_score(x, y).mean()
+    # The whole is one checkpoint.
+    made.save(tmp_path / "model")
+    again = keras.saving.load_model(tmp_path / "model")
+    assert_same(again.sample(4, seed=0), made.sample(4, seed=0))
+    for arguments, message in [
+        ({"autoencoder": made.denoiser}, "DiffusionModel; expected an Autoencoder"),
+        ({"autoencoder": autoencoder, "image_shape": (8, 8, 3)}, r"the autoencoder's is \(8, 8, 1\)"),
+        ({"autoencoder": autoencoder, "denoiser": {"class": "GAN"}}, "GAN"),
+        ({"autoencoder": autoencoder, "denoiser": made.denoiser}, r"with 4 classes; the latents need \(2,\) and None"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            LatentDiffusion(**arguments)
+    with pytest.raises(InputError, match="instead of holding it"):
+        LatentDiffusion.from_config(made.get_config() | {"autoencoder": "vae-mnist"})
 
 
 def model(**arguments):
