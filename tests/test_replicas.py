@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from kerasgen import Autoencoder, Glow, VariationalAutoencoder
+from kerasgen import Autoencoder, DiffusionModel, Glow, VariationalAutoencoder
 
 
 class QuietVAE(VariationalAutoencoder):
@@ -28,6 +28,14 @@ class QuietGlow(Glow):
         return ops.full(shape, 0.5)
 
 
+class QuietDiffusionModel(DiffusionModel):
+    def normal(self, shape):
+        return ops.full(shape, 0.5)
+
+    def random_times(self, num):
+        return tuple(ops.full((num,), value) for value in (500.0, 0.8, 0.6))
+
+
 def make_vae(family=QuietVAE):
     return family((8, 8, 1), 3, width=8, num_classes=4, free_bits=0.3, beta=2.0, kl_warmup_steps=3)
 
@@ -39,6 +47,19 @@ def make_autoencoder(family=QuietAutoencoder):
 def make_glow(family=QuietGlow):
     """Its ActNorms take the statistics of the whole first batch, not of a replica's part."""
     return family((8, 8, 1), levels=2, steps=1, width=8, num_classes=4)
+
+
+def make_diffusion(family=QuietDiffusionModel):
+    network = {"class": "DiT", "width": 8, "depth": 1, "heads": 2}
+    return family((8, 8, 1), num_classes=4, network=network, label_dropout=0.0)
+
+
+FAMILIES = {
+    make_vae: VariationalAutoencoder,
+    make_autoencoder: Autoencoder,
+    make_glow: Glow,
+    make_diffusion: DiffusionModel,
+}
 
 
 def trained(make, images, scope=None):
@@ -76,7 +97,7 @@ def mirrored():
 
 
 @pytest.mark.backend("tensorflow")
-@pytest.mark.parametrize("make", [make_vae, make_autoencoder, make_glow])
+@pytest.mark.parametrize("make", FAMILIES)
 def test_two_tensorflow_replicas_take_the_step_of_one(make, images):
     assert_same_training(trained(make, images), trained(make, images, mirrored().scope()))
 
@@ -95,14 +116,13 @@ def test_tensorflow_replicas_draw_different_noise():
 
 
 @pytest.mark.backend("jax")
-@pytest.mark.parametrize("make", [make_vae, make_autoencoder, make_glow])
+@pytest.mark.parametrize("make", FAMILIES)
 @pytest.mark.parametrize("noise", [False, True])
 def test_jax_data_parallel_equals_one_device(make, noise, images):
     """Noise and all: a step is one program over the global batch."""
     import jax
 
-    family = {make_vae: VariationalAutoencoder, make_autoencoder: Autoencoder, make_glow: Glow}[make]
-    build = (lambda: make(family)) if noise else make
+    build = (lambda: make(FAMILIES[make])) if noise else make
     assert len(jax.devices()) == 2
     one = trained(build, images)
     distribution = keras.distribution.DataParallel(devices=jax.devices())

@@ -8,6 +8,9 @@
   `MultiscaleFlow` of `GlowBlock`, `Squeeze` and `Merge` over `DiagGaussian`. Ours has a bias for each position and
   convolutions for the priors of its splits besides; both numbers of parameters are reported. The two take turns in
   every round, so that other load on the machine meets both.
+- diffusion: training steps, and sampling by 20 steps of DDIM, of `kerasgen.DiffusionModel` and of diffusers'
+  `UNet2DModel` and `DDIMPipeline` (extra `peers`): the same images, batches and turns as for flows; two levels of 32
+  and 64 channels with two residual blocks each, attention at the lower one, Adam.
 
 python tools/benchmark.py --benchmarks=import,flows --repeats=7 --output=benchmark.json
 """
@@ -23,7 +26,7 @@ from pathlib import Path
 
 from absl import app, flags
 
-BENCHMARKS = flags.DEFINE_list("benchmarks", ["import"], "which to run: import, flows")
+BENCHMARKS = flags.DEFINE_list("benchmarks", ["import"], "which to run: import, flows, diffusion")
 REPEATS = flags.DEFINE_integer("repeats", 7, "measurements; the median counts", lower_bound=1)
 OUTPUT = flags.DEFINE_string("output", None, "also write the figures to this JSON file")
 
@@ -41,6 +44,8 @@ LEVELS, STEPS, WIDTHS = 3, 4, (64, 128, 256)
 BATCH, IMAGE_SIZE = 32, 32
 TRAINING_STEPS = 8  # in one measurement
 SAMPLES = 256  # in one measurement, in batches of BATCH
+UNET = (32, 64)  # channels of the two levels
+SAMPLER_STEPS = 20
 
 
 def import_time(repeats):
@@ -114,35 +119,110 @@ def images_per_second(function, calls, images):
     return calls * images / (time.perf_counter() - start)
 
 
+def our_diffusion(images):
+    """`(parameters, train, sample)` of a kerasgen.DiffusionModel that predicts the noise."""
+    import keras
+
+    import kerasgen
+
+    network = {"class": "UNet", "width": UNET[0], "multipliers": [1, 2], "blocks": 2, "attention": [1]}
+    model = kerasgen.DiffusionModel(images.shape[1:], network=network, schedule="linear", prediction="epsilon")
+    model.compile(keras.optimizers.Adam(1e-3))
+    return (
+        model.network.count_params(),
+        lambda: model.train_on_batch(images),
+        lambda: model.sample(len(images), seed=0, sampler="ddim", steps=SAMPLER_STEPS, verbose=0),
+    )
+
+
+def peer_diffusion(images):
+    """`(parameters, train, sample)` of diffusers' U-Net, trained as in its example, and its DDIM pipeline."""
+    import diffusers
+    import torch
+
+    side, channels = images.shape[1], images.shape[3]
+    network = diffusers.UNet2DModel(
+        sample_size=side,
+        in_channels=channels,
+        out_channels=channels,
+        layers_per_block=2,
+        block_out_channels=UNET,
+        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+        norm_num_groups=8,
+    )
+    scheduler = diffusers.DDPMScheduler(num_train_timesteps=1000)
+    optimizer = torch.optim.Adam(network.parameters(), 1e-3)
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+    pipeline = diffusers.DDIMPipeline(network, diffusers.DDIMScheduler(num_train_timesteps=1000))
+    pipeline.set_progress_bar_config(disable=True)
+
+    def train():
+        x = pixels / 127.5 - 1.0
+        noise, times = torch.randn(x.shape), torch.randint(0, 1000, (len(x),))
+        optimizer.zero_grad()
+        output = network(scheduler.add_noise(x, noise, times), times).sample
+        loss = torch.nn.functional.mse_loss(output, noise)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return (
+        network.num_parameters(),
+        train,
+        lambda: pipeline(batch_size=len(images), num_inference_steps=SAMPLER_STEPS, output_type="np"),
+    )
+
+
 def flow_speed(repeats):
-    """Images a second of both Glows, medians over rounds; the ratio, ours to theirs, is the median of the rounds'."""
+    """Of both Glows."""
+    images = some_images(BATCH, IMAGE_SIZE, 3)
+    work = {"training": (1, TRAINING_STEPS, BATCH), "sampling": (2, 1, SAMPLES)}
+    return speed({"kerasgen": our_glow(images), "normflows": peer_glow(images)}, work, repeats)
+
+
+def diffusion_speed(repeats):
+    """Of both diffusion models."""
+    images = some_images(BATCH, IMAGE_SIZE, 3)
+    work = {"training": (1, TRAINING_STEPS, BATCH), "sampling": (2, 1, BATCH)}
+    return speed({"kerasgen": our_diffusion(images), "diffusers": peer_diffusion(images)}, work, repeats)
+
+
+def some_images(num, side, channels):
     import numpy as np
 
-    images = np.random.default_rng(0).integers(0, 256, (BATCH, IMAGE_SIZE, IMAGE_SIZE, 3), dtype=np.uint8)
-    glows = {"kerasgen": our_glow(images), "normflows": peer_glow(images)}
-    work = {"training": (1, TRAINING_STEPS, BATCH), "sampling": (2, 1, SAMPLES)}
-    for glow in glows.values():
+    return np.random.default_rng(0).integers(0, 256, (num, side, side, channels), dtype=np.uint8)
+
+
+def speed(models, work, repeats):
+    """Images a second of both models, medians over rounds; the ratio, ours to theirs, is the median of the rounds'.
+
+    Args:
+        models: `{name: (parameters, train, sample)}`, ours first.
+        work: `{kind: (index of the function, calls, images a call)}`.
+    """
+    for model in models.values():
         for index, calls, _ in work.values():
-            images_per_second(glow[index], calls, 0)  # warm-up
-    rounds = {(kind, name): [] for kind in work for name in glows}
+            images_per_second(model[index], calls, 0)  # warm-up
+    rounds = {(kind, name): [] for kind in work for name in models}
     for number in range(repeats):
         for kind, (index, calls, size) in work.items():
-            for name in list(glows)[:: 1 if number % 2 else -1]:
-                rounds[kind, name].append(images_per_second(glows[name][index], calls, size))
-    report = {f"parameters of {name}": glow[0] for name, glow in glows.items()}
+            for name in list(models)[:: 1 if number % 2 else -1]:
+                rounds[kind, name].append(images_per_second(models[name][index], calls, size))
+    report = {f"parameters of {name}": model[0] for name, model in models.items()}
     for kind in work:
-        ours, theirs = (rounds[kind, name] for name in glows)
+        ours, theirs = (rounds[kind, name] for name in models)
         ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
         report[kind] = {
             "kerasgen, images a second": round(statistics.median(ours), 1),
-            "normflows, images a second": round(statistics.median(theirs), 1),
+            f"{list(models)[1]}, images a second": round(statistics.median(theirs), 1),
             "ratio": round(statistics.median(ratios), 3),
             "lowest and highest ratio of a round": [round(min(ratios), 3), round(max(ratios), 3)],
         }
     return report
 
 
-RUNS = {"import": import_time, "flows": flow_speed}
+RUNS = {"import": import_time, "flows": flow_speed, "diffusion": diffusion_speed}
 flags.register_validator(
     BENCHMARKS, lambda names: set(names) <= set(RUNS), message=f"--benchmarks takes any of {', '.join(RUNS)}"
 )

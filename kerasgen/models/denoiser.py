@@ -187,6 +187,10 @@ class Denoiser(DenoiserLikelihood, LatentModel):
         kept = keras.random.uniform((ops.shape(one_hot)[0], 1), seed=self.seed_generator) >= self.label_dropout
         return one_hot * ops.cast(kept, "float32")
 
+    def normal(self, shape):
+        """The noise of a training step."""
+        return keras.random.normal(shape, seed=self.seed_generator)
+
     def first_guess(self, x, alpha, sigma, time, condition):
         """For self-conditioning in training: in half the steps an estimate without gradient, else `None`'s zeros."""
         guess = self.estimate(x, self.outputs(x, time, condition), alpha, sigma)

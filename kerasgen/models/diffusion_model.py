@@ -173,7 +173,7 @@ class DiffusionModel(Denoiser):
         x0 = self.to_data(images)
         time, alpha, sigma = self.random_times(ops.shape(images)[0])
         wide_alpha, wide_sigma = self.wide(alpha), self.wide(sigma)
-        e = keras.random.normal(ops.shape(images), seed=self.seed_generator)
+        e = self.normal(ops.shape(images))
         x = wide_alpha * x0 + wide_sigma * e
         last = self.first_guess(x, wide_alpha, wide_sigma, time, condition) if self.self_conditioning else None
         output = self.outputs(x, time, condition, last, training)

@@ -78,17 +78,19 @@ class FlowMatching(Denoiser):
         chosen = keras.random.categorical(columns[None, :] - 20.0 * cost, 1, seed=self.seed_generator)[:, 0]
         return ops.take(e, chosen, axis=0)
 
+    def random_times(self, num):
+        """s in (0, 1), `[num]`."""
+        if self.times == "uniform":
+            return keras.random.uniform((num,), seed=self.seed_generator)
+        return ops.sigmoid(self.normal((num,)))
+
     def image_losses(self, images, condition, training):
         """The loss of each image, `[B]`."""
         x0 = self.to_data(images)
-        e = keras.random.normal(ops.shape(images), seed=self.seed_generator)
+        e = self.normal(ops.shape(images))
         if self.optimal_transport:
             e = self.paired(x0, e)
-        shape = (ops.shape(images)[0],)
-        if self.times == "uniform":
-            s = keras.random.uniform(shape, seed=self.seed_generator)
-        else:
-            s = ops.sigmoid(keras.random.normal(shape, seed=self.seed_generator))
+        s = self.random_times(ops.shape(images)[0])
         wide = self.wide(s)
         x = (1.0 - wide) * x0 + wide * e
         last = self.first_guess(x, 1.0 - wide, wide, 1000.0 * s, condition) if self.self_conditioning else None
