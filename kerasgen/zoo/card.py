@@ -74,6 +74,19 @@ def _rows(metrics):
         yield f"| {title(name)} | {value} | {_how(figure)} |"
 
 
+def _samplers(table):
+    """What tools/samplers.py measured, a line a sampler and number of steps."""
+    lines = [["sampler", "steps", "seconds", "distance"], ["---"] * 4]
+    for name, points in table["points"].items():
+        lines += [[name, f"{p['steps']}", f"{p['seconds']:g}", f"{p['value']:.4g}"] for p in points]
+    head = (
+        f"{table['metric']}, of {table['n']} samples (seed {table['seed']}) to the first {table['n']} images of "
+        f"`{table['split']}`; fewer of both than above, so the distances are greater. The seconds are for all samples, "
+        f"with compilation, on {points[-1]['hardware']} ({points[-1]['backend']})."
+    )
+    return "## Samplers\n\n" + head + "\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def _curve(log):
     """A table of the losses, a line an epoch; of long runs some twenty epochs, the last one among them."""
     names = [name for name in ("loss", "val_loss") if name in log[0]]
@@ -193,6 +206,8 @@ def card(handle, family, config, origin=None, recipe=None, report=None, log=None
             f"{report['evaluation']['hardware']}, {report['evaluation']['backend']}):\n\n"
             f"| figure | value | how |\n| --- | --- | --- |\n{metrics}"
         )
+    if report and "samplers" in report:
+        parts.append(_samplers(report["samplers"]))
     if recipe:
         parts.append(_training(handle, recipe, report, log))
     seen = f"like those of {recipe.dataset.title or recipe.dataset.source} " if recipe else ""

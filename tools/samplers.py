@@ -1,0 +1,91 @@
+"""Measures samplers of an entry of the zoo against each other, into its metrics.json and its card.
+
+Each one draws the same number of images from the same seed; the Fréchet distance is that to as many real images, so it
+is higher than the one of all samples beside it in the card. What is in metrics.json already for these weights and this
+number is kept: run it again to go on.
+
+python tools/samplers.py --model ddpm-mnist --num_samples 2000 --samplers dpm++:20,ddim:50,ddpm:1000
+"""
+
+import json
+import time
+
+from absl import app, flags, logging
+
+import kerasgen
+from kerasgen import pictures
+from kerasgen.metrics import Moments, frechet_distance
+from kerasgen.metrics.extractors import load_extractor
+from kerasgen.training.hardware import describe
+from kerasgen.training.run import load_split
+from kerasgen.zoo.card import title, write_card
+from kerasgen.zoo.registry import find
+
+MODEL = flags.DEFINE_string("model", None, "zoo name", required=True)
+NUM_SAMPLES = flags.DEFINE_integer("num_samples", 2000, "images of each sampler", lower_bound=100)
+SAMPLERS = flags.DEFINE_list(
+    "samplers",
+    [
+        "dpm++:10",
+        "dpm++:20",
+        "dpm++:50",
+        "unipc:10",
+        "unipc:20",
+        "ddim:20",
+        "ddim:50",
+        "heun:10",
+        "ddpm:50",
+        "ddpm:1000",
+    ],
+    "names with their steps",
+)
+
+
+def moments(extractor, images):
+    """Mean and covariance of their features."""
+    found = Moments()
+    found.update(extractor.extract(images)[0])
+    return found.result()
+
+
+def main(_):
+    logging.set_verbosity(logging.ERROR)
+    entry = find(MODEL.value)
+    settings, model = entry.recipe.evaluation, kerasgen.load(MODEL.value)
+    extractor = load_extractor(settings.extractor)
+    metric = f"frechet_distance/{extractor.name}"
+    protocol = {
+        "metric": title(metric),
+        "n": NUM_SAMPLES.value,
+        "split": settings.split,
+        "extractor_sha256": extractor.sha256,
+        "weights_sha256": entry.metrics["weights_sha256"],
+        "seed": settings.seed,
+    }
+    table = entry.metrics.get("samplers", {})
+    if any(table.get(key) != value for key, value in protocol.items()):
+        table = protocol | {"points": {}}
+    images, _ = load_split(entry.recipe, settings.split)
+    real = moments(extractor, images[: NUM_SAMPLES.value])
+    others = {key: value for key, value in settings.drawing.items() if key not in ("sampler", "steps")}
+    for text in SAMPLERS.value:
+        name, _, steps = text.partition(":")
+        steps = int(steps)
+        points = table["points"].setdefault(name, [])
+        if any(point["steps"] == steps for point in points):
+            continue
+        before = time.monotonic()
+        drawing = others | {"sampler": name, "steps": steps}
+        drawn = model.sample(NUM_SAMPLES.value, seed=settings.seed, batch_size=settings.batch_size, **drawing)
+        seconds = time.monotonic() - before
+        value = float(frechet_distance(*real, *moments(extractor, pictures.to_uint8(drawn))))
+        points.append({"steps": steps, "seconds": round(seconds, 1), "value": value} | describe())
+        points.sort(key=lambda point: point["steps"])
+        print(f"{name}, {steps} steps: {value:.4g} in {seconds:.1f} s")
+        report = entry.metrics | {"samplers": table}
+        (entry.folder / "metrics.json").write_text(json.dumps(report, indent=2) + "\n")
+        write_card(entry.recipe, report, entry.folder)
+
+
+if __name__ == "__main__":
+    app.run(main)
