@@ -34,7 +34,7 @@ def test_list_and_show():
     assert table.returncode == 0, table.stderr
     assert MODEL in table.stdout
     models = json.loads(kerasgen("list", "--json", "--family", "Autoencoder").stdout)
-    assert [model["name"] for model in models] == ["ae-fashion-mnist"]
+    assert {model["name"]: model["bundled"] for model in models} == {"ae-celeba": False, "ae-fashion-mnist": True}
     shown = json.loads(kerasgen("show", MODEL).stdout)
     assert shown["model"]["config"]["num_classes"] == 10
     assert shown["bundled"] is True

@@ -21,12 +21,12 @@ from kerasgen.zoo.checkpoint import load_checkpoint, save_checkpoint, sha256
 PREVIEW_IMAGES = 2000  # of the training set, to prepare the sampling of an epoch's grid
 
 
-def build(recipe):
+def build(recipe, precision="float32"):
     """The untrained model of a recipe. Raises `RecipeError` where its arguments do not fit the class."""
     if recipe.model.class_name not in models.FAMILIES:
         raise RecipeError(f"model.class is {recipe.model.class_name!r}; expected one of {sorted(models.FAMILIES)}.")
     try:
-        return models.FAMILIES[recipe.model.class_name](**recipe.model.config, dtype=recipe.training.precision)
+        return models.FAMILIES[recipe.model.class_name](**recipe.model.config, dtype=precision)
     except (TypeError, ValueError) as error:
         raise RecipeError(f"[model.config] does not fit {recipe.model.class_name}: {error}") from error
 
@@ -81,7 +81,7 @@ def train(recipe, workdir, verbose="auto"):
     workdir = Path(workdir)
     training = recipe.training
     keras.utils.set_random_seed(training.seed % 2**32)  # of the initial weights
-    model = build(recipe)
+    model = build(recipe, training.precision)
     steps = data.steps_per_epoch(
         recipe.dataset.source, recipe.dataset.train_split, training.batch_size, drop_remainder=True
     )
@@ -140,8 +140,13 @@ def _fit(recipe, model, steps, epoch, backup, workdir, verbose):
 
 
 def _finish(recipe, model, facts, log, folder, verbose):
-    """Writes the checkpoint, then measures and describes the model that it holds."""
-    save_checkpoint(model, folder, dtype=recipe.weights.dtype)
+    """Writes the checkpoint, then measures and describes the model that it holds.
+
+    It computes in float32, whatever the precision of the training: the same on machines without bfloat16.
+    """
+    shipped = build(recipe)
+    shipped.set_weights(model.get_weights())
+    save_checkpoint(shipped, folder, dtype=recipe.weights.dtype)
     model = load_checkpoint(folder)  # what is measured is what is shipped, rounded to its dtype
     digest = sha256(folder / "model.weights.h5")
     report = {
