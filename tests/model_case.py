@@ -98,6 +98,7 @@ class ModelCase:
     @pytest.mark.parametrize("form", ["model.keras", "folder"])
     def test_saving(self, images, form, tmp_path):
         model = self.ready(images)
+        model.evaluate(images[0], self.labels(images[1]), verbose=0)
         model.save(tmp_path / form)
         again = keras.saving.load_model(tmp_path / form)
         assert_same(again.sample(4, seed=0), model.sample(4, seed=0))

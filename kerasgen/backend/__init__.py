@@ -14,6 +14,7 @@
 - `replica_seed(seed)`: a seed that differs from replica to replica, from one that is the same on all.
 - `replica_mean(x)`: the mean of a tensor over replicas.
 - `jit_compile()`: the default of `compile(jit_compile=...)`.
+- `unshare(variables)`: gives variables memory of their own after one was assigned to another.
 - `notify(callback, index)`: calls a Python function with an integer from inside a compiled program.
 """
 
@@ -33,6 +34,7 @@ compiled = _module.compiled
 replica_seed = _module.replica_seed
 replica_mean = _module.replica_mean
 jit_compile = _module.jit_compile
+unshare = _module.unshare
 notify = _module.notify
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "replica_seed",
     "test_step",
     "train_step",
+    "unshare",
     "value_and_grad",
     "vjp",
 ]

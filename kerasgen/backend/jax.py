@@ -141,6 +141,16 @@ def apply_gradients(optimizer, gradients, variables):
         scope.add_update((variable, value))
 
 
+def unshare(variables):
+    """Gives each variable an array of its own.
+
+    Assigning one variable to another makes both hold one array, and the next step, which gives its arrays away to be
+    written over, cannot give one away twice.
+    """
+    for variable in variables:
+        variable.assign(jax.numpy.array(variable.value, copy=True))
+
+
 def notify(callback, index):
     """Calls `callback(int)` when a compiled program comes by."""
     jax.debug.callback(lambda i: callback(int(i)), index, ordered=True)

@@ -104,7 +104,9 @@ class ImageModel(keras.Model):
             size = args[0] if args else kwargs.get("batch_size")
             batch, x = first_batch(x, y, size or 32)
             self.initialize(*self.unpack(batch))
-        return super().fit(x, y, *args, **kwargs)
+        history = super().fit(x, y, *args, **kwargs)
+        backend.unshare(self.trainable_variables)  # with averaged weights they are now those of the optimizer
+        return history
 
     def train_on_batch(self, x, y=None, **kwargs):
         """As `keras.Model.train_on_batch`."""

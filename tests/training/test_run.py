@@ -76,7 +76,7 @@ def recipe_path(tmp_path):
 
 
 def test_a_run_makes_a_whole_entry(recipe_path, tmp_path):
-    recipe = Recipe.load(recipe_path)
+    recipe = Recipe.load(recipe_path).override(["training.precision=mixed_bfloat16"])
     folder = train(recipe, tmp_path / "run", verbose=0)
     assert {p.name for p in folder.iterdir()} >= {
         "config.json",
@@ -94,6 +94,7 @@ def test_a_run_makes_a_whole_entry(recipe_path, tmp_path):
     assert float(rows[-1]["val_reconstruction_loss"]) < float(rows[0]["val_reconstruction_loss"])
     assert len(list((tmp_path / "run" / "samples").iterdir())) == 6
     model = kerasgen.load(folder)
+    assert model.dtype_policy.name == "float32"
     report = json.loads((folder / "metrics.json").read_text())
     assert report["parameters"] == model.count_params()
     assert report["metrics"]["bits_per_dim"]["kind"] == "bound"
