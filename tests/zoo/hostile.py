@@ -2,6 +2,7 @@
 
 import base64
 import copy
+import gc
 import json
 import marshal
 import os
@@ -246,6 +247,8 @@ for number in range(num):
     assert number >= len(HANDMADE) or outcome == "refused", number
     outcomes[outcome] += 1
     shutil.rmtree(bad)
+    if number % 50 == 0:
+        gc.collect()  # models are cycles, which Python gets to late where much else is alive
 # Links out of the folder are read as what they point to: no kerasgen config, no HDF5.
 bad.mkdir()
 (bad / "config.json").symlink_to("/etc/passwd")
