@@ -7,6 +7,7 @@ from keras import layers, ops
 from kerasgen.errors import InputError
 from kerasgen.layers.attention import SelfAttention
 from kerasgen.layers.conditioning import Conditioning
+from kerasgen.layers.group_normalization import GroupNormalization
 
 
 def conv(inputs, filters, kernel, name, dtype, strides=1, zero=False):
@@ -19,7 +20,7 @@ def conv(inputs, filters, kernel, name, dtype, strides=1, zero=False):
 
 def norm(channels, name, dtype, affine=True):
     """Group normalization with up to 8 groups."""
-    layer = layers.GroupNormalization(math.gcd(8, channels), center=affine, scale=affine, name=name, dtype=dtype)
+    layer = GroupNormalization(math.gcd(8, channels), center=affine, scale=affine, name=name, dtype=dtype)
     layer.build((None, None, None, channels))
     return layer
 
@@ -48,13 +49,18 @@ class ResidualBlock(layers.Layer):
         return (x if self.shortcut is None else self.shortcut(x)) + self.conv_b(y)
 
 
+HEAD = 64  # channels of an attention head (Dhariwal and Nichol 2021, table 2)
+
+
 class AttentionBlock(layers.Layer):
     """Self-attention beside a shortcut."""
 
     def __init__(self, channels, name, dtype):
         super().__init__(name=name, dtype=dtype)
         self.norm = norm(channels, "norm", dtype)
-        self.attention = SelfAttention(channels, math.gcd(4, channels), zero=True, name="attention", dtype=dtype)
+        self.attention = SelfAttention(
+            channels, math.gcd(max(channels // HEAD, 1), channels), zero=True, name="attention", dtype=dtype
+        )
         self.built = True
 
     def call(self, x):

