@@ -38,6 +38,7 @@ def test_entries():
         "lenet-mnist",
         "realnvp-mnist",
         "resnet-celeba-attributes",
+        "resnet-cifar10-jpeg",
         "resnet-fashion-mnist",
         "vae-fashion-mnist",
         "vae-mnist",
