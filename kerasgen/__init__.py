@@ -5,6 +5,7 @@
 
 from kerasgen import errors
 from kerasgen.models import (
+    GAN,
     Autoencoder,
     Classifier,
     DiffusionModel,
@@ -19,6 +20,7 @@ from kerasgen.version import __version__
 from kerasgen.zoo import list_models, load, publish
 
 __all__ = [
+    "GAN",
     "Autoencoder",
     "Classifier",
     "DiffusionModel",

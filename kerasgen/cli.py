@@ -84,6 +84,7 @@ def parser():
     sub.add_argument("--sampler", help="of diffusion and flow-matching models: ddpm, ddim, dpm++, unipc, ...")
     sub.add_argument("--steps", type=_positive, help="of the sampler")
     sub.add_argument("--guidance", type=float, help="weight of the labels; 1 is none")
+    sub.add_argument("--truncation", type=float, help="bound of a GAN's latents")
 
     sub = command(_reconstruct, "Encode and decode images; the grid shows each image above its reconstruction.")
     takes_model(sub)
@@ -209,7 +210,7 @@ def _sample(args):
 
     model = kerasgen.load(args.model)
     labels = None if args.labels is None else np.resize(args.labels, args.num_samples)
-    settings = {name: getattr(args, name) for name in ("sampler", "steps", "guidance")}
+    settings = {name: getattr(args, name) for name in ("sampler", "steps", "guidance", "truncation")}
     settings = {name: value for name, value in settings.items() if value is not None}
     model.how_drawn(**settings)  # refuses what the family does not have
     images = model.sample(args.num_samples, labels=labels, seed=args.seed, temperature=args.temperature, **settings)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from kerasgen import Autoencoder, DiffusionModel, Glow, VariationalAutoencoder
+from kerasgen import GAN, Autoencoder, DiffusionModel, Glow, VariationalAutoencoder
+from kerasgen.models import Players
 
 
 class QuietVAE(VariationalAutoencoder):
@@ -36,6 +37,14 @@ class QuietDiffusionModel(DiffusionModel):
         return tuple(ops.full((num,), value) for value in (500.0, 0.8, 0.6))
 
 
+class QuietGAN(GAN):
+    def normal(self, shape):
+        return ops.full(shape, 0.5)
+
+    def uniform(self, shape):
+        return ops.full(shape, 0.5)
+
+
 def make_vae(family=QuietVAE):
     return family((8, 8, 1), 3, width=8, num_classes=4, free_bits=0.3, beta=2.0, kl_warmup_steps=3)
 
@@ -54,11 +63,18 @@ def make_diffusion(family=QuietDiffusionModel):
     return family((8, 8, 1), num_classes=4, network=network, label_dropout=0.0)
 
 
+def make_gan(family=QuietGAN):
+    """Its batch normalization takes the statistics of the whole batch, too."""
+    networks = ({"class": "Conv", "width": 4}, {"class": "Conv", "width": 4, "normalization": "spectral"})
+    return family((8, 8, 1), 3, *networks, num_classes=4, penalty="gradient_penalty")
+
+
 FAMILIES = {
     make_vae: VariationalAutoencoder,
     make_autoencoder: Autoencoder,
     make_glow: Glow,
     make_diffusion: DiffusionModel,
+    make_gan: GAN,
 }
 
 
@@ -69,9 +85,10 @@ def trained(make, images, scope=None):
 
     def run():
         model = make()
-        model.compile(keras.optimizers.SGD(0.01, momentum=0.9))
+        optimizers = [keras.optimizers.SGD(0.01, momentum=0.9) for _ in range(2)]
+        model.compile(Players(*optimizers) if isinstance(model, GAN) else optimizers[0])
         labels = y if model.num_classes else None
-        logs = model.fit(x, labels, batch_size=32, epochs=3, shuffle=False, verbose=0).history["loss"]
+        logs = model.fit(x, labels, batch_size=32, epochs=3, shuffle=False, verbose=0).history[model.loss_names[0]]
         return [ops.convert_to_numpy(v) for v in model.trainable_variables], logs
 
     if scope is None:

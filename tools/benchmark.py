@@ -11,6 +11,9 @@
 - diffusion: training steps, and sampling by 20 steps of DDIM, of `kerasgen.DiffusionModel` and of diffusers'
   `UNet2DModel` and `DDIMPipeline` (extra `peers`): the same images, batches and turns as for flows; two levels of 32
   and 64 channels with two residual blocks each, attention at the lower one, Adam.
+- gan: training steps (both players) and sampling of `kerasgen.GAN` and of a DCGAN in eager PyTorch (extra `torch`) of
+  the same layers: three levels of 32, 64 and 128 channels, enlargement and convolution, batch normalization in the
+  generator, non-saturating loss, Adam for each player.
 
 python tools/benchmark.py --benchmarks=import,flows --repeats=7 --output=benchmark.json
 """
@@ -26,7 +29,7 @@ from pathlib import Path
 
 from absl import app, flags
 
-BENCHMARKS = flags.DEFINE_list("benchmarks", ["import"], "which to run: import, flows, diffusion")
+BENCHMARKS = flags.DEFINE_list("benchmarks", ["import"], "which to run: import, flows, diffusion, gan")
 REPEATS = flags.DEFINE_integer("repeats", 7, "measurements; the median counts", lower_bound=1)
 OUTPUT = flags.DEFINE_string("output", None, "also write the figures to this JSON file")
 
@@ -46,6 +49,7 @@ TRAINING_STEPS = 8  # in one measurement
 SAMPLES = 256  # in one measurement, in batches of BATCH
 UNET = (32, 64)  # channels of the two levels
 SAMPLER_STEPS = 20
+GAN_WIDTH, GAN_LATENTS = 32, 64
 
 
 def import_time(repeats):
@@ -174,6 +178,68 @@ def peer_diffusion(images):
     )
 
 
+def our_gan(images):
+    """`(parameters, train, sample)` of a kerasgen.GAN; the parameters are those of both players."""
+    import keras
+
+    import kerasgen
+    from kerasgen.models import Players
+
+    network = {"class": "Conv", "width": GAN_WIDTH}
+    model = kerasgen.GAN(images.shape[1:], GAN_LATENTS, network, network)
+    model.compile(Players(*(keras.optimizers.Adam(2e-4, beta_1=0.5) for _ in range(2))))
+    return (
+        sum(math.prod(variable.shape) for variable in model.trainable_variables),
+        lambda: model.train_on_batch(images),
+        lambda: model.sample(SAMPLES, seed=0, batch_size=BATCH, verbose=0),
+    )
+
+
+def peer_gan(images):
+    """`(parameters, train, sample)` of the same networks in PyTorch, trained as in its example of DCGAN."""
+    import torch
+    from torch import nn
+
+    side, channels = images.shape[1], images.shape[3]
+    levels = int(math.log2(side // 4))
+    widths = [GAN_WIDTH * 2**level for level in range(levels + 1)]
+    blocks = [nn.Linear(GAN_LATENTS, 16 * widths[-1]), nn.Unflatten(1, (widths[-1], 4, 4))]
+    for wide, narrow in zip(widths[:0:-1], widths[-2::-1], strict=True):
+        blocks += [nn.BatchNorm2d(wide), nn.ReLU(), nn.Upsample(scale_factor=2), nn.Conv2d(wide, narrow, 3, padding=1)]
+    last = [nn.BatchNorm2d(widths[0]), nn.ReLU(), nn.Conv2d(widths[0], channels, 3, padding=1), nn.Tanh()]
+    generator = nn.Sequential(*blocks, *last)
+    blocks = []
+    for inputs, outputs in zip([channels, *widths[:-2]], widths[:-1], strict=True):
+        blocks += [nn.Conv2d(inputs, outputs, 4, 2, 1), nn.LeakyReLU(0.2)]
+    last = [nn.Conv2d(widths[-2], widths[-1], 3, padding=1), nn.LeakyReLU(0.2)]
+    last += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], 1)]
+    discriminator = nn.Sequential(*blocks, *last)
+    optimizers = [torch.optim.Adam(player.parameters(), 2e-4, (0.5, 0.999)) for player in (generator, discriminator)]
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+
+    def train():
+        real = pixels / 127.5 - 1.0
+        fake = generator(torch.randn(len(real), GAN_LATENTS))
+        optimizers[1].zero_grad()
+        softplus = nn.functional.softplus
+        loss = softplus(-discriminator(real)).mean() + softplus(discriminator(fake.detach())).mean()
+        loss.backward()
+        optimizers[1].step()
+        optimizers[0].zero_grad()
+        loss = softplus(-discriminator(generator(torch.randn(len(real), GAN_LATENTS)))).mean()
+        loss.backward()
+        optimizers[0].step()
+        return loss.item()
+
+    @torch.no_grad()
+    def sample():
+        for _ in range(SAMPLES // BATCH):
+            generator(torch.randn(BATCH, GAN_LATENTS))
+
+    parameters = sum(p.numel() for player in (generator, discriminator) for p in player.parameters())
+    return parameters, train, sample
+
+
 def flow_speed(repeats):
     """Of both Glows."""
     images = some_images(BATCH, IMAGE_SIZE, 3)
@@ -186,6 +252,13 @@ def diffusion_speed(repeats):
     images = some_images(BATCH, IMAGE_SIZE, 3)
     work = {"training": (1, TRAINING_STEPS, BATCH), "sampling": (2, 1, BATCH)}
     return speed({"kerasgen": our_diffusion(images), "diffusers": peer_diffusion(images)}, work, repeats)
+
+
+def gan_speed(repeats):
+    """Of both GANs."""
+    images = some_images(BATCH, IMAGE_SIZE, 3)
+    work = {"training": (1, TRAINING_STEPS, BATCH), "sampling": (2, 1, SAMPLES)}
+    return speed({"kerasgen": our_gan(images), "PyTorch": peer_gan(images)}, work, repeats)
 
 
 def some_images(num, side, channels):
@@ -222,7 +295,7 @@ def speed(models, work, repeats):
     return report
 
 
-RUNS = {"import": import_time, "flows": flow_speed, "diffusion": diffusion_speed}
+RUNS = {"import": import_time, "flows": flow_speed, "diffusion": diffusion_speed, "gan": gan_speed}
 flags.register_validator(
     BENCHMARKS, lambda names: set(names) <= set(RUNS), message=f"--benchmarks takes any of {', '.join(RUNS)}"
 )

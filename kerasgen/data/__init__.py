@@ -1,5 +1,6 @@
 """Images from TFDS names, TFDS folders, image folders and arrays, as `tf.data` pipelines or arrays."""
 
+from kerasgen.data.augmentation import augment_with
 from kerasgen.data.pipeline import class_names, load, load_arrays, steps_per_epoch
 
-__all__ = ["class_names", "load", "load_arrays", "steps_per_epoch"]
+__all__ = ["augment_with", "class_names", "load", "load_arrays", "steps_per_epoch"]

@@ -5,14 +5,17 @@ from kerasgen.models.base import GenerativeModel
 from kerasgen.models.classifier import Classifier
 from kerasgen.models.diffusion_model import DiffusionModel
 from kerasgen.models.flow_matching import FlowMatching
+from kerasgen.models.gan import GAN
 from kerasgen.models.glow import Glow
 from kerasgen.models.latent_diffusion import LatentDiffusion
+from kerasgen.models.players import Players
 from kerasgen.models.real_nvp import RealNVP
 from kerasgen.models.variational_autoencoder import VariationalAutoencoder
 
 FAMILIES = {
     family.__name__: family
     for family in (
+        GAN,
         Autoencoder,
         Classifier,
         DiffusionModel,
@@ -26,6 +29,7 @@ FAMILIES = {
 
 __all__ = [
     "FAMILIES",
+    "GAN",
     "Autoencoder",
     "Classifier",
     "DiffusionModel",
@@ -33,6 +37,7 @@ __all__ = [
     "GenerativeModel",
     "Glow",
     "LatentDiffusion",
+    "Players",
     "RealNVP",
     "VariationalAutoencoder",
 ]

@@ -173,10 +173,11 @@ class ImageModel(keras.Model):
         return logs
 
     def update_metrics(self, **values):
-        """Adds values `[B]` or scalars to the running means named in `loss_names`; returns the means."""
-        for tracker in self.trackers:
-            tracker.update_state(values[tracker.name])
-        return {tracker.name: tracker.result() for tracker in self.trackers}
+        """Adds values `[B]` or scalars to the running means of these names, of `loss_names`; returns the means."""
+        trackers = {tracker.name: tracker for tracker in self.trackers}
+        for name, value in values.items():
+            trackers[name].update_state(value)
+        return {name: trackers[name].result() for name in values}
 
     # Batched and compiled methods
 

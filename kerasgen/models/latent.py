@@ -1,4 +1,4 @@
-"""`LatentModel`: what families that encode and decode share."""
+"""`DecodingModel` and `LatentModel`: what families that decode, or encode and decode, share."""
 
 import numpy as np
 
@@ -17,12 +17,43 @@ def slerp(a, b, t):
     return direction * ((1.0 - t) * lengths[0] + t * lengths[1])
 
 
-class LatentModel(GenerativeModel):
+class DecodingModel(GenerativeModel):
+    """A model with a decoder.
+
+    A family gives `latent_dim`, `decode_step(z, labels)` to images in [0, 1], and `draw_latents(start, stop, seed,
+    temperature)`, the latents of the samples `start` to `stop - 1`.
+    """
+
+    def sample(self, num_samples, labels=None, seed=None, temperature=1.0, batch_size=64, verbose="auto", **settings):
+        """Images decoded from random latents: float32 `[num_samples, H, W, C]` in [0, 1].
+
+        The i-th image depends on the seed, i and its label alone. Labels are the classes in turn unless given.
+        `temperature` scales the spread of the latents; further `settings` are those of `draw_latents`, if any.
+        """
+        num_samples = inputs.check_integer("num_samples", num_samples, 1)
+        temperature = np.float32(inputs.check_number("temperature", temperature, 0.0))
+        self.how_drawn(temperature, **settings)  # refuses settings that there are not
+        labels = self.sample_labels(labels, num_samples)
+        seed = noise.check_seed(seed)
+
+        def batch(start, stop):
+            z = self.draw_latents(start, stop, seed, temperature, **settings)
+            return [z, None if labels is None else labels[start:stop]]
+
+        return self.run(self.decode_step, num_samples, batch, batch_size, verbose)
+
+    def decode(self, z, labels=None, batch_size=64, verbose="auto"):
+        """Images of latents `[N, latent_dim]`, float32 `[N, H, W, C]` in [0, 1]."""
+        z = inputs.check_latents(z, self.latent_dim)
+        labels = self.check_labels(labels, len(z))
+        return self.run(self.decode_step, len(z), rows(z, labels), batch_size, verbose)
+
+
+class LatentModel(DecodingModel):
     """A model with an encoder and a decoder.
 
-    A family gives `latent_dim`, `encode_step(images, labels)` from uint8 or float images to latents `[B, latent_dim]`,
-    `decode_step(z, labels)` to images in [0, 1], and `draw_latents(start, stop, seed, temperature)`, the latents of
-    the samples `start` to `stop - 1`.
+    A family gives what a `DecodingModel` does, and `encode_step(images, labels)` from uint8 or float images to latents
+    `[B, latent_dim]`.
     """
 
     lossless = False  # whether `reconstruct` gives back the pixels as they were
@@ -30,34 +61,11 @@ class LatentModel(GenerativeModel):
     def reconstruct_step(self, images, labels):
         return self.decode_step(self.encode_step(images, labels), labels)
 
-    def sample(self, num_samples, labels=None, seed=None, temperature=1.0, batch_size=64, verbose="auto"):
-        """Images decoded from random latents: float32 `[num_samples, H, W, C]` in [0, 1].
-
-        The i-th image depends on the seed, i and its label alone. Labels are the classes in turn unless given.
-        `temperature` scales the spread of the latents.
-        """
-        num_samples = inputs.check_integer("num_samples", num_samples, 1)
-        temperature = np.float32(inputs.check_number("temperature", temperature, 0.0))
-        labels = self.sample_labels(labels, num_samples)
-        seed = noise.check_seed(seed)
-
-        def batch(start, stop):
-            z = self.draw_latents(start, stop, seed, temperature)
-            return [z, None if labels is None else labels[start:stop]]
-
-        return self.run(self.decode_step, num_samples, batch, batch_size, verbose)
-
     def encode(self, x, labels=None, batch_size=64, verbose="auto"):
         """Latents, float32 `[N, latent_dim]`."""
         x = self.check_images(x)
         labels = self.check_labels(labels, len(x))
         return self.run(self.encode_step, len(x), rows(x, labels), batch_size, verbose)
-
-    def decode(self, z, labels=None, batch_size=64, verbose="auto"):
-        """Images of latents `[N, latent_dim]`, float32 `[N, H, W, C]` in [0, 1]."""
-        z = inputs.check_latents(z, self.latent_dim)
-        labels = self.check_labels(labels, len(z))
-        return self.run(self.decode_step, len(z), rows(z, labels), batch_size, verbose)
 
     def reconstruct(self, x, labels=None, batch_size=64, verbose="auto"):
         """`decode(encode(x))`, float32 `[N, H, W, C]` in [0, 1]."""

@@ -3,6 +3,7 @@
 import keras
 
 from kerasgen.errors import InputError
+from kerasgen.networks.adversarial import ConvDiscriminator, ConvGenerator, DenseDiscriminator, DenseGenerator
 from kerasgen.networks.classifiers import lenet, resnet
 from kerasgen.networks.conv import conv_decoder, conv_encoder
 from kerasgen.networks.coupling import conv_coupling, dense_coupling, linear_coupling, residual_coupling
@@ -15,6 +16,8 @@ BACKBONES = {"lenet": lenet, "resnet": resnet}
 ENCODERS = {"conv": conv_encoder, "dense": dense_encoder}
 DECODERS = {"conv": conv_decoder, "dense": dense_decoder}
 DENOISERS = {"DiT": DiT, "MLP": MLP, "UNet": UNet}  # MLP for vectors, the others for images
+GENERATORS = {"Conv": ConvGenerator, "Dense": DenseGenerator}
+DISCRIMINATORS = {"Conv": ConvDiscriminator, "Dense": DenseDiscriminator}
 COUPLINGS = {
     "conv": conv_coupling,
     "dense": dense_coupling,
@@ -130,6 +133,48 @@ def denoiser(network, image_shape, inputs, num_classes, dtype):
     return network
 
 
+def generator(network, inputs, output_shape, num_classes, dtype):
+    """A network from z `[B, inputs]`, with classes from `[z, one_hot]`, to `[B, *output_shape]`.
+
+    `network` is a dictionary with the name of a class (see `GENERATORS`) as "class" and arguments of it, or a Keras
+    layer or its serialized form. Raises `InputError`.
+    """
+    return _player("generator", network, GENERATORS, (inputs,), output_shape, num_classes, dtype)
+
+
+def discriminator(network, input_shape, num_classes, dtype):
+    """A network from `[B, *input_shape]`, with classes from `[x, one_hot]`, to logits `[B]`; see `generator`."""
+    return _player("discriminator", network, DISCRIMINATORS, input_shape, (), num_classes, dtype)
+
+
+def _player(role, network, builders, input_shape, output_shape, num_classes, dtype):
+    if isinstance(network, dict) and "class" in network:
+        arguments = {key: value for key, value in network.items() if key != "class"}
+        if network["class"] not in builders:
+            raise InputError(f"{role} is of class {network['class']!r}; expected one of {sorted(builders)}.")
+        if network["class"] == "Conv" and max(len(input_shape), len(output_shape)) == 1:
+            raise InputError(f"a convolutional {role} is for images; use 'Dense' for vectors.")
+        sizes = (*input_shape, output_shape) if role == "generator" else (input_shape,)
+        try:
+            return builders[network["class"]](*sizes, num_classes, **arguments, name=role, dtype=dtype)
+        except TypeError as error:
+            raise InputError(f"{role} does not fit {network['class']}: {error}") from error
+    if isinstance(network, dict):
+        network = keras.saving.deserialize_keras_object(network)
+    if not isinstance(network, keras.layers.Layer):
+        raise InputError(f"{role} is a {type(network).__name__}; expected a dictionary with a class, or a Keras layer.")
+    given = keras.KerasTensor((None, *input_shape))
+    if num_classes is not None:
+        given = [given, keras.KerasTensor((None, num_classes))]
+    try:
+        found = tuple(network(given).shape)
+    except ValueError as error:
+        raise InputError(f"{role} does not take inputs of shape {(None, *input_shape)}: {error}") from error
+    if found != (None, *output_shape):
+        raise InputError(f"{role} gives outputs of shape {found}; this model needs {(None, *output_shape)}.")
+    return network
+
+
 def check_size(network, height, width):
     """Raises `InputError` for sides that one of `DENOISERS` cannot take; nothing is known of other layers."""
     if hasattr(network, "check_size"):
@@ -146,12 +191,16 @@ __all__ = [
     "COUPLINGS",
     "DECODERS",
     "DENOISERS",
+    "DISCRIMINATORS",
     "ENCODERS",
+    "GENERATORS",
     "backbone",
     "check_size",
     "coupling",
     "decoder",
     "denoiser",
+    "discriminator",
     "encoder",
+    "generator",
     "serialize",
 ]

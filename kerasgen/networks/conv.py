@@ -10,7 +10,7 @@ import keras
 from keras import layers
 
 
-def _sides(height, width):
+def sides_of(height, width):
     """The sides at each level, finest first: 28 gives [(28, 28), (14, 14), (7, 7)]."""
     sides = [(height, width)]
     while min(sides[-1]) >= 8:
@@ -25,7 +25,7 @@ def _channels(width, level):
 
 def conv_encoder(image_shape, outputs, width, name="encoder", dtype=None):
     """Images `[B, H, W, C]` to `[B, outputs]`."""
-    levels = len(_sides(*image_shape[:2]))
+    levels = len(sides_of(*image_shape[:2]))
     x = inputs = keras.Input(image_shape, name="images")
     for level in range(1, max(levels, 2)):
         strides = 2 if levels > 1 else 1
@@ -41,7 +41,7 @@ def conv_encoder(image_shape, outputs, width, name="encoder", dtype=None):
 
 def conv_decoder(inputs, output_shape, width, name="decoder", dtype=None):
     """Latents `[B, inputs]` to `[B, H, W, C]`, with no activation at the end."""
-    *finer, coarsest = _sides(*output_shape[:2])
+    *finer, coarsest = sides_of(*output_shape[:2])
     channels = _channels(width, max(len(finer), 1))
     x = latents = keras.Input((inputs,), name="latents")
     x = layers.Dense(4 * width, activation="silu", dtype=dtype, name="dense")(x)

@@ -102,19 +102,21 @@ class StopAtNonFiniteLoss(keras.callbacks.Callback):
     """Ends training with an error when the loss is no longer finite, before the backup is replaced."""
 
     def on_train_batch_end(self, batch, logs=None):
-        loss = float(np.squeeze(logs["loss"]))
-        if not math.isfinite(loss):
+        for name, value in logs.items():
+            if not name.endswith("loss") or math.isfinite(value := float(np.squeeze(value))):
+                continue
+            step = int(self.model.optimizer.iterations)
             raise KerasgenError(
-                f"the loss is {loss} at step {int(self.model.optimizer.iterations)}, batch {batch + 1} of its epoch. "
-                "The backup of the last whole epoch is kept; lower training.learning_rate, "
-                "raise training.warmup_steps or set training.clip_norm."
+                f"the {name.replace('_', ' ')} is {value} at step {step}, batch {batch + 1} of its epoch. The backup "
+                "of the last whole epoch is kept; lower training.learning_rate, raise training.warmup_steps or set "
+                "training.clip_norm."
             )
 
 
 @contextmanager
 def averaged_weights(model):
-    """The model with its averaged weights, if its optimizer averages them (`use_ema`)."""
-    if not model.optimizer.use_ema:
+    """The model with its averaged weights, if its optimizer, or one of them, averages them (`use_ema`)."""
+    if not any(optimizer.use_ema for optimizer in getattr(model.optimizer, "optimizers", [model.optimizer])):
         yield
         return
     values = [keras.ops.convert_to_numpy(v.value) for v in model.trainable_variables]

@@ -58,6 +58,9 @@ class Training:
     batch_size: int = _entry(low=1)
     optimizer: str = _entry(choices=("adam", "adamw"))
     learning_rate: float = _entry(above=0.0)
+    discriminator_learning_rate: float | None = _entry(None, above=0.0)  # of a GAN, if it differs
+    beta_1: float = _entry(0.9, low=0.0, below=1.0)
+    beta_2: float = _entry(0.999, low=0.0, below=1.0)
     schedule: str = _entry("constant", choices=("constant", "cosine"))
     warmup_steps: int = _entry(0, low=0)
     weight_decay: float = _entry(0.0, low=0.0)

@@ -13,7 +13,7 @@ from kerasgen.errors import KerasgenError, RecipeError
 from kerasgen.metrics import Evaluation, evaluate
 from kerasgen.training import hardware
 from kerasgen.training.callbacks import Backup, Log, SampleGrids, StopAtNonFiniteLoss, save_samples
-from kerasgen.training.optimizers import optimizer
+from kerasgen.training.optimizers import game_optimizer, optimizer
 from kerasgen.training.recipe import Recipe
 from kerasgen.zoo.card import write_card
 from kerasgen.zoo.checkpoint import load_checkpoint, save_checkpoint, sha256
@@ -88,7 +88,10 @@ def train(recipe, workdir, verbose="auto"):
     workdir.mkdir(parents=True, exist_ok=True)
     with _only_run_in(workdir):
         _check_same_recipe(recipe, workdir)
-        model.compile(optimizer(training, steps * training.epochs))
+        if isinstance(model, models.GAN):
+            model.compile(game_optimizer(training, steps * training.epochs, model.discriminator_steps))
+        else:
+            model.compile(optimizer(training, steps * training.epochs))
         backup = Backup(workdir / "backup.npz")
         epoch = backup.restore(model)
         if epoch < training.epochs:

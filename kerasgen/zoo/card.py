@@ -25,6 +25,14 @@ MEANINGS = {
     "train_on_synthetic": "accuracy on real images after training on samples alone",
 }
 FAMOUS = {"frechet_distance": "FID", "kernel_distance": "KID", "inception_score": "Inception score"}
+# Columns of log.csv that make the curve: a model's loss, or the losses of the players of a GAN.
+CURVE = {
+    "loss": "training",
+    "val_loss": "validation",
+    "discriminator_loss": "discriminator",
+    "generator_loss": "generator",
+    "diversity": "variance of samples over that of data",
+}
 # The Hub's nearest; it has no tag for classes without text.
 TASKS = {"Classifier": "image-classification"}
 DEFAULT_TASK = "unconditional-image-generation"
@@ -43,6 +51,8 @@ def said(sampler):
     parts = [f"temperature {sampler['temperature']:g}"]
     if sampler["steps"] > 1:
         parts = [sampler.get("sampler") or sampler["name"], f"{sampler['steps']} steps", *parts]
+    if "truncation" in sampler:
+        parts.append(f"truncation {sampler['truncation']:g}")
     if sampler.get("guidance", 1.0) != 1.0:
         parts.append(f"guidance {sampler['guidance']:g}")
     return ", ".join(parts)
@@ -89,10 +99,10 @@ def _samplers(table):
 
 def _curve(log):
     """A table of the losses, a line an epoch; of long runs some twenty epochs, the last one among them."""
-    names = [name for name in ("loss", "val_loss") if name in log[0]]
+    names = [name for name in CURVE if name in log[0]]
     stride = -(-len(log) // 20)
     rows = [row for index, row in enumerate(log) if (len(log) - 1 - index) % stride == 0]
-    head = ["epoch", *({"loss": "training", "val_loss": "validation"}[name] for name in names)]
+    head = ["epoch", *(CURVE[name] for name in names)]
     lines = [head, ["---"] * len(head), *([row["epoch"], *(row[name] for name in names)] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

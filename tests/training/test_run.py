@@ -163,12 +163,13 @@ def run_until(recipe_path, workdir, epoch=None):
 
 OTHERS = {
     "Glow": "levels = 1\nsteps = 1",
+    "GAN": 'generator = {class = "Dense", width = 8}\ndiscriminator = {class = "Conv", width = 4}\npenalty = "r1"',
     "DiffusionModel": 'num_steps = 20\nnetwork = {class = "DiT", width = 8, depth = 1, heads = 1}',
 }
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", ["VariationalAutoencoder", "Glow", "DiffusionModel"])
+@pytest.mark.parametrize("family", ["VariationalAutoencoder", *OTHERS])
 def test_killed_equals_unkilled(family, recipe_path, tmp_path):
     """Killed twice, at whatever moment after the second and the fourth epoch was logged."""
     if family in OTHERS:
