@@ -116,10 +116,11 @@ def test_train_on_synthetic(run, extractor, tmp_path, monkeypatch):
     recipe.write_text(
         'name = "lenet-squares"\ndescription = "x"\n[dataset]\nsource = "x"\ntrain_split = "x"\ntest_split = "x"\n'
         '[model]\nclass = "Classifier"\n[model.config]\n'
-        '[training]\nepochs = 20\nbatch_size = 16\noptimizer = "adam"\nlearning_rate = 1e-2\n'
+        '[training]\nepochs = 30\nbatch_size = 16\noptimizer = "adam"\nlearning_rate = 1e-2\n'
     )
     monkeypatch.setattr(evaluation, "find_recipe", lambda _: recipe)
     monkeypatch.setattr(evaluation, "SYNTHETIC", 64)
+    monkeypatch.setattr(evaluation, "SYNTHETIC_EPOCHS", 20)
     (figure,) = evaluate(run(), ["train_on_synthetic"])["metrics"].values()
     assert (figure["n"], figure["n_fake"], figure["epochs"]) == (100, 64, 20)
     assert 0.3 < figure["value"] <= 1.0
