@@ -300,7 +300,8 @@ class ConvDiscriminator(Network):
         for block in self.blocks:
             plain = isinstance(block, (Attention, MinibatchStandardDeviation))
             x = block(x) if plain else block(x, training=training)
-        x = ops.relu(self.last(x, training=training))
+        x = self.last(x, training=training)
+        x = ops.relu(x) if self.residual else x  # the other form ends in its own rectifier
         return logits(self, ops.sum(x, axis=(1, 2)), one_hot, training)
 
 
