@@ -3,11 +3,13 @@
 from kerasgen.models.autoencoder import Autoencoder
 from kerasgen.models.base import GenerativeModel
 from kerasgen.models.classifier import Classifier
+from kerasgen.models.cyclegan import CycleGAN
 from kerasgen.models.diffusion_model import DiffusionModel
 from kerasgen.models.flow_matching import FlowMatching
 from kerasgen.models.gan import GAN
 from kerasgen.models.glow import Glow
 from kerasgen.models.latent_diffusion import LatentDiffusion
+from kerasgen.models.pix2pix import Pix2Pix
 from kerasgen.models.players import Players
 from kerasgen.models.real_nvp import RealNVP
 from kerasgen.models.variational_autoencoder import VariationalAutoencoder
@@ -18,10 +20,12 @@ FAMILIES = {
         GAN,
         Autoencoder,
         Classifier,
+        CycleGAN,
         DiffusionModel,
         FlowMatching,
         Glow,
         LatentDiffusion,
+        Pix2Pix,
         RealNVP,
         VariationalAutoencoder,
     )
@@ -32,11 +36,13 @@ __all__ = [
     "GAN",
     "Autoencoder",
     "Classifier",
+    "CycleGAN",
     "DiffusionModel",
     "FlowMatching",
     "GenerativeModel",
     "Glow",
     "LatentDiffusion",
+    "Pix2Pix",
     "Players",
     "RealNVP",
     "VariationalAutoencoder",

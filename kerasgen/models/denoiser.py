@@ -89,7 +89,7 @@ class Denoiser(DenoiserLikelihood, LatentModel):
     def get_config(self):
         argument = self._network_argument
         return super().get_config() | {
-            "network": argument if isinstance(argument, dict) else networks.serialize(self.network, argument),
+            "network": networks.serialize(self.network, argument),
             "label_dropout": self.label_dropout,
             "self_conditioning": self.self_conditioning,
             "super_resolution": self.super_resolution,

@@ -89,10 +89,7 @@ class GAN(Game, DecodingModel):
         **kwargs,
     ):
         super().__init__(image_shape, num_classes, seed, **kwargs)
-        if self.dtype_policy.name == "mixed_float16":
-            raise InputError(
-                "a GAN has two optimizers, which the loss scaling of mixed_float16 does not reach; use mixed_bfloat16."
-            )
+        self.check_precision()
         self.latent_dim = inputs.check_integer("latent_dim", latent_dim, 1)
         self.loss_function = game.resolve("loss", loss, game.LOSSES, game.GameLoss)
         self.penalty = None if penalty is None else game.resolve("penalty", penalty, game.PENALTIES, game.Penalty)
@@ -111,10 +108,8 @@ class GAN(Game, DecodingModel):
 
     def get_config(self):
         generator, discriminator = (
-            argument
-            if isinstance(argument, dict) and "class" in argument
-            else keras.saving.serialize_keras_object(made)
-            for argument, made in zip(self._network_arguments, (self.generator, self.discriminator), strict=True)
+            networks.serialize(made, argument)
+            for made, argument in zip((self.generator, self.discriminator), self._network_arguments, strict=True)
         )
         return super().get_config() | {
             "latent_dim": self.latent_dim,

@@ -49,6 +49,14 @@ class Players(keras.optimizers.MultiOptimizer):
 class Game:
     """Mixed into a model whose parts, named "generator" and "discriminator", play against each other."""
 
+    def check_precision(self):
+        """Raises `InputError` for mixed_float16."""
+        if self.dtype_policy.name == "mixed_float16":
+            raise InputError(
+                f"a {type(self).__name__} has two optimizers, which the loss scaling of mixed_float16 does not reach; "
+                "use mixed_bfloat16."
+            )
+
     def player_variables(self, player):
         """The weights that a player moves."""
         return getattr(self, player).trainable_variables

@@ -10,6 +10,7 @@ from kerasgen.networks.coupling import conv_coupling, dense_coupling, linear_cou
 from kerasgen.networks.dense import dense_decoder, dense_encoder
 from kerasgen.networks.dit import DiT
 from kerasgen.networks.mlp import MLP
+from kerasgen.networks.translation import PatchDiscriminator, ResidualGenerator, UNetGenerator
 from kerasgen.networks.unet import UNet
 
 BACKBONES = {"lenet": lenet, "resnet": resnet}
@@ -18,6 +19,8 @@ DECODERS = {"conv": conv_decoder, "dense": dense_decoder}
 DENOISERS = {"DiT": DiT, "MLP": MLP, "UNet": UNet}  # MLP for vectors, the others for images
 GENERATORS = {"Conv": ConvGenerator, "Dense": DenseGenerator}
 DISCRIMINATORS = {"Conv": ConvDiscriminator, "Dense": DenseDiscriminator}
+TRANSLATORS = {"Residual": ResidualGenerator, "UNet": UNetGenerator}
+PATCH_DISCRIMINATORS = {"Patch": PatchDiscriminator}
 COUPLINGS = {
     "conv": conv_coupling,
     "dense": dense_coupling,
@@ -107,30 +110,14 @@ def denoiser(network, image_shape, inputs, num_classes, dtype):
     layer or its serialized form. Raises `InputError`.
     """
     vectors = len(image_shape) == 1
-    if isinstance(network, dict) and "class" in network:
-        arguments = {key: value for key, value in network.items() if key != "class"}
-        if network["class"] not in DENOISERS:
-            raise InputError(f"network is of class {network['class']!r}; expected one of {sorted(DENOISERS)}.")
-        if vectors != (network["class"] == "MLP"):
-            raise InputError(
-                f"network is of class {network['class']!r}; 'MLP' is for vectors and the others for images."
-            )
-        try:
-            made = DENOISERS[network["class"]](inputs, image_shape[-1], num_classes, **arguments, dtype=dtype)
-        except TypeError as error:
-            raise InputError(f"network does not fit {network['class']}: {error}") from error
-        if not vectors:
-            check_size(made, *image_shape[:2])
-        return made
-    if isinstance(network, dict):
-        network = keras.saving.deserialize_keras_object(network)
-    if not isinstance(network, keras.layers.Layer):
-        raise InputError(
-            f"network is a {type(network).__name__}; expected a dictionary with a class, or a Keras layer."
-        )
-    if not network.built:
+    if _names_class(network) and network["class"] in DENOISERS and vectors != (network["class"] == "MLP"):
+        raise InputError(f"network is of class {network['class']!r}; 'MLP' is for vectors and the others for images.")
+    made = _by_class("network", network, DENOISERS, inputs, image_shape[-1], num_classes, dtype=dtype)
+    if not made.built:
         raise InputError("network has no variables yet; call it once on images and times, or build it, before.")
-    return network
+    if not vectors:
+        check_size(made, *image_shape[:2])
+    return made
 
 
 def generator(network, inputs, output_shape, num_classes, dtype):
@@ -148,31 +135,78 @@ def discriminator(network, input_shape, num_classes, dtype):
 
 
 def _player(role, network, builders, input_shape, output_shape, num_classes, dtype):
-    if isinstance(network, dict) and "class" in network:
+    if _names_class(network) and network["class"] == "Conv" and max(len(input_shape), len(output_shape)) == 1:
+        raise InputError(f"a convolutional {role} is for images; use 'Dense' for vectors.")
+    sizes = (*input_shape, output_shape) if role == "generator" else (input_shape,)
+    made = _by_class(role, network, builders, *sizes, num_classes, name=role, dtype=dtype)
+    if not _names_class(network):
+        given = keras.KerasTensor((None, *input_shape))
+        if num_classes is not None:
+            given = [given, keras.KerasTensor((None, num_classes))]
+        _check_call(role, made, given, (None, *output_shape))
+    return made
+
+
+def translator(network, input_shape, output_shape, dtype, name="generator"):
+    """A network from images `[B, *input_shape]` in [-1, 1] to images `[B, *output_shape]` in [-1, 1].
+
+    `network` is a dictionary with the name of a class (see `TRANSLATORS`) as "class" and arguments of it, or a Keras
+    layer or its serialized form. Raises `InputError`.
+    """
+    made = _by_class("generator", network, TRANSLATORS, input_shape, output_shape[-1], name=name, dtype=dtype)
+    if not _names_class(network):
+        _check_call("generator", made, keras.KerasTensor((None, *input_shape)), (None, *output_shape))
+    return made
+
+
+def patch_discriminator(network, input_shape, dtype, name="discriminator"):
+    """A network from images `[B, *input_shape]` in [-1, 1] to logits `[B, h, w]` of patches, or `[B]` of images.
+
+    As `translator`, of `PATCH_DISCRIMINATORS`.
+    """
+    made = _by_class("discriminator", network, PATCH_DISCRIMINATORS, input_shape, name=name, dtype=dtype)
+    if not _names_class(network):
+        _check_call("discriminator", made, keras.KerasTensor((None, *input_shape)), (None,), (None, None, None))
+    return made
+
+
+def _names_class(network):
+    """Whether it is a dictionary such as `{"class": "UNet", "width": 64}`."""
+    return isinstance(network, dict) and "class" in network
+
+
+def _by_class(role, network, builders, *sizes, **settings):
+    """A layer of the class that the dictionary names; a Keras layer as it is, or from its serialized form."""
+    if _names_class(network):
         arguments = {key: value for key, value in network.items() if key != "class"}
         if network["class"] not in builders:
             raise InputError(f"{role} is of class {network['class']!r}; expected one of {sorted(builders)}.")
-        if network["class"] == "Conv" and max(len(input_shape), len(output_shape)) == 1:
-            raise InputError(f"a convolutional {role} is for images; use 'Dense' for vectors.")
-        sizes = (*input_shape, output_shape) if role == "generator" else (input_shape,)
         try:
-            return builders[network["class"]](*sizes, num_classes, **arguments, name=role, dtype=dtype)
+            return builders[network["class"]](*sizes, **arguments, **settings)
         except TypeError as error:
             raise InputError(f"{role} does not fit {network['class']}: {error}") from error
     if isinstance(network, dict):
         network = keras.saving.deserialize_keras_object(network)
     if not isinstance(network, keras.layers.Layer):
         raise InputError(f"{role} is a {type(network).__name__}; expected a dictionary with a class, or a Keras layer.")
-    given = keras.KerasTensor((None, *input_shape))
-    if num_classes is not None:
-        given = [given, keras.KerasTensor((None, num_classes))]
+    return network
+
+
+def _check_call(role, network, given, *expected):
+    """Raises `InputError` unless the layer takes the given symbolic inputs and gives one of the expected shapes.
+
+    `None` in an expected shape is any number.
+    """
     try:
         found = tuple(network(given).shape)
     except ValueError as error:
-        raise InputError(f"{role} does not take inputs of shape {(None, *input_shape)}: {error}") from error
-    if found != (None, *output_shape):
-        raise InputError(f"{role} gives outputs of shape {found}; this model needs {(None, *output_shape)}.")
-    return network
+        shape = given[0].shape if isinstance(given, list) else given.shape
+        raise InputError(f"{role} does not take inputs of shape {shape}: {error}") from error
+    for shape in expected:
+        if len(found) == len(shape) and all(want in (None, have) for have, want in zip(found, shape, strict=True)):
+            return
+    needs = " or ".join(map(str, expected))
+    raise InputError(f"{role} gives outputs of shape {found}; this model needs {needs}.")
 
 
 def check_size(network, height, width):
@@ -182,8 +216,9 @@ def check_size(network, height, width):
 
 
 def serialize(network, argument):
-    """The constructor argument that gives this network again: a name as it is, a Keras layer in serialized form."""
-    return argument if isinstance(argument, str) else keras.saving.serialize_keras_object(network)
+    """The constructor argument that gives this network again: names as they are, a Keras layer in serialized form."""
+    named = isinstance(argument, str) or _names_class(argument)
+    return argument if named else keras.saving.serialize_keras_object(network)
 
 
 __all__ = [
@@ -194,6 +229,8 @@ __all__ = [
     "DISCRIMINATORS",
     "ENCODERS",
     "GENERATORS",
+    "PATCH_DISCRIMINATORS",
+    "TRANSLATORS",
     "backbone",
     "check_size",
     "coupling",
@@ -202,5 +239,7 @@ __all__ = [
     "discriminator",
     "encoder",
     "generator",
+    "patch_discriminator",
     "serialize",
+    "translator",
 ]

@@ -1,0 +1,192 @@
+"""Networks from images to images, and a discriminator of patches.
+
+A generator is called as `generator(images)`, in [-1, 1], and gives images of the same sides; a discriminator as
+`discriminator(images)`, and gives logits `[B, h, w]`, one for each of the patches that it sees, which overlap.
+"""
+
+import math
+
+from keras import layers, ops
+
+from kerasgen.errors import InputError
+from kerasgen.layers.group_normalization import GroupNormalization
+from kerasgen.networks.adversarial import SLOPE, apply, channels_of, conv, enlarged
+from kerasgen.networks.conv import sides_of
+
+NORMALIZATIONS = (None, "instance", "spectral")
+
+
+def instance_norm(channels, name, dtype):
+    """Of each channel of each image over all places (Ulyanov et al. 2016)."""
+    layer = GroupNormalization(channels, epsilon=1e-5, name=name, dtype=dtype)
+    layer.build((None, None, None, channels))
+    return layer
+
+
+class ConvBlock(layers.Layer):
+    """A convolution, instance normalization where asked for, and a (leaky) rectifier.
+
+    Args:
+        sides: to which its input is enlarged before, if any.
+        reflect: whether the borders are filled with reflections rather than zeros, at stride 1.
+    """
+
+    def __init__(
+        self, inputs, filters, kernel, name, dtype, strides=1, sides=None, norm=True, slope=0.0, reflect=False
+    ):
+        super().__init__(name=name, dtype=dtype)
+        self.sides, self.slope, self.border = sides, slope, kernel // 2 if reflect else 0
+        if reflect:
+            self.conv = layers.Conv2D(filters, kernel, name="conv", dtype=dtype)
+            self.conv.build((None, None, None, inputs))
+        else:
+            self.conv = conv(inputs, filters, kernel, "conv", dtype, strides=strides)
+        self.norm = instance_norm(filters, "norm", dtype) if norm else None
+        self.built = True
+
+    def call(self, x):
+        x = x if self.sides is None else enlarged(x, self.sides)
+        if self.border:
+            x = ops.pad(x, [[0, 0], [self.border] * 2, [self.border] * 2, [0, 0]], mode="reflect")
+        x = self.conv(x)
+        x = x if self.norm is None else self.norm(x)
+        return ops.leaky_relu(x, self.slope) if self.slope else ops.relu(x)
+
+
+class UNetGenerator(layers.Layer):
+    """Down to sides below 8 and up again, with what was on the way down beside it (Isola et al. 2017, "pix2pix").
+
+    Blocks enlarge by repetition and convolve; instance normalization instead of that of batches, which the paper has
+    with batches of one image. Dropout is for training alone here: `translate` is a function of the image.
+
+    Args:
+        input_shape: `(height, width, channels)` of what it reads, sides of at least 8.
+        outputs: channels of what it gives.
+        width: channels of the finest level; they double from level to level, up to eight times.
+        dropout: rate, in the three coarsest blocks of the way up.
+    """
+
+    def __init__(self, input_shape, outputs, width=32, dropout=0.5, name="generator", dtype=None):
+        super().__init__(name=name, dtype=dtype)
+        dtype = self.dtype_policy
+        sides = sides_of(*input_shape[:2])
+        levels = len(sides) - 1
+        if levels == 0:
+            raise InputError(f"a U-Net generator takes sides of at least 8, not {input_shape[0]} x {input_shape[1]}.")
+        channels = [channels_of(width, level) for level in range(levels)]
+        self.down, self.up = [], []  # in order
+        for level, (inputs, filters) in enumerate(zip([input_shape[-1], *channels], channels, strict=False)):
+            norm = level > 0
+            block = ConvBlock(inputs, filters, 4, f"down_{level}", dtype, strides=2, norm=norm, slope=SLOPE)
+            self.down.append(block)
+        inputs = channels[-1]
+        for level in reversed(range(levels)):
+            filters = channels[max(level - 1, 0)]
+            block = ConvBlock(inputs, filters, 3, f"up_{level}", dtype, sides=sides[level])
+            rate = dropout if levels - level <= 3 and level else 0.0
+            self.up.append((block, layers.Dropout(rate, name=f"drop_{level}", dtype=dtype) if rate else None))
+            inputs = 2 * filters
+        self.out = conv(channels[0], outputs, 3, "out", dtype)
+        self.parts = [part for parts in self.up for part in parts if part is not None]
+        self.built = True
+
+    def call(self, x, training=False):
+        skips = []
+        for block in self.down:
+            x = block(x)
+            skips.append(x)
+        x = skips.pop()
+        for block, dropout in self.up:
+            x = block(x)
+            x = x if dropout is None else dropout(x, training=training)
+            x = ops.concatenate([x, skips.pop()], axis=-1) if skips else x
+        return ops.tanh(self.out(x))
+
+
+class ResidualGenerator(layers.Layer):
+    """Two halvings, residual blocks, two enlargements (Johnson et al. 2016; Zhu et al. 2017, "CycleGAN", section 7.1).
+
+    Args:
+        input_shape: `(height, width, channels)` of what it reads, sides of at least 8.
+        outputs: channels of what it gives.
+        width: channels of the finest level; four times as many in the residual blocks.
+        blocks: their number.
+    """
+
+    def __init__(self, input_shape, outputs, width=32, blocks=6, name="generator", dtype=None):
+        super().__init__(name=name, dtype=dtype)
+        dtype = self.dtype_policy
+        if min(input_shape[:2]) < 8:
+            raise InputError(f"a residual generator takes sides of at least 8, not {input_shape[0]} x {input_shape[1]}.")
+        fine = tuple(input_shape[:2])
+        middle = tuple(math.ceil(side / 2) for side in fine)
+        self.stem = ConvBlock(input_shape[-1], width, 7, "stem", dtype, reflect=True)
+        self.down = [
+            ConvBlock(width, 2 * width, 3, "down_0", dtype, strides=2),
+            ConvBlock(2 * width, 4 * width, 3, "down_1", dtype, strides=2),
+        ]
+        self.middle = []  # (block, convolution, normalization)
+        for index in range(blocks):
+            block = ConvBlock(4 * width, 4 * width, 3, f"block_{index}", dtype, reflect=True)
+            second = conv(4 * width, 4 * width, 3, f"conv_{index}", dtype)
+            self.middle.append((block, second, instance_norm(4 * width, f"norm_{index}", dtype)))
+        self.up = [
+            ConvBlock(4 * width, 2 * width, 3, "up_1", dtype, sides=middle),
+            ConvBlock(2 * width, width, 3, "up_0", dtype, sides=fine),
+        ]
+        self.out = conv(width, outputs, 7, "out", dtype)
+        self.parts = [part for parts in self.middle for part in parts]
+        self.built = True
+
+    def call(self, x):
+        x = self.stem(x)
+        for block in self.down:
+            x = block(x)
+        for block, second, norm in self.middle:
+            x = x + norm(second(block(x)))
+        for block in self.up:
+            x = block(x)
+        return ops.tanh(self.out(x))
+
+
+class PatchDiscriminator(layers.Layer):
+    """Logits `[B, h, w]`, of one patch each (Isola et al. 2017, section 3.2.2).
+
+    With 1, 2 and 3 levels a patch is a square of 16, 34 and 70 pixels.
+
+    Args:
+        input_shape: `(height, width, channels)`.
+        width: channels of the first level; they double from level to level, up to eight times.
+        levels: convolutions of stride 2; two of stride 1 follow.
+        normalization: "instance", "spectral" or `None`.
+    """
+
+    def __init__(self, input_shape, width=32, levels=2, normalization="instance", name="discriminator", dtype=None):
+        super().__init__(name=name, dtype=dtype)
+        dtype = self.dtype_policy
+        if normalization not in NORMALIZATIONS:
+            raise InputError(f"normalization is {normalization!r}; expected one of {list(NORMALIZATIONS)}.")
+        smallest = math.ceil(min(input_shape[:2]) / 2**levels)
+        if smallest < 2:
+            raise InputError(
+                f"{levels} levels of a discriminator leave a single patch of images of {input_shape[0]} x "
+                f"{input_shape[1]}; give it fewer levels."
+            )
+        spectral = normalization == "spectral"
+        self.blocks = []  # (convolution, normalization or None)
+        inputs = input_shape[-1]
+        for level in range(levels + 1):
+            filters = channels_of(width, level)
+            layer = conv(inputs, filters, 4, f"conv_{level}", dtype, spectral, strides=2 if level < levels else 1)
+            norm = instance_norm(filters, f"norm_{level}", dtype) if normalization == "instance" and level else None
+            self.blocks.append((layer, norm))
+            inputs = filters
+        self.out = conv(inputs, 1, 4, "out", dtype, spectral)
+        self.parts = [part for parts in self.blocks for part in parts if part is not None]
+        self.built = True
+
+    def call(self, x, training=False):
+        for layer, norm in self.blocks:
+            x = apply(layer, x, training)
+            x = ops.leaky_relu(x if norm is None else norm(x), SLOPE)
+        return apply(self.out, x, training)[..., 0]
