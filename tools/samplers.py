@@ -1,6 +1,6 @@
 """Measures samplers of an entry of the zoo against each other, into its metrics.json and its card.
 
-Each one draws the same number of images from the same seed; the Fréchet distance is that to as many real images, so it
+Each one draws the same number of images from the same seed, without guidance unless it is asked for; the Fréchet distance is that to as many real images, so it
 is higher than the one of all samples beside it in the card. What is in metrics.json already for these weights and this
 number is kept: run it again to go on.
 
@@ -39,6 +39,7 @@ SAMPLERS = flags.DEFINE_list(
     ],
     "names with their steps",
 )
+GUIDANCE = flags.DEFINE_float("guidance", 1.0, "strength of guidance")
 
 
 def moments(extractor, images):
@@ -61,13 +62,14 @@ def main(_):
         "extractor_sha256": extractor.sha256,
         "weights_sha256": entry.metrics["weights_sha256"],
         "seed": settings.seed,
+        "guidance": GUIDANCE.value,
     }
     table = entry.metrics.get("samplers", {})
     if any(table.get(key) != value for key, value in protocol.items()):
         table = protocol | {"points": {}}
     images, _ = load_split(entry.recipe, settings.split)
     real = moments(extractor, images[: NUM_SAMPLES.value])
-    others = {key: value for key, value in settings.drawing.items() if key not in ("sampler", "steps")}
+    others = settings.drawing | {"guidance": GUIDANCE.value}
     for text in SAMPLERS.value:
         name, _, steps = text.partition(":")
         steps = int(steps)

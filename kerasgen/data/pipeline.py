@@ -136,19 +136,84 @@ def load(
     the same message in an error of its own.
     """
     size = _check_format(image_size, channels)
-    _check("seed", seed, 0)
-    _check("first_epoch", first_epoch, 0)
     opened = open_source(source, split, labels, data_dir)
     num_batches = _num_batches(opened, batch_size, drop_remainder)
     if cache:
         opened = opened.decoded(size, channels)
     else:
         opened.check_headers(size, channels)
-    shape = opened.stack([0], size, channels).shape[1:]
+    settings = (size, batch_size, channels, shuffle, seed, flip, drop_remainder, repeat, first_epoch)
+    return _batches([opened], num_batches, *settings)
+
+
+def load_domain_arrays(
+    source: Any,
+    split: str = "train",
+    image_size: ImageSize = None,
+    *,
+    domain: int,
+    channels: int | None = None,
+    labels: str | bool | None = None,
+    data_dir: str | os.PathLike | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Images without `domain`, and those with it: uint8 `[N, H, W, C]` and `[M, H, W, C]`.
+
+    Arguments and errors as in `load`, and `DatasetError` if there are no labels, or all images are of one kind.
+
+    Args:
+        domain: of images with attributes, the number of one of them; of images in classes, a class.
+    """
+    _check("domain", domain, 0)
+    images, found = load_arrays(source, split, image_size, channels=channels, labels=labels, data_dir=data_dir)
+    if found is None:
+        raise DatasetError("the source has no labels that would part it; name a feature with labels.")
+    if found.ndim == 2 and domain >= found.shape[1]:
+        raise DatasetError(f"domain is {domain}; the images have attributes 0 to {found.shape[1] - 1}.")
+    inside = found[:, domain] != 0 if found.ndim == 2 else found == domain
+    if inside.all() or not inside.any():
+        raise DatasetError(f"all {len(images)} images are on one side of domain {domain}; expected some on each.")
+    return images[~inside], images[inside]
+
+
+def load_domains(
+    source: Any,
+    split: str = "train",
+    image_size: ImageSize = None,
+    batch_size: int = 64,
+    *,
+    domain: int,
+    channels: int | None = None,
+    labels: str | bool | None = None,
+    shuffle: bool = False,
+    seed: int = 0,
+    flip: bool = False,
+    repeat: bool = False,
+    first_epoch: int = 0,
+    data_dir: str | os.PathLike | None = None,
+) -> "tf.data.Dataset":
+    """Pairs of batches for `CycleGAN`: images without `domain` and, paired by chance, images with it.
+
+    Batches are full. An epoch has as many as the smaller kind gives; of the larger one it has others each time where
+    they are shuffled. Images are kept decoded in memory. Arguments and errors as in `load` and `load_domain_arrays`.
+    """
+    kinds = load_domain_arrays(
+        source, split, image_size, domain=domain, channels=channels, labels=labels, data_dir=data_dir
+    )
+    opened = [open_source(images, split, False) for images in kinds]
+    num_batches = min(_num_batches(kind, batch_size, True) for kind in opened)
+    return _batches(opened, num_batches, None, batch_size, None, shuffle, seed, flip, True, repeat, first_epoch)
+
+
+def _batches(
+    sources, num_batches, size, batch_size, channels, shuffle, seed, flip, drop_remainder, repeat, first_epoch
+):
+    """The data set of batches of one source, or of tuples of those of several, as long as the shortest."""
+    _check("seed", seed, 0)
+    _check("first_epoch", first_epoch, 0)
 
     import tensorflow as tf
 
-    def epoch_of_batches(epoch):
+    def epoch_of_batches(epoch, opened):
         """Batches of (indices, whether to flip)."""
         epoch_seed = tf.stack([tf.constant(seed, tf.int64), epoch])
         indices = tf.range(opened.num, dtype=tf.int64)
@@ -161,20 +226,29 @@ def load(
         examples = tf.data.Dataset.from_tensor_slices((indices, tf.gather(flipped, indices)))
         return examples.batch(batch_size, drop_remainder)
 
-    def read(indices, flipped):
+    def read(opened, indices, flipped):
         images = tf.numpy_function(lambda i: opened.stack(i, size, channels), [indices], tf.uint8)
-        images.set_shape((indices.shape[0], *shape))
+        images.set_shape((indices.shape[0], *opened.stack([0], size, channels).shape[1:]))
         if flip:
             images = tf.where(flipped[:, None, None, None], tf.reverse(images, [2]), images)
         return images if opened.labels is None else (images, tf.gather(opened.labels, indices))
 
+    def epoch_of_all(epoch):
+        epochs = [epoch_of_batches(epoch, opened) for opened in sources]
+        return tf.data.Dataset.zip(*epochs) if len(epochs) > 1 else epochs[0]
+
+    def read_all(*places):
+        if len(sources) == 1:
+            return read(*sources, *places)
+        return tuple(read(opened, *place) for opened, place in zip(sources, places, strict=True))
+
     epochs = tf.data.Dataset.counter(first_epoch) if repeat else _NextEpoch(first_epoch).dataset(tf)
-    batches = epochs.flat_map(epoch_of_batches)
+    batches = epochs.flat_map(epoch_of_all)
     if not repeat:
         batches = batches.apply(tf.data.experimental.assert_cardinality(num_batches))
     options = tf.data.Options()
     options.deterministic = True
-    return batches.map(read, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE).with_options(options)
+    return batches.map(read_all, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE).with_options(options)
 
 
 class _NextEpoch:

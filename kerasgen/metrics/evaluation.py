@@ -60,6 +60,7 @@ class Evaluation:
         likelihood_images: how many, the first, have their likelihood measured; all unless given.
         drawing: further arguments of `sample`, such as `temperature`, `sampler` and `steps`.
         training: a function that gives the training images, uint8, to look for copies in; or `None`.
+        sources: of a `CycleGAN`, images whose translations are its samples; `images` are then of the other kind.
     """
 
     def __init__(
@@ -79,12 +80,16 @@ class Evaluation:
         seed=0,
         batch_size=250,
         training=None,
+        sources=None,
         verbose="auto",
     ):
         self.model, self.images, self.split, self.dataset = model, images, split, dataset
         self.labels = labels if model.num_classes is not None else None
         self.num_samples, self.seed, self.drawing = num_samples, seed, drawing or {}
+        self.sources = sources
         self.sampler = model.how_drawn(**self.drawing) if isinstance(model, GenerativeModel) else None
+        if sources is not None:
+            self.num_samples, self.sampler = len(sources), {"name": "translation", "steps": 1, "temperature": 1.0}
         self.num_importance_samples, self.num_evaluations = num_importance_samples, num_evaluations
         self.likelihood_images = likelihood_images
         self.batch_size, self.verbose = batch_size, verbose
@@ -115,10 +120,15 @@ class Evaluation:
 
     @functools.cached_property
     def sample_labels(self):
+        if self.sources is not None:
+            return None
         return self.model.sample_labels(None, self.num_samples)
 
     @functools.cached_property
     def samples(self):
+        if self.sources is not None:
+            translations = self.model.translate(self.sources, batch_size=self.batch_size, verbose=self.verbose)
+            return pictures.to_uint8(translations)
         return self.draw(self.num_samples, self.sample_labels)
 
     def draw(self, num, labels):
@@ -174,6 +184,14 @@ def psnr(run):
 def ssim(run):
     """Of reconstructions."""
     return {"ssim": mean_figure(similarity.ssim(*run.reconstructions), **run.how)}
+
+
+def cycle_error(run):
+    """Mean |a - F(G(a))| per pixel, on the scale of [0, 1]."""
+    there = run.model.translate(run.sources, "a_to_b", run.batch_size, run.verbose)
+    back = run.model.translate(there, "b_to_a", run.batch_size, run.verbose)
+    errors = np.abs(back - run.sources.astype(np.float32) / 255.0).mean(axis=(1, 2, 3))
+    return {"cycle_error": mean_figure(errors, **run.how)}
 
 
 def _likelihood_settings(run):
@@ -358,7 +376,8 @@ SIDES = (lambda run: min(run.model.image_shape[:2]) >= similarity.WINDOW, "sides
 LATENTS = (lambda run: isinstance(run.model, LatentModel) and not run.model.lossless, "an encoder that loses something")
 LIKELIHOOD = (lambda run: getattr(run.model, "likelihood", None) is not None, "a likelihood")
 IMPORTANCE = (lambda run: "num_importance_samples" in run.model.likelihood_settings, "importance-weighted likelihoods")
-SAMPLES = (lambda run: isinstance(run.model, GenerativeModel), "samples")
+SAMPLES = (lambda run: run.sampler is not None, "samples")
+SOURCES = (lambda run: run.sources is not None, "images to translate")
 ENOUGH = (lambda run: min(len(run.images), run.num_samples) >= 10, "at least 10 real images and 10 samples")
 TRAINING = (lambda run: run.training is not None, "a training set")
 EXTRACTOR = (lambda run: run.extractor_name is not None, "an extractor")
@@ -374,6 +393,7 @@ FIGURES = {
     "mean_squared_error": (mean_squared_error, (LATENTS, IMAGES)),
     "psnr": (psnr, (LATENTS, IMAGES)),
     "ssim": (ssim, (LATENTS, IMAGES, SIDES)),
+    "cycle_error": (cycle_error, (SOURCES,)),
     "bits_per_dim": (bits_per_dim, (LIKELIHOOD,)),
     "likelihood_calibration": (likelihood_calibration, (LIKELIHOOD, IMPORTANCE)),
     "frechet_distance": (frechet, EXTRACTED),

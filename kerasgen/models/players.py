@@ -49,6 +49,8 @@ class Players(keras.optimizers.MultiOptimizer):
 class Game:
     """Mixed into a model whose parts, named "generator" and "discriminator", play against each other."""
 
+    discriminator_steps = 1  # to each step of the generator
+
     def check_precision(self):
         """Raises `InputError` for mixed_float16."""
         if self.dtype_policy.name == "mixed_float16":

@@ -117,7 +117,9 @@ class ResidualGenerator(layers.Layer):
         super().__init__(name=name, dtype=dtype)
         dtype = self.dtype_policy
         if min(input_shape[:2]) < 8:
-            raise InputError(f"a residual generator takes sides of at least 8, not {input_shape[0]} x {input_shape[1]}.")
+            raise InputError(
+                f"a residual generator takes sides of at least 8, not {input_shape[0]} x {input_shape[1]}."
+            )
         fine = tuple(input_shape[:2])
         middle = tuple(math.ceil(side / 2) for side in fine)
         self.stem = ConvBlock(input_shape[-1], width, 7, "stem", dtype, reflect=True)

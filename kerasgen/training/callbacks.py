@@ -13,6 +13,9 @@ import numpy as np
 
 from kerasgen import pictures
 from kerasgen.errors import CheckpointError, KerasgenError
+from kerasgen.models.cyclegan import DIRECTIONS
+
+TRANSLATED = 12  # images of each kind in a grid of translations
 
 
 class Backup(keras.callbacks.Callback):
@@ -98,6 +101,19 @@ class SampleGrids(keras.callbacks.Callback):
             save_samples(self.model, self.folder / f"epoch-{epoch + 1:04d}.png", self.settings)
 
 
+class TranslationGrids(keras.callbacks.Callback):
+    """Writes a grid of translations of the same images after every epoch; `kinds` are some of both."""
+
+    def __init__(self, folder, kinds):
+        super().__init__()
+        self.folder = Path(folder)
+        self.kinds = kinds
+
+    def on_epoch_end(self, epoch, logs=None):
+        with averaged_weights(self.model):
+            save_translations(self.model, self.folder / f"epoch-{epoch + 1:04d}.png", self.kinds)
+
+
 class StopAtNonFiniteLoss(keras.callbacks.Callback):
     """Ends training with an error when the loss is no longer finite, before the backup is replaced."""
 
@@ -131,3 +147,12 @@ def save_samples(model, path, settings):
     columns = model.num_classes if model.num_classes and model.num_classes <= 20 else None
     samples = model.sample(settings.grid, seed=settings.seed, verbose=0, **settings.drawing)
     pictures.save_grid(samples, path, columns)
+
+
+def save_translations(model, path, kinds):
+    """Writes a grid of four rows: images of one kind over their translations, images of the other over theirs."""
+    rows = []
+    for images, direction in zip(kinds, DIRECTIONS, strict=True):
+        shown = images[:TRANSLATED]
+        rows += [shown / np.float32(255.0), model.translate(shown, direction, verbose=0)]
+    pictures.save_grid(np.concatenate(rows), path, len(shown))

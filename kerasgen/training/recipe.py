@@ -26,7 +26,7 @@ def _entry(default=MISSING, key=None, **limits):
 
 @dataclass(frozen=True)
 class Dataset:
-    """Which images, brought to which shape; the last four are for the model card."""
+    """Which images, brought to which shape; those from `title` on are for the model card."""
 
     source: str
     train_split: str
@@ -35,6 +35,7 @@ class Dataset:
     image_size: tuple[int, int] | None = _entry(None, low=1)
     channels: int | None = _entry(None, choices=(1, 3))
     labels: bool | str = False  # or the name of a feature
+    domain: int | None = _entry(None, low=0)  # class or attribute that parts it in two, for a CycleGAN
     flip: bool = False
     title: str | None = None
     url: str | None = None

@@ -11,8 +11,17 @@ import keras
 from kerasgen import data, models
 from kerasgen.errors import KerasgenError, RecipeError
 from kerasgen.metrics import Evaluation, evaluate
+from kerasgen.models.players import Game
 from kerasgen.training import hardware
-from kerasgen.training.callbacks import Backup, Log, SampleGrids, StopAtNonFiniteLoss, save_samples
+from kerasgen.training.callbacks import (
+    Backup,
+    Log,
+    SampleGrids,
+    StopAtNonFiniteLoss,
+    TranslationGrids,
+    save_samples,
+    save_translations,
+)
 from kerasgen.training.optimizers import game_optimizer, optimizer
 from kerasgen.training.recipe import Recipe
 from kerasgen.zoo.card import write_card
@@ -23,8 +32,14 @@ PREVIEW_IMAGES = 2000  # of the training set, to prepare the sampling of an epoc
 
 def build(recipe, precision="float32"):
     """The untrained model of a recipe. Raises `RecipeError` where its arguments do not fit the class."""
-    if recipe.model.class_name not in models.FAMILIES:
-        raise RecipeError(f"model.class is {recipe.model.class_name!r}; expected one of {sorted(models.FAMILIES)}.")
+    families = sorted(models.FAMILIES.keys() - {"Pix2Pix"})  # no data set in the form of TFDS has pairs of images
+    if recipe.model.class_name not in families:
+        raise RecipeError(f"model.class is {recipe.model.class_name!r}; expected one of {families}.")
+    if (recipe.model.class_name == "CycleGAN") != (recipe.dataset.domain is not None):
+        raise RecipeError(
+            f"dataset.domain is {recipe.dataset.domain}; a CycleGAN needs the class or attribute that parts the data "
+            "set in two, and others none."
+        )
     try:
         return models.FAMILIES[recipe.model.class_name](**recipe.model.config, dtype=precision)
     except (TypeError, ValueError) as error:
@@ -71,6 +86,27 @@ def load_split(recipe, split):
     return data.load_arrays(**_source(recipe, split))
 
 
+def load_kinds(recipe, split):
+    """Images of both kinds in a split of a recipe with `dataset.domain`, as NumPy arrays."""
+    return data.load_domain_arrays(**_source(recipe, split), domain=recipe.dataset.domain)
+
+
+def _load(recipe, split, **settings):
+    """The `tf.data.Dataset` of a split, in which models of this recipe are trained and validated."""
+    if recipe.dataset.domain is None:
+        return data.load(**_source(recipe, split), **settings)
+    settings = {name: value for name, value in settings.items() if name not in ("cache", "drop_remainder")}
+    return data.load_domains(**_source(recipe, split), domain=recipe.dataset.domain, **settings)
+
+
+def _num_steps(recipe):
+    """Training steps in an epoch."""
+    batch_size, split = recipe.training.batch_size, recipe.dataset.train_split
+    if recipe.dataset.domain is None:
+        return data.steps_per_epoch(recipe.dataset.source, split, batch_size, drop_remainder=True)
+    return len(_load(recipe, split, batch_size=batch_size))
+
+
 def train(recipe, workdir, verbose="auto"):
     """Trains, evaluates and saves the model of a recipe; returns the checkpoint folder, `workdir/checkpoint`.
 
@@ -82,13 +118,11 @@ def train(recipe, workdir, verbose="auto"):
     training = recipe.training
     keras.utils.set_random_seed(training.seed % 2**32)  # of the initial weights
     model = build(recipe, training.precision)
-    steps = data.steps_per_epoch(
-        recipe.dataset.source, recipe.dataset.train_split, training.batch_size, drop_remainder=True
-    )
+    steps = _num_steps(recipe)
     workdir.mkdir(parents=True, exist_ok=True)
     with _only_run_in(workdir):
         _check_same_recipe(recipe, workdir)
-        if isinstance(model, models.GAN):
+        if isinstance(model, Game):
             model.compile(game_optimizer(training, steps * training.epochs, model.discriminator_steps))
         else:
             model.compile(optimizer(training, steps * training.epochs))
@@ -110,8 +144,9 @@ def train(recipe, workdir, verbose="auto"):
 
 def _fit(recipe, model, steps, epoch, backup, workdir, verbose):
     training = recipe.training
-    dataset = data.load(
-        **_source(recipe, recipe.dataset.train_split),
+    dataset = _load(
+        recipe,
+        recipe.dataset.train_split,
         batch_size=training.batch_size,
         shuffle=True,
         seed=training.seed,
@@ -126,11 +161,13 @@ def _fit(recipe, model, steps, epoch, backup, workdir, verbose):
         preview = next(iter(data.load(**_source(recipe, recipe.dataset.train_split), batch_size=PREVIEW_IMAGES)))
         preview = preview[0] if isinstance(preview, tuple) else preview
         callbacks.insert(1, SampleGrids(workdir / "samples", preview.numpy(), recipe.evaluation))
+    if isinstance(model, models.CycleGAN):
+        callbacks.insert(1, TranslationGrids(workdir / "samples", load_kinds(recipe, recipe.dataset.test_split)))
     if training.ema_momentum is not None:
         callbacks.append(keras.callbacks.SwapEMAWeights())  # for the validation only
     validation = None
     if recipe.dataset.validation_split:
-        validation = data.load(**_source(recipe, recipe.dataset.validation_split), batch_size=training.batch_size)
+        validation = _load(recipe, recipe.dataset.validation_split, batch_size=training.batch_size)
     model.fit(
         dataset,
         epochs=training.epochs,
@@ -161,6 +198,8 @@ def _finish(recipe, model, facts, log, folder, verbose):
     (folder / "metrics.json").write_text(json.dumps(report, indent=2) + "\n")
     if isinstance(model, models.GenerativeModel):
         save_samples(model, folder / "samples.png", recipe.evaluation)
+    if isinstance(model, models.CycleGAN):
+        save_translations(model, folder / "samples.png", load_kinds(recipe, recipe.evaluation.split))
     (folder / "recipe.toml").write_text(recipe.override([f"weights.sha256={digest!r}"]).to_toml())
     shutil.copyfile(log, folder / "log.csv")
     write_card(recipe, report, folder)
@@ -170,9 +209,16 @@ def _finish(recipe, model, facts, log, folder, verbose):
 def evaluation(recipe, model, split, verbose="auto"):
     """The `Evaluation` of a recipe's model on a split of its data set."""
     settings = recipe.evaluation
+    if recipe.dataset.domain is None:
+        contents = {"training": lambda: load_split(recipe, recipe.dataset.train_split)[0]}
+        images, labels = load_split(recipe, split)
+    else:
+        sources, images = load_kinds(recipe, split)
+        contents, labels = {"sources": sources}, None
     return Evaluation(
         model,
-        *load_split(recipe, split),
+        images,
+        labels,
         split,
         dataset=recipe.dataset.source,
         extractor=settings.extractor,
@@ -183,7 +229,7 @@ def evaluation(recipe, model, split, verbose="auto"):
         drawing=settings.drawing,
         seed=settings.seed,
         batch_size=settings.batch_size,
-        training=lambda: load_split(recipe, recipe.dataset.train_split)[0],
+        **contents,
         verbose=verbose,
     )
 

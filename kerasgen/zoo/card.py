@@ -17,6 +17,7 @@ MEANINGS = {
     "frechet_distance": "Fréchet distance",
     "kernel_distance": "kernel distance",
     "inception_score": "Inception score's formula",
+    "cycle_error": "mean absolute error after translation there and back",
     "confidence": "mean confidence in samples",
     "sample_accuracy": "samples recognised as the class asked for",
     "ms_ssim": "MS-SSIM of pairs of samples",
@@ -33,8 +34,9 @@ CURVE = {
     "generator_loss": "generator",
     "diversity": "variance of samples over that of data",
 }
+TRANSLATORS = ("CycleGAN", "Pix2Pix")
 # The Hub's nearest; it has no tag for classes without text.
-TASKS = {"Classifier": "image-classification"}
+TASKS = {"Classifier": "image-classification"} | dict.fromkeys(TRANSLATORS, "image-to-image")
 DEFAULT_TASK = "unconditional-image-generation"
 
 
@@ -91,7 +93,7 @@ def _samplers(table):
         lines += [[name, f"{p['steps']}", f"{p['seconds']:g}", f"{p['value']:.4g}"] for p in points]
     head = (
         f"{table['metric']}, of {table['n']} samples (seed {table['seed']}) to the first {table['n']} images of "
-        f"`{table['split']}`; fewer of both than above, so the distances are greater. The seconds are for all samples, "
+        f"`{table['split']}`, guidance {table['guidance']:g}; fewer of both than above. The seconds are for all samples, "
         f"with compilation, on {points[-1]['hardware']} ({points[-1]['backend']})."
     )
     return "## Samplers\n\n" + head + "\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines)
@@ -140,8 +142,9 @@ def _front(name, family, origin, recipe, report):
     ).to_yaml()
 
 
-def _snippet(handle, family, shape, num_classes, drawing):
+def _snippet(handle, family, config, drawing):
     """Code that runs as printed."""
+    shape, num_classes = config["image_shape"], config.get("num_classes")
     if family == "Classifier":
         return f"""```python
 import kerasgen
@@ -151,6 +154,17 @@ model = kerasgen.load("{handle}")
 images = np.zeros((16, {", ".join(map(str, shape))}), np.uint8)  # yours, or float in [0, 1]
 probabilities = model.classify(images)  # float32 [16, {num_classes}]
 features = model.features(images)  # what distances between sets of images are measured in
+```"""
+    if family in TRANSLATORS:
+        shape = (*shape[:2], config.get("source_channels") or shape[2])
+        return f"""```python
+import kerasgen
+import numpy as np
+
+model = kerasgen.load("{handle}")
+images = np.zeros((16, {", ".join(map(str, shape))}), np.uint8)  # yours, or float in [0, 1]
+translated = model.translate(images)  # float32 in [0, 1]
+model.compile()  # then fine-tune: model.fit(images, images of the other kind)
 ```"""
     arguments = ", labels=0" if num_classes else ""
     drawing = {name: value for name, value in drawing.items() if (name, value) != ("temperature", 1.0)}
@@ -196,19 +210,24 @@ def card(handle, family, config, origin=None, recipe=None, report=None, log=None
         recipe, report, log: its `Recipe`, what metrics.json says and the rows of log.csv, as far as there are.
         grid: whether samples.png is there.
     """
-    shape, num_classes = config["image_shape"], config.get("num_classes")
+    shape = config["image_shape"]
     settings = recipe.evaluation if recipe else None
     drawing = settings.drawing if settings else {}
     parts = [f"# {handle}", recipe.description if recipe else f"A {family} made with kerasgen."]
     if origin:
         parts.append(f"Fine-tuned from `{origin}`.")
-    if grid:
+    if grid and family in TRANSLATORS:
+        parts += [
+            "![translations](samples.png)",
+            "The first images of both kinds, not picked, and below each its translation into the other kind.",
+        ]
+    elif grid:
         number, seed = (settings.grid, settings.seed) if settings else (100, 0)
         parts += [
             "![samples](samples.png)",
             f"{number} samples, seed {seed}, {said({'temperature': 1.0, 'steps': 1} | drawing)}, not picked.",
         ]
-    parts.append(_snippet(handle, family, shape, num_classes, drawing))
+    parts.append(_snippet(handle, family, config, drawing))
     if recipe and report:
         metrics = "\n".join(_rows(report["metrics"]))
         parts.append(

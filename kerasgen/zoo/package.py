@@ -10,6 +10,7 @@ import numpy as np
 from kerasgen import pictures
 from kerasgen.errors import CheckpointError, InputError
 from kerasgen.models import Classifier, GenerativeModel
+from kerasgen.models.translator import Translator
 from kerasgen.training.recipe import Recipe
 from kerasgen.zoo.card import card
 from kerasgen.zoo.checkpoint import CONFIG, METADATA, WEIGHTS, load_checkpoint, save_checkpoint
@@ -75,6 +76,8 @@ def _forward(model):
     if isinstance(model, Classifier):
         return np.concatenate(model.extract(blank, verbose=0), axis=1)
     labels = None if model.num_classes is None else np.zeros(2, np.int32)
+    if isinstance(model, Translator):
+        return model.translate(np.zeros((2, *model.source_shape), np.float32), verbose=0)
     if hasattr(model, "reconstruct"):
         return model.reconstruct(blank, labels, verbose=0)
     return model.sample(2, labels=labels, seed=0, verbose=0)

@@ -197,7 +197,7 @@ class TestCycleGAN(TranslatorCase):
         assert model.evaluate(x, y, return_dict=True, verbose=0)["cycle_distance"] < 0.5 * before
 
     def test_both_directions(self, images):
-        x, y = self.pairs(images)
+        x, _ = images
         model = self.make()
         assert np.abs(model.translate(x, "b_to_a") - model.translate(x)).max() > 1e-3
         with pytest.raises(InputError, match="a_to_b"):
@@ -240,7 +240,7 @@ def test_image_pool(size, num):
     rng = np.random.default_rng(0)
     pool = ImagePool(keras.optimizers.SGD(), size, (1, 1, 1), "pool")
     kept = [None] * size
-    for step in range(8):
+    for _ in range(8):
         fake = rng.uniform(-1, 1, (num, 1, 1, 1)).astype(np.float32)
         start, coins = int(rng.integers(size)), rng.uniform(size=num).astype(np.float32)
         expected = []
