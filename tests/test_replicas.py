@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from keras import ops
 
-from kerasgen import GAN, Autoencoder, DiffusionModel, Glow, VariationalAutoencoder
+from kerasgen import GAN, Autoencoder, CycleGAN, DiffusionModel, Glow, Pix2Pix, VariationalAutoencoder
 from kerasgen.models import Players
+from kerasgen.models.players import Game
+from kerasgen.models.translator import Translator
 
 
 class QuietVAE(VariationalAutoencoder):
@@ -45,6 +47,13 @@ class QuietGAN(GAN):
         return ops.full(shape, 0.5)
 
 
+class QuietCycleGAN(CycleGAN):
+    """Without its pools, which would be those of the first replica."""
+
+    def pooled(self, fakes):
+        return fakes
+
+
 def make_vae(family=QuietVAE):
     return family((8, 8, 1), 3, width=8, num_classes=4, free_bits=0.3, beta=2.0, kl_warmup_steps=3)
 
@@ -69,12 +78,23 @@ def make_gan(family=QuietGAN):
     return family((8, 8, 1), 3, *networks, num_classes=4, penalty="gradient_penalty")
 
 
+def make_pix2pix(family=Pix2Pix):
+    return family((8, 8, 1), generator={"class": "UNet", "width": 4}, discriminator=PATCH)
+
+
+def make_cyclegan(family=QuietCycleGAN):
+    return family((8, 8, 1), generator={"class": "UNet", "width": 4}, discriminator=PATCH, pool_size=8)
+
+
+PATCH = {"class": "Patch", "width": 4, "levels": 1}
 FAMILIES = {
     make_vae: VariationalAutoencoder,
     make_autoencoder: Autoencoder,
     make_glow: Glow,
     make_diffusion: DiffusionModel,
     make_gan: GAN,
+    make_pix2pix: Pix2Pix,
+    make_cyclegan: CycleGAN,
 }
 
 
@@ -86,8 +106,8 @@ def trained(make, images, scope=None):
     def run():
         model = make()
         optimizers = [keras.optimizers.SGD(0.01, momentum=0.9) for _ in range(2)]
-        model.compile(Players(*optimizers) if isinstance(model, GAN) else optimizers[0])
-        labels = y if model.num_classes else None
+        model.compile(Players(*optimizers) if isinstance(model, Game) else optimizers[0])
+        labels = 255 - x if isinstance(model, Translator) else y if model.num_classes else None
         logs = model.fit(x, labels, batch_size=32, epochs=3, shuffle=False, verbose=0).history[model.loss_names[0]]
         return [ops.convert_to_numpy(v) for v in model.trainable_variables], logs
 

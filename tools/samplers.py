@@ -1,8 +1,8 @@
 """Measures samplers of an entry of the zoo against each other, into its metrics.json and its card.
 
-Each one draws the same number of images from the same seed, without guidance unless it is asked for; the Fréchet distance is that to as many real images, so it
-is higher than the one of all samples beside it in the card. What is in metrics.json already for these weights and this
-number is kept: run it again to go on.
+Each one draws the same number of images from the same seed, without guidance unless it is asked for; the Fréchet
+distance is that to as many real images, of fewer than in the card's other figures. What is in metrics.json already for
+these weights and these settings is kept: run it again to go on.
 
 python tools/samplers.py --model ddpm-mnist --num_samples 2000 --samplers dpm++:20,ddim:50,ddpm:1000
 """

@@ -93,8 +93,8 @@ def _samplers(table):
         lines += [[name, f"{p['steps']}", f"{p['seconds']:g}", f"{p['value']:.4g}"] for p in points]
     head = (
         f"{table['metric']}, of {table['n']} samples (seed {table['seed']}) to the first {table['n']} images of "
-        f"`{table['split']}`, guidance {table['guidance']:g}; fewer of both than above. The seconds are for all samples, "
-        f"with compilation, on {points[-1]['hardware']} ({points[-1]['backend']})."
+        f"`{table['split']}`, guidance {table['guidance']:g}; fewer of both than above. The seconds are for all "
+        f"samples, with compilation, on {points[-1]['hardware']} ({points[-1]['backend']})."
     )
     return "## Samplers\n\n" + head + "\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

@@ -59,6 +59,39 @@ def test_shuffling_is_a_function_of_seed_and_epoch(cache):
     assert order(data.load(numbered(10), batch_size=4, shuffle=True, seed=4, cache=cache)) != whole[:3]
 
 
+def test_domains():
+    """Each kind in an order of its own, all of the larger one seen in time; the same from any epoch on."""
+    classes = np.array([0, 1, 2, 1, 0, 2, 0, 0, 1, 2, 0])
+    attributes = np.eye(3, dtype=bool)[classes]
+    without, inside = [0, 2, 4, 5, 6, 7, 9, 10], [1, 3, 8]
+    for labels in (classes, attributes):
+        pair = data.load_domain_arrays((numbered(11), labels), domain=1)
+        assert [kind[:, 1, 1, 0].tolist() for kind in pair] == [without, inside]
+
+    def load(**arguments):
+        found = data.load_domains((numbered(11), classes), batch_size=2, domain=1, seed=3, **arguments)
+        assert [spec.shape.as_list() for spec in found.element_spec] == [[2, 4, 4, 1]] * 2
+        return found
+
+    def batches(dataset):
+        return [[kind.numpy()[:, 1, 1, 0].tolist() for kind in pair] for pair in dataset]
+
+    assert len(load()) == 1
+    assert batches(load()) == [[[0, 2], [1, 3]]]
+    whole = batches(load(shuffle=True, repeat=True).take(40))
+    seen = [{index for pair in whole for index in pair[kind]} for kind in (0, 1)]
+    assert seen == [set(without), set(inside)]
+    assert batches(load(shuffle=True, repeat=True, first_epoch=7).take(3)) == whole[7:10]
+    for labels, domain, message in (
+        (None, 1, "no labels"),
+        (classes, 3, "on one side"),
+        (attributes, 3, "attributes 0 to 2"),
+        (classes, -1, "domain is -1"),
+    ):
+        with pytest.raises(DatasetError, match=message):
+            data.load_domains(numbered(11) if labels is None else (numbered(11), labels), domain=domain)
+
+
 def test_flips_follow_the_epoch_and_the_example():
     def flipped(first, num):
         dataset = data.load(

@@ -164,8 +164,32 @@ def run_until(recipe_path, workdir, epoch=None):
 OTHERS = {
     "Glow": "levels = 1\nsteps = 1",
     "GAN": 'generator = {class = "Dense", width = 8}\ndiscriminator = {class = "Conv", width = 4}\npenalty = "r1"',
+    "CycleGAN": 'generator = {class = "UNet", width = 4}\ndiscriminator = {class = "Patch", width = 4, levels = 1}',
     "DiffusionModel": 'num_steps = 20\nnetwork = {class = "DiT", width = 8, depth = 1, heads = 1}',
 }
+
+
+def of_family(recipe_path, family):
+    """The text of the recipe for another family."""
+    text = recipe_path.read_text().replace("VariationalAutoencoder", family).replace("latent_dim = 2\n", "")
+    if family == "CycleGAN":
+        text = text.replace("num_classes = 2\n", "").replace("flip = true", "flip = true\ndomain = 1")
+    return text.replace("width = 4", OTHERS[family])
+
+
+def test_a_run_of_translations(recipe_path, tmp_path):
+    recipe_path.write_text(of_family(recipe_path, "CycleGAN"))
+    recipe = Recipe.load(recipe_path).override(["training.epochs=2", "training.batch_size=4"])
+    folder = train(recipe, tmp_path / "run", verbose=0)
+    assert len(list((tmp_path / "run" / "samples").iterdir())) == 2
+    with Image.open(folder / "samples.png") as grid:
+        assert grid.size == (58 * 4 + 2, 58 * 4 + 2)  # 4 images of each kind, over their translations
+    report = json.loads((folder / "metrics.json").read_text())
+    assert set(report["metrics"]) == {"cycle_error"}
+    card = (folder / "README.md").read_text()
+    for part in ("pipeline_tag: image-to-image", "model.translate(images)", "translations](samples.png)"):
+        assert part in card
+    assert kerasgen.load(folder).translate(np.zeros((1, 8, 8, 1), np.uint8), "b_to_a").shape == (1, 8, 8, 1)
 
 
 @pytest.mark.slow
@@ -173,8 +197,7 @@ OTHERS = {
 def test_killed_equals_unkilled(family, recipe_path, tmp_path):
     """Killed twice, at whatever moment after the second and the fourth epoch was logged."""
     if family in OTHERS:
-        text = recipe_path.read_text().replace("VariationalAutoencoder", family).replace("latent_dim = 2\n", "")
-        recipe_path.write_text(text.replace("width = 4", OTHERS[family]))
+        recipe_path.write_text(of_family(recipe_path, family))
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     run_until(recipe_path, whole)
     run_until(recipe_path, killed, 2)
@@ -200,6 +223,8 @@ def test_non_finite_loss_stops_and_keeps_the_backup(recipe_path, tmp_path):
     ("override", "message"),
     [
         ("model.class=Transformer", "expected one of"),
+        ("model.class=CycleGAN", r"dataset\.domain is None; a CycleGAN needs"),
+        ("dataset.domain=1", r"dataset\.domain is 1; .* others none"),
         ("model.config.colour=red", "colour"),
         ("model.config.latent_dim=0", "latent_dim"),
     ],
