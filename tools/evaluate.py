@@ -1,4 +1,4 @@
-"""Measures an entry of the zoo again, and writes its metrics.json and its card.
+"""Measures an entry of the zoo again, and writes its metrics.json, its grid of samples and its card.
 
 python tools/evaluate.py --model vae-mnist
 python tools/evaluate.py --model ddpm-mnist --metrics train_on_synthetic  # beside the figures that are there
@@ -9,6 +9,7 @@ import json
 from absl import app, flags, logging
 
 import kerasgen
+from kerasgen.training.callbacks import save_samples
 from kerasgen.training.run import evaluate_recipe
 from kerasgen.zoo.card import write_card
 from kerasgen.zoo.registry import find
@@ -21,10 +22,13 @@ def main(_):
     logging.set_verbosity(logging.ERROR)
     entry = find(MODEL.value)
     recipe = entry.recipe
-    found = evaluate_recipe(recipe, kerasgen.load(MODEL.value), recipe.evaluation.split, metrics=METRICS.value)
+    model = kerasgen.load(MODEL.value)
+    found = evaluate_recipe(recipe, model, recipe.evaluation.split, metrics=METRICS.value)
     if METRICS.value:
         found = {"metrics": entry.metrics["metrics"] | found["metrics"]}
     report = entry.metrics | found
+    if isinstance(model, kerasgen.GenerativeModel):
+        save_samples(model, entry.folder / "samples.png", recipe.evaluation)
     (entry.folder / "metrics.json").write_text(json.dumps(report, indent=2) + "\n")
     write_card(recipe, report, entry.folder)
     print(json.dumps(report["metrics"], indent=2))

@@ -231,7 +231,7 @@ class TestCycleGAN(TranslatorCase):
         assert not any(variable.shape[0] == 20 for variable in model.variables)
         model.fit(x, y, batch_size=16, verbose=0)
         pools = [ops.convert_to_numpy(pool.images) for pool in model._pools]
-        assert all((pool != EMPTY).all() for pool in pools)  # two steps of 16 images, from places at random: see below
+        assert all((pool[:, 0, 0, 0] != EMPTY).sum() >= 16 for pool in pools)  # after two steps of 16
 
 
 @pytest.mark.parametrize(("size", "num"), [(6, 4), (4, 4), (3, 5)])
