@@ -86,13 +86,24 @@ def parser():
     sub.add_argument("--guidance", type=float, help="weight of the labels; 1 is none")
     sub.add_argument("--truncation", type=float, help="bound of a GAN's latents")
 
+    def takes_input(sub):
+        sub.add_argument(
+            "--input", required=True, help="a data set name, a TFDS folder, a folder of images or a .npy file"
+        )
+        sub.add_argument("--split", default="test", help="of the data set (default: %(default)s)")
+        sub.add_argument("--num_images", type=_positive, default=20, help="the first so many (default: %(default)s)")
+
     sub = command(_reconstruct, "Encode and decode images; the grid shows each image above its reconstruction.")
     takes_model(sub)
     takes_output(sub, "reconstructions.png")
-    sub.add_argument("--input", required=True, help="a data set name, a TFDS folder, a folder of images or a .npy file")
-    sub.add_argument("--split", default="test", help="of the data set (default: %(default)s)")
-    sub.add_argument("--num_images", type=_positive, default=20, help="the first so many (default: %(default)s)")
+    takes_input(sub)
     sub.add_argument("--labels", type=_labels, help="classes of the images, if the input has none")
+
+    sub = command(_translate, "Translate images to images; the grid shows each image above its translation.")
+    takes_model(sub)
+    takes_output(sub, "translations.png")
+    takes_input(sub)
+    sub.add_argument("--direction", choices=("a_to_b", "b_to_a"), help="of a CycleGAN (default: a_to_b)")
 
     sub = command(_train, "Train the model of a recipe; run again, it goes on where it was.")
     sub.add_argument("recipe", metavar="NAME|RECIPE", help="a zoo name, or the path of a recipe.toml")
@@ -209,6 +220,8 @@ def _sample(args):
     import kerasgen
 
     model = kerasgen.load(args.model)
+    if not isinstance(model, kerasgen.GenerativeModel):
+        raise InputError(f"{type(model).__name__} draws no images of its own; it has other commands (kerasgen --help).")
     labels = None if args.labels is None else np.resize(args.labels, args.num_samples)
     settings = {name: getattr(args, name) for name in ("sampler", "steps", "guidance", "truncation")}
     settings = {name: value for name, value in settings.items() if value is not None}
@@ -221,37 +234,60 @@ def _reconstruct(args):
     import numpy as np
 
     import kerasgen
-    from kerasgen import data
 
     model = kerasgen.load(args.model)
     if not hasattr(model, "reconstruct"):
         raise InputError(f"{type(model).__name__} has no encoder to reconstruct with.")
-    if args.input.endswith(".npy"):
-        if not Path(args.input).is_file():
-            raise InputError(f"{args.input} does not exist; expected an array of images in a .npy file.")
-        images, labels = np.load(args.input, allow_pickle=False), None
-    else:
-        images, labels = data.load_arrays(
-            args.input, args.split, model.image_shape[:2], channels=model.image_shape[2], limit=args.num_images
-        )
-    images = images[: args.num_images]
+    images, labels = _read(args, model.image_shape)
     if model.num_classes is None:
         labels = None
     elif args.labels is not None:
         labels = np.resize(args.labels, len(images))
-    elif labels is not None:
-        labels = labels[: len(images)]
-    result = model.reconstruct(images, labels)
-    if args.output.suffix == ".png":
-        images = images / np.float32(255.0) if images.dtype == np.uint8 else images
-        # Rows in pairs: up to ten images, and below them their reconstructions.
-        columns = min(10, len(images))
-        pad = [(0, -len(images) % columns)] + [(0, 0)] * 3
-        pairs = np.stack([np.pad(a, pad, constant_values=1.0) for a in (images, result)])
-        pairs = pairs.reshape(2, -1, columns, *model.image_shape).swapaxes(0, 1).reshape(-1, *model.image_shape)
-        _write(pairs, args.output, columns)
-    else:
-        _write(result, args.output, None)
+    _write_below(images, model.reconstruct(images, labels), args.output)
+
+
+def _translate(args):
+    import kerasgen
+
+    model = kerasgen.load(args.model)
+    if not hasattr(model, "translate"):
+        raise InputError(f"{type(model).__name__} does not translate images; see kerasgen sample and reconstruct.")
+    settings = {} if args.direction is None else {"direction": args.direction}
+    if settings and not isinstance(model, kerasgen.CycleGAN):
+        raise InputError(f"{type(model).__name__} translates one way alone; leave out --direction.")
+    images, _ = _read(args, model.source_shape)
+    _write_below(images, model.translate(images, **settings), args.output)
+
+
+def _read(args, image_shape):
+    """The first images of `--input` and their labels, or `None`, for a model of images of this shape."""
+    import numpy as np
+
+    from kerasgen import data
+
+    if not args.input.endswith(".npy"):
+        height, width, channels = image_shape
+        return data.load_arrays(args.input, args.split, (height, width), channels=channels, limit=args.num_images)
+    if not Path(args.input).is_file():
+        raise InputError(f"{args.input} does not exist; expected an array of images in a .npy file.")
+    return np.load(args.input, allow_pickle=False)[: args.num_images], None
+
+
+def _write_below(images, results, output):
+    """Results alone, but for a grid: there in pairs of rows, up to ten images, and below them what they became."""
+    import numpy as np
+
+    if output.suffix != ".png":
+        _write(results, output, None)
+        return
+    images = images / np.float32(255.0) if images.dtype == np.uint8 else images
+    channels = max(images.shape[-1], results.shape[-1])  # gray images become coloured ones' like
+    columns = min(10, len(images))
+    pad = [(0, -len(images) % columns)] + [(0, 0)] * 3
+    pairs = [np.broadcast_to(a, (*a.shape[:3], channels)) for a in (images, results)]
+    pairs = np.stack([np.pad(a, pad, constant_values=1.0) for a in pairs])
+    shape = pairs.shape[2:]
+    _write(pairs.reshape(2, -1, columns, *shape).swapaxes(0, 1).reshape(-1, *shape), output, columns)
 
 
 def _read_recipe(handle):
@@ -271,7 +307,7 @@ def _train(args):
 
     recipe = _read_recipe(args.recipe).override(args.override + _dataset_override(args))
     folder = train(recipe, args.workdir)
-    print(f"The checkpoint is {folder}; kerasgen sample {folder} draws from it.")
+    print(f"The checkpoint is {folder}; kerasgen.load and the other commands take its path.")
 
 
 def _interval(figure):

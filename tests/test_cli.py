@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerasgen import cli
+from kerasgen import Pix2Pix, cli
 
 MODEL = "vae-fashion-mnist"
 
@@ -63,9 +63,25 @@ def test_reconstruct(tmp_path):
         assert pairs.size == (3 * 58 + 2, 2 * 58 + 2)
 
 
+def test_translate(tmp_path):
+    """Gray images above the coloured ones that they become."""
+    network = {"class": "UNet", "width": 4}
+    Pix2Pix((8, 8, 3), source_channels=1, generator=network).save(tmp_path / "model")
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), dtype=np.uint8))
+    arguments = ("--input", tmp_path / "x.npy", "--output", tmp_path / "pairs.png")
+    assert status("translate", tmp_path / "model", *arguments) == 0
+    with Image.open(tmp_path / "pairs.png") as pairs:
+        assert pairs.size == (3 * 58 + 2, 2 * 58 + 2)
+        assert pairs.mode == "RGB"
+    assert status("translate", tmp_path / "model", *arguments, "--direction", "b_to_a") == 1
+    assert status("sample", tmp_path / "model", "--output", tmp_path / "y.png") == 1
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
+        (("sample", "lenet-mnist", "--output", "x.png"), "draws no images"),
+        (("translate", MODEL, "--input", "./no.npy"), "does not translate"),
         (("sample", "vae-fashion-mnst"), "did you mean vae-fashion-mnist"),
         (("sample", "./nowhere"), "nowhere"),
         (("sample", MODEL, "--labels", "10", "--output", "x.png"), "10 classes"),

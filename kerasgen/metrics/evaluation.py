@@ -30,7 +30,7 @@ REPLICATES = (100, 20)
 PIXEL_SIDE = 32  # of images in which copies are looked for
 CALIBRATION_IMAGES = 500
 SYNTHETIC = 60_000  # samples that a classifier is trained on
-SYNTHETIC_EPOCHS = 6  # as many steps as settle which samples teach, not as many as the last tenth of a percent takes
+SYNTHETIC_EPOCHS = 4  # as many steps as settle which samples teach, not as many as the last tenth of a percent takes
 
 
 def figure(value, error, **how):
@@ -352,7 +352,7 @@ def path_length(run):
 def train_on_synthetic(run):
     """Accuracy on the real images of a new classifier that saw samples only, 60,000 of them.
 
-    It is trained by the extractor's recipe, for 6 epochs. The classification accuracy score of Ravuri and Vinyals 2019.
+    It is trained by the extractor's recipe, for 4 epochs. The classification accuracy score of Ravuri and Vinyals 2019.
     """
     training = Recipe.load(find_recipe(run.extractor.handle)).training
     training = dataclasses.replace(training, epochs=min(training.epochs, SYNTHETIC_EPOCHS))

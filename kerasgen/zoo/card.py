@@ -168,7 +168,8 @@ model.compile()  # then fine-tune: model.fit(images, images of the other kind)
 ```"""
     arguments = ", labels=0" if num_classes else ""
     drawing = {name: value for name, value in drawing.items() if (name, value) != ("temperature", 1.0)}
-    arguments += "".join(f", {name}={value!r}" for name, value in drawing.items())
+    written = {name: json.dumps(value) if isinstance(value, str) else repr(value) for name, value in drawing.items()}
+    arguments += "".join(f", {name}={value}" for name, value in written.items())
     what = "images" if len(shape) == 3 else "vectors"
     comment = f"float32 [16, {', '.join(map(str, shape))}]" + (" in [0, 1]" if what == "images" else "")
     return f"""```python
