@@ -1,4 +1,4 @@
-"""Measures an entry of the zoo again, and writes its metrics.json, its grid of samples and its card.
+"""Measures an entry of the zoo again, and writes its metrics.json, its card and, unless only some are, its grid.
 
 python tools/evaluate.py --model vae-mnist
 python tools/evaluate.py --model ddpm-mnist --metrics train_on_synthetic  # beside the figures that are there
@@ -26,9 +26,9 @@ def main(_):
     found = evaluate_recipe(recipe, model, recipe.evaluation.split, metrics=METRICS.value)
     if METRICS.value:
         found = {"metrics": entry.metrics["metrics"] | found["metrics"]}
-    report = entry.metrics | found
-    if isinstance(model, kerasgen.GenerativeModel):
+    elif isinstance(model, kerasgen.GenerativeModel):
         save_samples(model, entry.folder / "samples.png", recipe.evaluation)
+    report = entry.metrics | found
     (entry.folder / "metrics.json").write_text(json.dumps(report, indent=2) + "\n")
     write_card(recipe, report, entry.folder)
     print(json.dumps(report["metrics"], indent=2))

@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from scipy.stats import norm
 
 from kerasgen import Autoencoder, DiffusionModel, FlowMatching, LatentDiffusion, VariationalAutoencoder
 from kerasgen.errors import InputError
@@ -144,12 +145,26 @@ def test_kinds(images, arguments):
         assert np.isfinite(made.sample(2, seed=0, steps=5, spacing=spacing)).all()
 
 
-@pytest.mark.parametrize("arguments", [{"times": "uniform"}, {"optimal_transport": True}])
+@pytest.mark.parametrize("arguments", [{"times": "uniform"}, {"optimal_transport": True}, {"precondition": True}])
 def test_kinds_of_flow_matching(images, arguments):
     made = FlowMatching(image_shape=(8, 8, 1), network=DIT, **arguments)
     made.compile(keras.optimizers.Adam(3e-3))
     long_fit(made, images[0], None, 10)
     assert np.isfinite(made.sample(2, seed=0, steps=5)).all()
+
+
+def test_preconditioning_is_exact_for_a_gaussian():
+    """A network that says 0 leaves the best linear guess, which is right for data N(0, sigma_data^2 I)."""
+    made = FlowMatching(
+        (5,), network={"class": "MLP", "width": 4, "depth": 1}, precondition=True, sigma_data=2.0, label_dropout=0.0
+    )
+    made.network.set_weights([np.zeros_like(weight) for weight in made.network.get_weights()])
+    x = np.random.default_rng(0).normal(0.0, 2.0, (20, 5)).astype(np.float32)
+    exact = norm(0.0, 2.0).logpdf(x).sum(axis=1)
+    assert_same(made.log_prob(x, num_evaluations=200, seed=0), exact, 0.02)
+    samples = made.sample(4000, seed=0, sampler="heun", steps=50)
+    assert_same(samples.mean(axis=0), 0.0, 0.15)
+    assert_same(np.cov(samples.T), 4.0 * np.eye(5), 0.35)
 
 
 @pytest.mark.parametrize("family", [DiffusionModel, FlowMatching])
