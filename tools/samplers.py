@@ -4,7 +4,7 @@ Each one draws the same number of images from the same seed, without guidance un
 distance is that to as many real images, of fewer than in the card's other figures. What is in metrics.json already for
 these weights and these settings is kept: run it again to go on.
 
-python tools/samplers.py --model ddpm-mnist --num_samples 2000 --samplers dpm++:20,ddim:50,ddpm:1000
+python tools/samplers.py --model ddpm-mnist --num_samples 2000 --samplers dpm++:20,heun:10:karras,ddpm:1000
 """
 
 import json
@@ -33,11 +33,11 @@ SAMPLERS = flags.DEFINE_list(
         "unipc:20",
         "ddim:20",
         "ddim:50",
-        "heun:10",
+        "heun:10:karras",
         "ddpm:50",
         "ddpm:1000",
     ],
-    "names with their steps",
+    "names with their steps and, if not trailing, their spacing",
 )
 GUIDANCE = flags.DEFINE_float("guidance", 1.0, "strength of guidance")
 
@@ -71,19 +71,19 @@ def main(_):
     real = moments(extractor, images[: NUM_SAMPLES.value])
     others = settings.drawing | {"guidance": GUIDANCE.value}
     for text in SAMPLERS.value:
-        name, _, steps = text.partition(":")
-        steps = int(steps)
-        points = table["points"].setdefault(name, [])
+        name, steps, *spacing = text.split(":")
+        steps, spacing = int(steps), {"spacing": spacing[0]} if spacing else {}
+        points = table["points"].setdefault(", ".join([name, *spacing.values()]), [])
         if any(point["steps"] == steps for point in points):
             continue
         before = time.monotonic()
-        drawing = others | {"sampler": name, "steps": steps}
+        drawing = others | {"sampler": name, "steps": steps} | spacing
         drawn = model.sample(NUM_SAMPLES.value, seed=settings.seed, batch_size=settings.batch_size, **drawing)
         seconds = time.monotonic() - before
         value = float(frechet_distance(*real, *moments(extractor, pictures.to_uint8(drawn))))
         points.append({"steps": steps, "seconds": round(seconds, 1), "value": value} | describe())
         points.sort(key=lambda point: point["steps"])
-        print(f"{name}, {steps} steps: {value:.4g} in {seconds:.1f} s")
+        print(f"{text}: {value:.4g} in {seconds:.1f} s")
         report = entry.metrics | {"samplers": table}
         (entry.folder / "metrics.json").write_text(json.dumps(report, indent=2) + "\n")
         write_card(entry.recipe, report, entry.folder)

@@ -32,6 +32,7 @@ np.savez(sys.argv[2], reconstruct=model.reconstruct(x, y), sample=model.sample(8
 def test_entries():
     assert NAMES == [
         "ae-fashion-mnist",
+        "ddpm-fashion-mnist",
         "glow-celeba",
         "glow-fashion-mnist",
         "glow-mnist",
