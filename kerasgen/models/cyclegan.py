@@ -5,8 +5,6 @@ from keras import ops
 
 from kerasgen import backend, inputs, networks
 from kerasgen.errors import InputError
-from kerasgen.models import game
-from kerasgen.models.players import Players
 from kerasgen.models.translator import Translator, distance, of_patches
 
 DIRECTIONS = ("a_to_b", "b_to_a")
@@ -109,8 +107,7 @@ class CycleGAN(Translator):
         seed=0,
         **kwargs,
     ):
-        super().__init__(image_shape, None, seed, **kwargs)
-        self.loss_function = game.resolve("loss", loss, game.LOSSES, game.GameLoss)
+        super().__init__(image_shape, None, loss, seed, **kwargs)
         self.cycle_weight = inputs.check_number("cycle_weight", cycle_weight, 0.0)
         self.identity_weight = inputs.check_number("identity_weight", identity_weight, 0.0)
         self.pool_size = inputs.check_integer("pool_size", pool_size, 0)
@@ -146,18 +143,12 @@ class CycleGAN(Translator):
         return super().get_config() | {
             "generator": generator,
             "discriminator": discriminator,
-            "loss": keras.saving.serialize_keras_object(self.loss_function),
             "cycle_weight": self.cycle_weight,
             "identity_weight": self.identity_weight,
             "pool_size": self.pool_size,
         }
 
     # Training
-
-    def default_optimizer(self):
-        """Adam for both, of section 4."""
-        arguments = {"learning_rate": 2e-4, "beta_1": 0.5}
-        return Players(keras.optimizers.Adam(**arguments), keras.optimizers.Adam(**arguments))
 
     def player_variables(self, player):
         pair = {

@@ -4,8 +4,6 @@ import keras
 from keras import ops
 
 from kerasgen import backend, inputs, networks
-from kerasgen.models import game
-from kerasgen.models.players import Players
 from kerasgen.models.translator import Translator, distance, of_patches
 
 
@@ -49,8 +47,7 @@ class Pix2Pix(Translator):
         seed=0,
         **kwargs,
     ):
-        super().__init__(image_shape, source_channels, seed, **kwargs)
-        self.loss_function = game.resolve("loss", loss, game.LOSSES, game.GameLoss)
+        super().__init__(image_shape, source_channels, loss, seed, **kwargs)
         self.distance_weight = inputs.check_number("distance_weight", distance_weight, 0.0)
         self._network_arguments = (generator or {"class": "UNet"}, discriminator or {"class": "Patch"})
         pair_shape = (*self.image_shape[:2], self.source_shape[-1] + self.image_shape[-1])
@@ -68,14 +65,8 @@ class Pix2Pix(Translator):
             "source_channels": self.source_shape[-1],
             "generator": generator,
             "discriminator": discriminator,
-            "loss": keras.saving.serialize_keras_object(self.loss_function),
             "distance_weight": self.distance_weight,
         }
-
-    def default_optimizer(self):
-        """Adam for both, of section 3.3."""
-        arguments = {"learning_rate": 2e-4, "beta_1": 0.5}
-        return Players(keras.optimizers.Adam(**arguments), keras.optimizers.Adam(**arguments))
 
     def generated(self, x, training=False):
         return ops.cast(self.generator(x, training=training), "float32")

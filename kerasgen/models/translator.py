@@ -1,11 +1,13 @@
 """`Translator`: what models from images to images share."""
 
+import keras
 from keras import ops
 
 from kerasgen import inputs
 from kerasgen.errors import InputError
+from kerasgen.models import game
 from kerasgen.models.base import ImageModel, rows
-from kerasgen.models.players import Game
+from kerasgen.models.players import Game, Players
 
 
 class Translator(Game, ImageModel):
@@ -17,19 +19,25 @@ class Translator(Game, ImageModel):
     Args:
         image_shape: `(height, width, channels)` of the images to give.
         source_channels: of the images to take, if not as many.
+        loss: a name in `kerasgen.models.game.LOSSES`, or a `GameLoss`.
         seed: of the noise drawn in training.
     """
 
-    def __init__(self, image_shape, source_channels, seed, **kwargs):
+    def __init__(self, image_shape, source_channels, loss, seed, **kwargs):
         super().__init__(image_shape, None, seed, **kwargs)
         channels = inputs.check_integer("source_channels", source_channels or self.image_shape[-1], 1)
         self.source_shape = (*self.image_shape[:2], channels)
+        self.loss_function = game.resolve("loss", loss, game.LOSSES, game.GameLoss)
         self.check_precision()
 
     def get_config(self):
-        config = super().get_config()
+        config = super().get_config() | {"loss": keras.saving.serialize_keras_object(self.loss_function)}
         del config["num_classes"]
         return config
+
+    def default_optimizer(self):
+        """Adam for both, of Isola et al. 2017, section 3.3, and Zhu et al. 2017, section 4."""
+        return Players(*(keras.optimizers.Adam(2e-4, beta_1=0.5) for _ in range(2)))
 
     def _check_training_data(self, x, y):
         if hasattr(x, "element_spec"):  # a tf.data.Dataset
