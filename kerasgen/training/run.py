@@ -162,7 +162,8 @@ def _fit(recipe, model, steps, epoch, backup, workdir, verbose):
         preview = preview[0] if isinstance(preview, tuple) else preview
         callbacks.insert(1, SampleGrids(workdir / "samples", preview.numpy(), recipe.evaluation))
     if isinstance(model, models.CycleGAN):
-        callbacks.insert(1, TranslationGrids(workdir / "samples", load_kinds(recipe, recipe.dataset.test_split)))
+        unseen = recipe.dataset.validation_split or recipe.dataset.train_split
+        callbacks.insert(1, TranslationGrids(workdir / "samples", load_kinds(recipe, unseen)))
     if training.ema_momentum is not None:
         callbacks.append(keras.callbacks.SwapEMAWeights())  # for the validation only
     validation = None
