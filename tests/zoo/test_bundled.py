@@ -33,6 +33,7 @@ def test_entries():
     assert NAMES == [
         "ae-fashion-mnist",
         "ddpm-fashion-mnist",
+        "ddpm-mnist",
         "glow-celeba",
         "glow-fashion-mnist",
         "glow-mnist",
