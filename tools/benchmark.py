@@ -212,7 +212,7 @@ def peer_gan(images):
     for inputs, outputs in zip([channels, *widths[:-2]], widths[:-1], strict=True):
         blocks += [nn.Conv2d(inputs, outputs, 4, 2, 1), nn.LeakyReLU(0.2)]
     last = [nn.Conv2d(widths[-2], widths[-1], 3, padding=1), nn.LeakyReLU(0.2)]
-    last += [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(widths[-1], 1)]
+    last += [nn.Flatten(), nn.Linear(16 * widths[-1], 1)]
     discriminator = nn.Sequential(*blocks, *last)
     optimizers = [torch.optim.Adam(player.parameters(), 2e-4, (0.5, 0.999)) for player in (generator, discriminator)]
     pixels = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()

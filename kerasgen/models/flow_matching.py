@@ -9,6 +9,8 @@ from kerasgen.models.denoiser import Denoiser
 from kerasgen.samplers import Levels, spacings
 
 TIMES = ("uniform", "logit_normal")
+PREDICTIONS = ("velocity", "x0")
+LEAST_NOISE = 0.05  # by no less than this is what is left of the noise divided, if the network says x_0
 SINKHORN_STEPS = 50
 
 
@@ -25,9 +27,9 @@ class FlowMatching(Denoiser):
         times: how s is drawn in training: "uniform", or "logit_normal" as in Esser et al. 2024, equation 19.
         optimal_transport: whether each image of a batch gets a noise that is near it: pairs are drawn from the entropic
             transport plan of the batch (Tong et al. 2024, algorithm 3, with Sinkhorn's plan).
-        precondition: whether the network gives only what the best linear guess of u leaves, at unit variance: with data
-            of unit variance and v = (1 - s)^2 + s^2 that of x, u = (1 - 2 s) x / v + F(x / sqrt(v), s) / sqrt(v), as
-            Karras et al. 2022, section 5, have it for denoisers. Small networks learn faster so.
+        prediction: what the network says: "velocity", or "x0", and then u = (x_0 - x) / max(s, 0.05). The loss is that
+            of u in either case (Li and He 2025, "Back to basics"). Transformers of few features need not carry the noise
+            of their patches to the end if they say x_0.
     """
 
     def __init__(
@@ -35,9 +37,9 @@ class FlowMatching(Denoiser):
         image_shape=(28, 28, 1),
         num_classes=None,
         network=None,
+        prediction="velocity",
         times="logit_normal",
         optimal_transport=False,
-        precondition=False,
         label_dropout=0.1,
         self_conditioning=False,
         super_resolution=None,
@@ -47,16 +49,16 @@ class FlowMatching(Denoiser):
     ):
         shared = (label_dropout, self_conditioning, super_resolution, sigma_data, seed)
         super().__init__(image_shape, num_classes, network, *shared, **kwargs)
-        if times not in TIMES:
-            raise InputError(f"times is {times!r}; expected one of {list(TIMES)}.")
-        self.times, self.optimal_transport = times, bool(optimal_transport)
-        self.precondition = bool(precondition)
+        for name, value, known in (("prediction", prediction, PREDICTIONS), ("times", times, TIMES)):
+            if value not in known:
+                raise InputError(f"{name} is {value!r}; expected one of {list(known)}.")
+        self.prediction, self.times, self.optimal_transport = prediction, times, bool(optimal_transport)
 
     def get_config(self):
         return super().get_config() | {
+            "prediction": self.prediction,
             "times": self.times,
             "optimal_transport": self.optimal_transport,
-            "precondition": self.precondition,
         }
 
     s_range = (1e-3, 1e3)
@@ -72,12 +74,11 @@ class FlowMatching(Denoiser):
         return Levels(1.0 - s, s, 1000.0 * s)
 
     def outputs(self, x, time, condition, last=None, training=False):
-        if not self.precondition:
-            return super().outputs(x, time, condition, last, training)
-        s = self.wide(time / 1000.0)
-        variance = ops.square(1.0 - s) + ops.square(s)
-        scale = ops.rsqrt(variance)
-        return (1.0 - 2.0 * s) * x / variance + scale * super().outputs(scale * x, time, condition, last, training)
+        """The velocity."""
+        said = super().outputs(x, time, condition, last, training)
+        if self.prediction == "velocity":
+            return said
+        return (said - x) / ops.maximum(self.wide(time / 1000.0), LEAST_NOISE)
 
     def estimate(self, x, output, alpha, sigma):
         # x + s u = (1 - s) x_0 + s e + s x_0 - s e = x_0

@@ -237,8 +237,9 @@ class DownBlock(layers.Layer):
 class ConvDiscriminator(Network):
     """Convolutions of stride 2 with leaky rectifiers (Radford et al. 2016), or with `residual` blocks, to logits `[B]`.
 
-    With classes the logit is w · h + e(class) · h, h the features (Miyato and Koyama 2018, "cGANs with projection
-    discriminator", equation 3).
+    The features h are the coarsest level, flattened, or with `residual` blocks its sum over places (Miyato et al.
+    2018, table 3): these see all of an image by then, few convolutions only parts of it. With classes the logit is
+    w · h + e(class) · h (Miyato and Koyama 2018, "cGANs with projection discriminator", equation 3).
 
     Args:
         input_shape: `(height, width, channels)`.
@@ -267,7 +268,8 @@ class ConvDiscriminator(Network):
         if normalization not in NORMALIZATIONS:
             raise InputError(f"normalization is {normalization!r}; expected one of {list(NORMALIZATIONS)}.")
         spectral = normalization == "spectral"
-        levels = len(sides_of(*input_shape[:2]))
+        sides = sides_of(*input_shape[:2])
+        levels = len(sides)
         self.residual = residual
         self.blocks = []  # layers in order
         channels = input_shape[-1]
@@ -289,10 +291,11 @@ class ConvDiscriminator(Network):
             self.last = DownBlock(channels, filters, False, levels == 1, normalization, "last", dtype)
         else:
             self.last = StridedBlock(channels, filters, 3, 1, levels == 1, normalization, "last", dtype)
-        self.out = dense(filters, 1, "out", dtype, spectral)
+        features = filters if residual else filters * math.prod(sides[-1])
+        self.out = dense(features, 1, "out", dtype, spectral)
         self.classes = None
         if num_classes is not None:
-            self.classes = dense(num_classes, filters, "classes", dtype, spectral, bias=False)
+            self.classes = dense(num_classes, features, "classes", dtype, spectral, bias=False)
         self.built = True
 
     def call(self, inputs, training=False):
@@ -301,8 +304,9 @@ class ConvDiscriminator(Network):
             plain = isinstance(block, (Attention, MinibatchStandardDeviation))
             x = block(x) if plain else block(x, training=training)
         x = self.last(x, training=training)
-        x = ops.relu(x) if self.residual else x  # the other form ends in its own rectifier
-        return logits(self, ops.sum(x, axis=(1, 2)), one_hot, training)
+        # The other form ends in its own rectifier.
+        x = ops.sum(ops.relu(x), axis=(1, 2)) if self.residual else ops.reshape(x, (ops.shape(x)[0], -1))
+        return logits(self, x, one_hot, training)
 
 
 class DenseDiscriminator(Network):

@@ -35,8 +35,9 @@ def _accelerators():
 def describe():
     """Hardware and software in a few words, as a dictionary."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    processor = f"{cores} {'core' if cores == 1 else 'cores'} of {_processor()}"
     return {
-        "hardware": ", ".join(_accelerators()) or f"{cores} cores of {_processor()}",
+        "hardware": ", ".join(_accelerators()) or processor,
         "backend": keras.backend.backend(),
         "keras": keras.__version__,
     }
