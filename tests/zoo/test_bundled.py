@@ -32,6 +32,7 @@ np.savez(sys.argv[2], reconstruct=model.reconstruct(x, y), sample=model.sample(8
 def test_entries():
     assert NAMES == [
         "ae-fashion-mnist",
+        "dcgan-mnist",
         "ddpm-fashion-mnist",
         "ddpm-mnist",
         "glow-celeba",
@@ -42,6 +43,7 @@ def test_entries():
         "resnet-celeba-attributes",
         "resnet-cifar10-jpeg",
         "resnet-fashion-mnist",
+        "sagan-fashion-mnist",
         "vae-fashion-mnist",
         "vae-mnist",
     ]
