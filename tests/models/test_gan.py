@@ -146,8 +146,9 @@ def test_kinds(images, arguments):
     still = [
         v.path for v, value in zip(variables, before, strict=True) if np.array_equal(ops.convert_to_numpy(v), value)
     ]
-    # A constant added to all logits changes no difference of means.
-    assert still == (["discriminator/out/bias"] if arguments.get("loss") == "wasserstein" else [])
+    # A constant added to all logits changes no difference of means, and hinge losses are that within their margin.
+    of_means = arguments.get("loss") in ("wasserstein", "hinge")
+    assert set(still) <= ({"discriminator/out/bias"} if of_means else set())
 
 
 # The game
