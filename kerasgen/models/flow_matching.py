@@ -28,8 +28,8 @@ class FlowMatching(Denoiser):
         optimal_transport: whether each image of a batch gets a noise that is near it: pairs are drawn from the entropic
             transport plan of the batch (Tong et al. 2024, algorithm 3, with Sinkhorn's plan).
         prediction: what the network says: "velocity", or "x0", and then u = (x_0 - x) / max(s, 0.05). The loss is that
-            of u in either case (Li and He 2025, "Back to basics"). Transformers of few features need not carry the noise
-            of their patches to the end if they say x_0.
+            of u in either case (Li and He 2025, "Back to basics"). Transformers of few features need not carry the
+            noise of their patches to the end if they say x_0.
     """
 
     def __init__(

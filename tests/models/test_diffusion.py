@@ -2,7 +2,6 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from scipy.stats import norm
 
 from kerasgen import Autoencoder, DiffusionModel, FlowMatching, LatentDiffusion, VariationalAutoencoder
 from kerasgen.errors import InputError
