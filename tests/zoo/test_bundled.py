@@ -35,6 +35,7 @@ def test_entries():
         "dcgan-mnist",
         "ddpm-fashion-mnist",
         "ddpm-mnist",
+        "flow-matching-fashion-mnist",
         "glow-celeba",
         "glow-fashion-mnist",
         "glow-mnist",
