@@ -137,7 +137,8 @@ def test_kinds(images, arguments):
         **{"image_shape": (8, 8, 1), "latent_dim": 4, "generator": GENERATOR, "discriminator": DISCRIMINATOR}
         | arguments
     )
-    model.compile()
+    # Fast enough that logits leave the margin of the hinge losses, within which these are differences of means too.
+    model.compile(Players(*(keras.optimizers.Adam(1e-2) for _ in range(2))))
     variables = (*model.trainable_variables, *model.discriminator.non_trainable_variables)
     before = [ops.convert_to_numpy(v) for v in variables]
     logs = model.fit(x, y if model.num_classes else None, batch_size=16, epochs=3, verbose=0).history
@@ -146,9 +147,8 @@ def test_kinds(images, arguments):
     still = [
         v.path for v, value in zip(variables, before, strict=True) if np.array_equal(ops.convert_to_numpy(v), value)
     ]
-    # A constant added to all logits changes no difference of means, and hinge losses are that within their margin.
-    of_means = arguments.get("loss") in ("wasserstein", "hinge")
-    assert set(still) <= ({"discriminator/out/bias"} if of_means else set())
+    # A constant added to all logits changes no difference of means.
+    assert still == (["discriminator/out/bias"] if arguments.get("loss") == "wasserstein" else [])
 
 
 # The game
