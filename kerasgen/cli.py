@@ -67,6 +67,15 @@ def parser():
             help="a grid (.png), an array (.npy), or a folder of PNG files (default: %(default)s)",
         )
 
+    def takes_sampling(sub):
+        sub.add_argument(
+            "--seed", type=int, default=0, help="the same seed gives the same images (default: %(default)s)"
+        )
+        sub.add_argument("--temperature", type=float, default=1.0, help="spread of the latents (default: %(default)s)")
+        sub.add_argument("--sampler", help="of diffusion and flow-matching models: ddpm, ddim, dpm++, unipc, ...")
+        sub.add_argument("--steps", type=_positive, help="of the sampler")
+        sub.add_argument("--guidance", type=float, help="weight of the labels; 1 is none")
+
     sub = command(_list, "List the models of the zoo.")
     sub.add_argument("--json", action="store_true", help="print JSON instead of a table")
     sub.add_argument("--family", help="only models of this family, such as VariationalAutoencoder")
@@ -79,11 +88,7 @@ def parser():
     takes_output(sub, "samples.png")
     sub.add_argument("--num_samples", type=_positive, default=100, help="number of images (default: %(default)s)")
     sub.add_argument("--labels", type=_labels, help="classes, for example 3 or 0,1,2, taken in turn")
-    sub.add_argument("--seed", type=int, default=0, help="the same seed gives the same images (default: %(default)s)")
-    sub.add_argument("--temperature", type=float, default=1.0, help="spread of the latents (default: %(default)s)")
-    sub.add_argument("--sampler", help="of diffusion and flow-matching models: ddpm, ddim, dpm++, unipc, ...")
-    sub.add_argument("--steps", type=_positive, help="of the sampler")
-    sub.add_argument("--guidance", type=float, help="weight of the labels; 1 is none")
+    takes_sampling(sub)
     sub.add_argument("--truncation", type=float, help="bound of a GAN's latents")
 
     def takes_input(sub):
@@ -104,6 +109,13 @@ def parser():
     takes_output(sub, "translations.png")
     takes_input(sub)
     sub.add_argument("--direction", choices=("a_to_b", "b_to_a"), help="of a CycleGAN (default: a_to_b)")
+
+    sub = command(_upscale, "Enlarge images; the grid shows each small image above what was drawn for it.")
+    takes_model(sub)
+    takes_output(sub, "enlarged.png")
+    takes_input(sub)
+    sub.add_argument("--labels", type=_labels, help="classes of the images, if the model has any and the input none")
+    takes_sampling(sub)
 
     sub = command(_train, "Train the model of a recipe; run again, it goes on where it was.")
     sub.add_argument("recipe", metavar="NAME|RECIPE", help="a zoo name, or the path of a recipe.toml")
@@ -214,6 +226,11 @@ def _write(images, output, columns):
     print(f"{len(images)} images written to {output}")
 
 
+def _settings(args, *names):
+    """Those of these arguments that were given."""
+    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+
+
 def _sample(args):
     import numpy as np
 
@@ -223,27 +240,45 @@ def _sample(args):
     if not isinstance(model, kerasgen.GenerativeModel):
         raise InputError(f"{type(model).__name__} draws no images of its own; it has other commands (kerasgen --help).")
     labels = None if args.labels is None else np.resize(args.labels, args.num_samples)
-    settings = {name: getattr(args, name) for name in ("sampler", "steps", "guidance", "truncation")}
-    settings = {name: value for name, value in settings.items() if value is not None}
+    settings = _settings(args, "sampler", "steps", "guidance", "truncation")
     model.how_drawn(**settings)  # refuses what the family does not have
     images = model.sample(args.num_samples, labels=labels, seed=args.seed, temperature=args.temperature, **settings)
     _write(images, args.output, model.num_classes if labels is None else None)
 
 
 def _reconstruct(args):
-    import numpy as np
-
     import kerasgen
 
     model = kerasgen.load(args.model)
     if not hasattr(model, "reconstruct"):
         raise InputError(f"{type(model).__name__} has no encoder to reconstruct with.")
-    images, labels = _read(args, model.image_shape)
+    images, labels = _read_labelled(args, model, model.image_shape)
+    _write_below(images, model.reconstruct(images, labels), args.output)
+
+
+def _upscale(args):
+    import kerasgen
+
+    model = kerasgen.load(args.model)
+    if model.super_resolution is None:
+        raise InputError(f"{args.model} does not enlarge images: it has no super_resolution.")
+    settings = _settings(args, "sampler", "steps", "guidance")
+    small, labels = _read_labelled(args, model, model.small_shape)
+    large = model.upscale(small, labels, seed=args.seed, temperature=args.temperature, **settings)
+    factor = model.super_resolution
+    _write_below(small.repeat(factor, axis=1).repeat(factor, axis=2), large, args.output)
+
+
+def _read_labelled(args, model, image_shape):
+    """As `_read`; with the labels that the model takes, from the input or `--labels`."""
+    import numpy as np
+
+    images, labels = _read(args, image_shape)
     if model.num_classes is None:
         labels = None
     elif args.labels is not None:
         labels = np.resize(args.labels, len(images))
-    _write_below(images, model.reconstruct(images, labels), args.output)
+    return images, labels
 
 
 def _translate(args):

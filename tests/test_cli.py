@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerasgen import Pix2Pix, cli
+from kerasgen import DiffusionModel, Pix2Pix, cli
 
 MODEL = "vae-fashion-mnist"
 
@@ -77,11 +77,25 @@ def test_translate(tmp_path):
     assert status("sample", tmp_path / "model", "--output", tmp_path / "y.png") == 1
 
 
+def test_upscale(tmp_path):
+    """Small images, their pixels repeated, above what is drawn for them."""
+    network = {"class": "DiT", "width": 8, "depth": 1, "heads": 1}
+    DiffusionModel((8, 8, 1), network=network, super_resolution=2).save(tmp_path / "model")
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 256, (3, 4, 4, 1), dtype=np.uint8))
+    arguments = ("upscale", tmp_path / "model", "--input", tmp_path / "x.npy", "--steps", 2, "--output")
+    assert status(*arguments, tmp_path / "pairs.png") == status(*arguments, tmp_path / "y.npy") == 0
+    with Image.open(tmp_path / "pairs.png") as pairs:
+        assert pairs.size == (3 * 58 + 2, 2 * 58 + 2)
+    assert np.load(tmp_path / "y.npy").shape == (3, 8, 8, 1)
+    assert status("sample", tmp_path / "model", "--output", tmp_path / "z.png") == 1
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
         (("sample", "lenet-mnist", "--output", "x.png"), "draws no images"),
         (("translate", MODEL, "--input", "./no.npy"), "does not translate"),
+        (("upscale", MODEL, "--input", "./no.npy"), "does not enlarge"),
         (("sample", "vae-fashion-mnst"), "did you mean vae-fashion-mnist"),
         (("sample", "./nowhere"), "nowhere"),
         (("sample", MODEL, "--labels", "10", "--output", "x.png"), "10 classes"),

@@ -9,8 +9,7 @@ import json
 from absl import app, flags, logging
 
 import kerasgen
-from kerasgen.training.callbacks import save_samples
-from kerasgen.training.run import evaluate_recipe
+from kerasgen.training.run import evaluate_recipe, grid
 from kerasgen.zoo.card import write_card
 from kerasgen.zoo.registry import find
 
@@ -26,8 +25,8 @@ def main(_):
     found = evaluate_recipe(recipe, model, recipe.evaluation.split, metrics=METRICS.value)
     if METRICS.value:
         found = {"metrics": entry.metrics["metrics"] | found["metrics"]}
-    elif isinstance(model, kerasgen.GenerativeModel):
-        save_samples(model, entry.folder / "samples.png", recipe.evaluation)
+    elif save := grid(recipe, model, recipe.evaluation.split):
+        save(model, entry.folder / "samples.png")
     report = entry.metrics | found
     (entry.folder / "metrics.json").write_text(json.dumps(report, indent=2) + "\n")
     write_card(recipe, report, entry.folder)

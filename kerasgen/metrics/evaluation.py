@@ -55,7 +55,7 @@ class Evaluation:
         split: its name.
         dataset: the name of the data set, for the record.
         extractor: a name as for `load_extractor`, or `None`: then no figure needs one.
-        num_samples, seed: of the samples.
+        num_samples, seed: of the samples; a model with `super_resolution` has one of each image made small.
         num_importance_samples, num_evaluations: of likelihoods, where they depend on them.
         likelihood_images: how many, the first, have their likelihood measured; all unless given.
         drawing: further arguments of `sample`, such as `temperature`, `sampler` and `steps`.
@@ -90,6 +90,8 @@ class Evaluation:
         self.sampler = model.how_drawn(**self.drawing) if isinstance(model, GenerativeModel) else None
         if sources is not None:
             self.num_samples, self.sampler = len(sources), {"name": "translation", "steps": 1, "temperature": 1.0}
+        if model.super_resolution is not None:
+            self.num_samples = len(images)
         self.num_importance_samples, self.num_evaluations = num_importance_samples, num_evaluations
         self.likelihood_images = likelihood_images
         self.batch_size, self.verbose = batch_size, verbose
@@ -122,10 +124,14 @@ class Evaluation:
     def sample_labels(self):
         if self.sources is not None:
             return None
+        if self.model.super_resolution is not None:
+            return self.labels
         return self.model.sample_labels(None, self.num_samples)
 
     @functools.cached_property
     def samples(self):
+        if self.model.super_resolution is not None:
+            return pictures.to_uint8(self.enlarged)
         if self.sources is not None:
             translations = self.model.translate(self.sources, batch_size=self.batch_size, verbose=self.verbose)
             return pictures.to_uint8(translations)
@@ -148,9 +154,17 @@ class Evaluation:
         return self.extractor.extract(self.samples, self.batch_size, self.verbose)
 
     @functools.cached_property
+    def enlarged(self):
+        """With `super_resolution`: what is drawn for the real images made small, float32 in [0, 1]."""
+        settings = {"seed": self.seed, "batch_size": self.batch_size, "verbose": self.verbose}
+        return self.model.upscale(self.model.downscale(self.images), self.labels, **settings, **self.drawing)
+
+    @functools.cached_property
     def reconstructions(self):
-        """Real images and their reconstructions, float32 in [0, 1]."""
+        """Real images and their reconstructions, float32 in [0, 1]; of small ones where a model enlarges those."""
         target = self.images.astype(np.float32) / 255.0 if self.images.dtype == np.uint8 else self.images
+        if self.model.super_resolution is not None:
+            return target, self.enlarged
         return target, self.model.reconstruct(self.images, self.labels, self.batch_size, self.verbose)
 
 
@@ -374,9 +388,14 @@ CLASSIFIER = (lambda run: isinstance(run.model, Classifier), "a classifier")
 IMAGES = (lambda run: len(run.model.image_shape) == 3, "images")
 SIDES = (lambda run: min(run.model.image_shape[:2]) >= similarity.WINDOW, "sides of at least 11 pixels")
 LATENTS = (lambda run: isinstance(run.model, LatentModel) and not run.model.lossless, "an encoder that loses something")
+RECONSTRUCTIONS = (
+    lambda run: run.model.super_resolution is not None or LATENTS[0](run),
+    f"{LATENTS[1]}, or super_resolution",
+)
 LIKELIHOOD = (lambda run: getattr(run.model, "likelihood", None) is not None, "a likelihood")
 IMPORTANCE = (lambda run: "num_importance_samples" in run.model.likelihood_settings, "importance-weighted likelihoods")
 SAMPLES = (lambda run: run.sampler is not None, "samples")
+DRAWN = (lambda run: run.model.super_resolution is None, "samples of labels alone")
 SOURCES = (lambda run: run.sources is not None, "images to translate")
 ENOUGH = (lambda run: min(len(run.images), run.num_samples) >= 10, "at least 10 real images and 10 samples")
 TRAINING = (lambda run: run.training is not None, "a training set")
@@ -390,9 +409,9 @@ EXTRACTED = (SAMPLES, IMAGES, ENOUGH, EXTRACTOR)
 
 FIGURES = {
     "accuracy": (accuracy, (CLASSIFIER,)),
-    "mean_squared_error": (mean_squared_error, (LATENTS, IMAGES)),
-    "psnr": (psnr, (LATENTS, IMAGES)),
-    "ssim": (ssim, (LATENTS, IMAGES, SIDES)),
+    "mean_squared_error": (mean_squared_error, (RECONSTRUCTIONS, IMAGES)),
+    "psnr": (psnr, (RECONSTRUCTIONS, IMAGES)),
+    "ssim": (ssim, (RECONSTRUCTIONS, IMAGES, SIDES)),
     "cycle_error": (cycle_error, (SOURCES,)),
     "bits_per_dim": (bits_per_dim, (LIKELIHOOD,)),
     "likelihood_calibration": (likelihood_calibration, (LIKELIHOOD, IMPORTANCE)),
@@ -405,7 +424,7 @@ FIGURES = {
     "ms_ssim": (diversity, (SAMPLES, IMAGES, SIDES)),
     "memorisation": (memorisation, (SAMPLES, IMAGES, TRAINING)),
     "path_length": (path_length, (*EXTRACTED, LATENTS)),
-    "train_on_synthetic": (train_on_synthetic, (*EXTRACTED, CLASSES, LABELS)),
+    "train_on_synthetic": (train_on_synthetic, (*EXTRACTED, CLASSES, LABELS, DRAWN)),
 }
 ON_DEMAND = ("train_on_synthetic",)  # what takes long is measured only where it is named
 

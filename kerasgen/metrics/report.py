@@ -14,6 +14,7 @@ from kerasgen.metrics.evaluation import pixels
 from kerasgen.metrics.neighbours import nearest
 from kerasgen.models.base import GenerativeModel
 from kerasgen.models.latent import LatentModel
+from kerasgen.training.callbacks import enlargements
 from kerasgen.training.run import load_split
 from kerasgen.zoo.card import said, title
 
@@ -103,9 +104,13 @@ def _drawn(model, recipe):
     labels = None if model.num_classes is None else labels
     shown, shown_labels = images[:COLUMNS], None if labels is None else labels[:COLUMNS]
     real = shown.astype(np.float32) / 255.0
+    how = f"seed {settings.seed}, {said(model.how_drawn(**settings.drawing))}, not picked"
+    if model.super_resolution is not None:
+        pictured, columns = enlargements(model, images, labels, settings)
+        caption = f"images of {settings.split} made small, what was drawn for them below, and below that the images"
+        return [_picture(pictured, columns, f"{caption}; {how}")]
     number = 5 * COLUMNS
     samples = model.sample(number, seed=settings.seed, verbose=0, **settings.drawing)
-    how = f"seed {settings.seed}, {said(model.how_drawn(**settings.drawing))}, not picked"
     parts = [_picture(samples, COLUMNS, f"{number} samples, {how}")]
     if isinstance(model, LatentModel):
         if not model.lossless:

@@ -39,6 +39,7 @@ class ImageModel(keras.Model):
 
     loss_names = ("loss",)
     takes_vectors = False  # whether `image_shape` may be `(features,)`
+    super_resolution = None  # the factor by which `upscale` enlarges images, of models that draw for small ones
 
     def __init__(self, image_shape, num_classes=None, seed=0, **kwargs):
         # A fixed name: paths of variables must not depend on how many models were built before.

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasgen import backend, inputs, networks, noise
+from kerasgen import backend, inputs, networks, noise, pictures
 from kerasgen.errors import InputError
 from kerasgen.models.base import rows
 from kerasgen.models.denoiser_likelihood import DenoiserLikelihood
@@ -293,7 +293,9 @@ class Denoiser(DenoiserLikelihood, LatentModel):
     def _plan(self, options):
         return options.make_sampler(), self.levels(options.steps, options.spacing)
 
-    def options(self, sampler="dpm++", steps=20, guidance=1.0, spacing="trailing", clip=True, **others):
+    def options(
+        self, sampler="dpm++", steps=20, guidance=1.0, spacing="trailing", clip=True, temperature=1.0, **others
+    ):
         """The checked settings of a sampling run.
 
         Raises:
@@ -313,7 +315,8 @@ class Denoiser(DenoiserLikelihood, LatentModel):
             )
         sampler.coefficients(self.levels(steps, spacing))  # refuses what it cannot do, before anything is drawn
         config = tuple(sorted(sampler.get_config().items()))
-        return Options(type(sampler), config, steps, spacing, guidance, bool(clip), **others)
+        temperature = inputs.check_number("temperature", temperature, 0.0)
+        return Options(type(sampler), config, steps, spacing, guidance, bool(clip), temperature, **others)
 
     def how_drawn(self, temperature=1.0, **settings):
         options = self.options(**settings)
@@ -365,9 +368,8 @@ class Denoiser(DenoiserLikelihood, LatentModel):
             height, width = (inputs.check_integer("image_size", side, 1) for side in image_size)
             shape = (height, width, shape[2])
             networks.check_size(self.network, height, width)
-        others = {"temperature": inputs.check_number("temperature", temperature, 0.0)}
-        others |= {"keep": bool(intermediates), "callback": callback}
-        options = self.options(sampler, steps, guidance, spacing, clip, **others)
+        others = {"keep": bool(intermediates), "callback": callback}
+        options = self.options(sampler, steps, guidance, spacing, clip, temperature, **others)
         return self._draw(num_samples, shape, labels, None, seed, batch_size, verbose, options)
 
     def _draw(self, num, shape, labels, small, seed, batch_size, verbose, options):
@@ -379,18 +381,31 @@ class Denoiser(DenoiserLikelihood, LatentModel):
 
         return self.run(self.sample_step, num, batch, batch_size, verbose, static=(options,))
 
+    @property
+    def small_shape(self):
+        """Of the images that `upscale` enlarges: `(height, width, channels)`."""
+        if self.super_resolution is None:
+            raise InputError("this model has no super_resolution: it does not enlarge images.")
+        height, width, channels = self.image_shape
+        return (height // self.super_resolution, width // self.super_resolution, channels)
+
+    def downscale_step(self, images):
+        return self.small(self.scale(images))
+
+    def downscale(self, x, batch_size=64):
+        """Images `[N, H, W, C]` made small as those that the model learns to enlarge: uint8 `[N, *small_shape]`."""
+        x = self.check_images(x)
+        _ = self.small_shape  # refuses models that do not enlarge
+        return pictures.to_uint8(self.run(self.downscale_step, len(x), rows(x), batch_size, verbose=0))
+
     def upscale(self, x, labels=None, seed=None, batch_size=64, verbose="auto", **options):
         """Images drawn for small ones: float32 `[N, H, W, C]` in [0, 1], for models with `super_resolution`.
 
         Args:
-            x: images `[N, H / super_resolution, W / super_resolution, C]`.
-            options: `sampler`, `steps`, `guidance`, `spacing`, `clip` as in `sample`.
+            x: images of `small_shape`, as `downscale` makes them.
+            options: `sampler`, `steps`, `guidance`, `spacing`, `clip`, `temperature` as in `sample`.
         """
-        if self.super_resolution is None:
-            raise InputError("this model has no super_resolution: it does not enlarge images.")
-        height, width, channels = self.image_shape
-        shape = (height // self.super_resolution, width // self.super_resolution, channels)
-        x = inputs.check_images(x, shape)
+        x = inputs.check_images(x, self.small_shape)
         labels = self.check_labels(labels, len(x))
         options = self.options(**options)
         return self._draw(len(x), self.image_shape, labels, x, seed, batch_size, verbose, options)

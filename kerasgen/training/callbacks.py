@@ -16,6 +16,7 @@ from kerasgen.errors import CheckpointError, KerasgenError
 from kerasgen.models.cyclegan import DIRECTIONS
 
 TRANSLATED = 12  # images of each kind in a grid of translations
+ENLARGED = 10  # images in a row of a grid of enlarged ones
 
 
 class Backup(keras.callbacks.Callback):
@@ -82,36 +83,24 @@ class Log(keras.callbacks.Callback):
             writer.writerow(row)
 
 
-class SampleGrids(keras.callbacks.Callback):
-    """Writes a grid of samples, always of the same seed, after every epoch.
+class Grids(keras.callbacks.Callback):
+    """Writes a grid after every epoch, always of the same seed and images.
 
-    `images` are some of the training set, for models whose sampling must be prepared (`prepare_sampling`); `settings`
-    is the `[evaluation]` table of a recipe.
+    `save(model, path)` is one of the functions below, but for its other arguments; `images` are some of the training
+    set, for models whose sampling must be prepared (`prepare_sampling`), else `None`.
     """
 
-    def __init__(self, folder, images, settings):
+    def __init__(self, folder, save, images=None):
         super().__init__()
         self.folder = Path(folder)
+        self.save = save
         self.images = images
-        self.settings = settings
 
     def on_epoch_end(self, epoch, logs=None):
         with averaged_weights(self.model):
-            self.model.prepare_sampling(self.images)
-            save_samples(self.model, self.folder / f"epoch-{epoch + 1:04d}.png", self.settings)
-
-
-class TranslationGrids(keras.callbacks.Callback):
-    """Writes a grid of translations of the same images after every epoch; `kinds` are some of both."""
-
-    def __init__(self, folder, kinds):
-        super().__init__()
-        self.folder = Path(folder)
-        self.kinds = kinds
-
-    def on_epoch_end(self, epoch, logs=None):
-        with averaged_weights(self.model):
-            save_translations(self.model, self.folder / f"epoch-{epoch + 1:04d}.png", self.kinds)
+            if self.images is not None:
+                self.model.prepare_sampling(self.images)
+            self.save(self.model, self.folder / f"epoch-{epoch + 1:04d}.png")
 
 
 class StopAtNonFiniteLoss(keras.callbacks.Callback):
@@ -147,6 +136,30 @@ def save_samples(model, path, settings):
     columns = model.num_classes if model.num_classes and model.num_classes <= 20 else None
     samples = model.sample(settings.grid, seed=settings.seed, verbose=0, **settings.drawing)
     pictures.save_grid(samples, path, columns)
+
+
+def enlargements(model, images, labels, settings):
+    """`(images, columns)` of a grid: a row of small images, what `upscale` makes of them, and what they were made from.
+
+    And so on with the next images, as many as `settings.grid` says; float32 in [0, 1].
+    """
+    num = min(settings.grid, len(images))
+    columns = min(ENLARGED, num)
+    real = images[: num // columns * columns]
+    labels = None if model.num_classes is None else labels[: len(real)]
+    small = model.downscale(real)
+    large = model.upscale(small, labels, seed=settings.seed, verbose=0, **settings.drawing)
+    factor = model.super_resolution
+    small = small.repeat(factor, axis=1).repeat(factor, axis=2)
+    parts = np.stack([small / np.float32(255.0), large, real / np.float32(255.0)])
+    shape = model.image_shape
+    return parts.reshape(3, -1, columns, *shape).swapaxes(0, 1).reshape(-1, *shape), columns
+
+
+def save_enlargements(model, path, images, labels, settings):
+    """Writes the grid of `enlargements`."""
+    pictured, columns = enlargements(model, images, labels, settings)
+    pictures.save_grid(pictured, path, columns)
 
 
 def save_translations(model, path, kinds):

@@ -1,6 +1,7 @@
 """From a recipe to a checkpoint: `train` repeats what made a zoo entry."""
 
 import fcntl
+import functools
 import json
 import shutil
 from contextlib import contextmanager
@@ -15,10 +16,10 @@ from kerasgen.models.players import Game
 from kerasgen.training import hardware
 from kerasgen.training.callbacks import (
     Backup,
+    Grids,
     Log,
-    SampleGrids,
     StopAtNonFiniteLoss,
-    TranslationGrids,
+    save_enlargements,
     save_samples,
     save_translations,
 )
@@ -91,6 +92,21 @@ def load_kinds(recipe, split):
     return data.load_domain_arrays(**_source(recipe, split), domain=recipe.dataset.domain)
 
 
+def grid(recipe, model, split):
+    """`save(model, path)`, which writes the grid of models of this recipe, or `None` for classifiers.
+
+    Those that read images get the first of a split.
+    """
+    if isinstance(model, models.CycleGAN):
+        return functools.partial(save_translations, kinds=load_kinds(recipe, split))
+    if not isinstance(model, models.GenerativeModel):
+        return None
+    if model.super_resolution is None:
+        return functools.partial(save_samples, settings=recipe.evaluation)
+    images, labels = load_split(recipe, split)
+    return functools.partial(save_enlargements, images=images, labels=labels, settings=recipe.evaluation)
+
+
 def _load(recipe, split, **settings):
     """The `tf.data.Dataset` of a split, in which models of this recipe are trained and validated."""
     if recipe.dataset.domain is None:
@@ -157,13 +173,13 @@ def _fit(recipe, model, steps, epoch, backup, workdir, verbose):
         first_epoch=epoch,
     )
     callbacks = [StopAtNonFiniteLoss(), Log(workdir / "log.csv", epoch), backup]
-    if isinstance(model, models.GenerativeModel):
-        preview = next(iter(data.load(**_source(recipe, recipe.dataset.train_split), batch_size=PREVIEW_IMAGES)))
-        preview = preview[0] if isinstance(preview, tuple) else preview
-        callbacks.insert(1, SampleGrids(workdir / "samples", preview.numpy(), recipe.evaluation))
-    if isinstance(model, models.CycleGAN):
-        unseen = recipe.dataset.validation_split or recipe.dataset.train_split
-        callbacks.insert(1, TranslationGrids(workdir / "samples", load_kinds(recipe, unseen)))
+    save = grid(recipe, model, recipe.dataset.validation_split or recipe.dataset.train_split)
+    if save is not None:
+        preview = None
+        if isinstance(model, models.GenerativeModel):
+            preview = next(iter(data.load(**_source(recipe, recipe.dataset.train_split), batch_size=PREVIEW_IMAGES)))
+            preview = (preview[0] if isinstance(preview, tuple) else preview).numpy()
+        callbacks.insert(1, Grids(workdir / "samples", save, preview))
     if training.ema_momentum is not None:
         callbacks.append(keras.callbacks.SwapEMAWeights())  # for the validation only
     validation = None
@@ -197,10 +213,9 @@ def _finish(recipe, model, facts, log, folder, verbose):
         "training": facts,
     } | evaluate_recipe(recipe, model, recipe.evaluation.split, verbose)
     (folder / "metrics.json").write_text(json.dumps(report, indent=2) + "\n")
-    if isinstance(model, models.GenerativeModel):
-        save_samples(model, folder / "samples.png", recipe.evaluation)
-    if isinstance(model, models.CycleGAN):
-        save_translations(model, folder / "samples.png", load_kinds(recipe, recipe.evaluation.split))
+    save = grid(recipe, model, recipe.evaluation.split)
+    if save is not None:
+        save(model, folder / "samples.png")
     (folder / "recipe.toml").write_text(recipe.override([f"weights.sha256={digest!r}"]).to_toml())
     shutil.copyfile(log, folder / "log.csv")
     write_card(recipe, report, folder)

@@ -109,10 +109,10 @@ def _curve(log):
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _front(name, family, origin, recipe, report):
+def _front(name, family, config, origin, recipe, report):
     """The YAML at the top, which the Hub reads."""
     results = None
-    task = TASKS.get(family, DEFAULT_TASK)
+    task = "image-to-image" if config.get("super_resolution") else TASKS.get(family, DEFAULT_TASK)
     dataset = recipe.dataset if recipe else None
     if recipe and report:
         results = [
@@ -166,10 +166,22 @@ images = np.zeros((16, {", ".join(map(str, shape))}), np.uint8)  # yours, or flo
 translated = model.translate(images)  # float32 in [0, 1]
 model.compile()  # then fine-tune: model.fit(images, images of the other kind)
 ```"""
-    arguments = ", labels=0" if num_classes else ""
     drawing = {name: value for name, value in drawing.items() if (name, value) != ("temperature", 1.0)}
     written = {name: json.dumps(value) if isinstance(value, str) else repr(value) for name, value in drawing.items()}
-    arguments += "".join(f", {name}={value}" for name, value in written.items())
+    settings = "".join(f", {name}={value}" for name, value in written.items())
+    if factor := config.get("super_resolution"):
+        small, full = [*(side // factor for side in shape[:2]), shape[2]], ", ".join(map(str, shape))
+        arguments = (", labels=np.zeros(16, np.int32)" if num_classes else "") + settings
+        return f"""```python
+import kerasgen
+import numpy as np
+
+model = kerasgen.load("{handle}")
+small = np.zeros((16, {", ".join(map(str, small))}), np.uint8)  # yours, or float in [0, 1]
+images = model.upscale(small{arguments})  # float32 [16, {full}] in [0, 1]
+model.compile()  # then fine-tune, on images of full size: model.fit(images{", labels" if num_classes else ""})
+```"""
+    arguments = (", labels=0" if num_classes else "") + settings
     what = "images" if len(shape) == 3 else "vectors"
     comment = f"float32 [16, {', '.join(map(str, shape))}]" + (" in [0, 1]" if what == "images" else "")
     return f"""```python
@@ -217,12 +229,18 @@ def card(handle, family, config, origin=None, recipe=None, report=None, log=None
     parts = [f"# {handle}", recipe.description if recipe else f"A {family} made with kerasgen."]
     if origin:
         parts.append(f"Fine-tuned from `{origin}`.")
-    if grid and family in TRANSLATORS:
+    if grid and settings and config.get("super_resolution"):
+        parts += [
+            "![enlarged images](samples.png)",
+            f"The first images of `{settings.split}`, not picked, made small; below each what was drawn for it (seed "
+            f"{settings.seed}, {said({'temperature': 1.0, 'steps': 1} | drawing)}), and below that the image itself.",
+        ]
+    elif grid and family in TRANSLATORS:
         parts += [
             "![translations](samples.png)",
             "The first images of both kinds, not picked, and below each its translation into the other kind.",
         ]
-    elif grid:
+    elif grid and not config.get("super_resolution"):
         number, seed = (settings.grid, settings.seed) if settings else (100, 0)
         parts += [
             "![samples](samples.png)",
@@ -246,7 +264,7 @@ def card(handle, family, config, origin=None, recipe=None, report=None, log=None
         f"## Use and limits\n\n{purpose} generative models. It knows nothing but data "
         f"{seen}of the shape {' x '.join(map(str, shape))}, with whatever bias is in what it was trained on."
     )
-    front = _front(handle.rpartition("/")[2], family, origin, recipe, report)
+    front = _front(handle.rpartition("/")[2], family, config, origin, recipe, report)
     return f"---\n{front}\n---\n\n" + "\n\n".join(parts) + "\n"
 
 

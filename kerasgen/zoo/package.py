@@ -78,6 +78,8 @@ def _forward(model):
     labels = None if model.num_classes is None else np.zeros(2, np.int32)
     if isinstance(model, Translator):
         return model.translate(np.zeros((2, *model.source_shape), np.float32), verbose=0)
+    if model.super_resolution is not None:
+        return model.upscale(np.zeros((2, *model.small_shape), np.float32), labels, seed=0, verbose=0)
     if hasattr(model, "reconstruct"):
         return model.reconstruct(blank, labels, verbose=0)
     return model.sample(2, labels=labels, seed=0, verbose=0)

@@ -172,7 +172,10 @@ def test_super_resolution(images, family):
     made = family(image_shape=(8, 8, 1), network=DIT, super_resolution=2)
     made.compile(keras.optimizers.Adam(1e-2))
     long_fit(made, x, None, 100)
-    small = np.round(x.reshape(32, 4, 2, 4, 2, 1).mean(axis=(2, 4))).astype(np.uint8)
+    small = made.downscale(x)
+    assert small.dtype == np.uint8
+    assert np.abs(small - x.reshape(32, 4, 2, 4, 2, 1).mean(axis=(2, 4))).max() <= 0.5
+    np.testing.assert_allclose(made.downscale(x / np.float32(255.0)), small, atol=1)  # halves go either way
     large = made.upscale(small, seed=0, steps=10)
     assert large.shape == (32, 8, 8, 1)
     assert np.abs(large.reshape(32, 4, 2, 4, 2, 1).mean(axis=(2, 4)) - small / 255.0).mean() < 0.06
@@ -186,6 +189,8 @@ def test_super_resolution(images, family):
         (lambda: made.reconstruct(x), "call upscale"),
         (lambda: made.upscale(x), r"shape \(32, 8, 8, 1\)"),
         (lambda: model().upscale(small), "no super_resolution"),
+        (lambda: model().downscale(x), "no super_resolution"),
+        (lambda: made.upscale(small, temperature=-1.0), "temperature"),
         (lambda: model(super_resolution=3), "does not divide"),
     ]:
         with pytest.raises(InputError, match=message):

@@ -20,8 +20,9 @@ import kerasgen
 from kerasgen.errors import RecipeError
 from kerasgen.metrics.report import write_report
 from kerasgen.training.recipe import Recipe
-from kerasgen.training.run import build, train
+from kerasgen.training.run import build, load_split, train
 from kerasgen.zoo.card import title
+from kerasgen.zoo.package import write_package
 
 RECIPE = """
 name = "tiny"
@@ -191,6 +192,33 @@ def test_a_run_of_translations(recipe_path, tmp_path):
     for part in ("pipeline_tag: image-to-image", "model.translate(images)", "translations](samples.png)"):
         assert part in card
     assert kerasgen.load(folder).translate(np.zeros((1, 8, 8, 1), np.uint8), "b_to_a").shape == (1, 8, 8, 1)
+
+
+def test_a_run_of_super_resolution(recipe_path, tmp_path):
+    """Grids show small images, enlarged ones and real ones; figures are of what is drawn for the test images."""
+    recipe_path.write_text(of_family(recipe_path, "DiffusionModel").replace("grid = 4", "grid = 14"))
+    sampling = "evaluation.sampling={sampler='ddim', steps=3}"
+    recipe = Recipe.load(recipe_path).override(["training.epochs=2", "model.config.super_resolution=2", sampling])
+    folder = train(recipe, tmp_path / "run", verbose=0)
+    assert len(list((tmp_path / "run" / "samples").iterdir())) == 2
+    model, report = kerasgen.load(folder), json.loads((folder / "metrics.json").read_text())
+    assert set(report["metrics"]) == {"mean_squared_error", "psnr", "bits_per_dim", "memorisation/pixels"}
+    images, labels = load_split(recipe, "test")
+    large = model.upscale(model.downscale(images), labels, seed=0, sampler="ddim", steps=3)
+    error = np.square(large - images / 255.0).mean()
+    assert report["metrics"]["mean_squared_error"]["value"] == pytest.approx(error, rel=1e-5)
+    with Image.open(folder / "samples.png") as grid:
+        assert grid.size == (58 * 8 + 2, 58 * 3 + 2)
+        rows = np.asarray(grid)[2:].reshape(3, 58, -1)[:, :56, 2:].reshape(3, 56, 8, 58)[..., :56]
+    small = model.downscale(images)[..., 0].repeat(14, axis=1).repeat(14, axis=2)
+    np.testing.assert_array_equal(rows[0].swapaxes(0, 1), small)
+    np.testing.assert_array_equal(rows[2].swapaxes(0, 1), images[..., 0].repeat(7, axis=1).repeat(7, axis=2))
+    card = (folder / "README.md").read_text()
+    for part in ("image-to-image", "enlarged images](samples.png)", "upscale(small, labels=np.zeros(16, np.int32), "):
+        assert part in card
+    write_package(folder, tmp_path, "me/tiny")
+    write_report(recipe, model, folder, tmp_path / "report.html")
+    assert (tmp_path / "report.html").read_text().count("<img") == 1
 
 
 @pytest.mark.slow
