@@ -41,6 +41,13 @@ def check_number(name, value, minimum):
     return float(value)
 
 
+def check_choice(name, value, choices):
+    """`value`, one of `choices`."""
+    if value not in list(choices):
+        raise InputError(f"{name} is {value!r}; expected one of {list(choices)}.")
+    return value
+
+
 def _to_numpy(name, x):
     if not (hasattr(x, "__array__") or isinstance(x, (list, tuple))):
         raise InputError(f"{name} is a {type(x).__name__}; expected an array or a tensor.")

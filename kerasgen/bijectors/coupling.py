@@ -3,7 +3,7 @@
 import numpy as np
 from keras import ops
 
-from kerasgen import networks
+from kerasgen import inputs, networks
 from kerasgen.bijectors.base import Bijector, sum_per_example
 from kerasgen.errors import InputError
 
@@ -47,8 +47,7 @@ class Coupling(Bijector):
         name="coupling",
     ):
         super().__init__(shape, name=name)
-        if mask not in MASKS:
-            raise InputError(f"mask is {mask!r}; expected one of {sorted(MASKS)}.")
+        inputs.check_choice("mask", mask, MASKS)
         *sides, channels = self.shape
         if (mask == "channel" or not sides) and channels < 2:
             raise InputError(f"a coupling of shape {self.shape} has nothing to split: it needs at least 2 channels.")

@@ -254,6 +254,5 @@ class CycleGAN(Translator):
             batch_size: images at once.
             verbose: "auto", 0 or 1, for a progress bar.
         """
-        if direction not in DIRECTIONS:
-            raise InputError(f"direction is {direction!r}; expected one of {list(DIRECTIONS)}.")
+        inputs.check_choice("direction", direction, DIRECTIONS)
         return self.run_on(getattr(self, f"{direction}_step"), x, self.image_shape, batch_size, verbose)

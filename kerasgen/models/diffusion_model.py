@@ -57,11 +57,9 @@ class DiffusionModel(Denoiser):
     ):
         shared = (label_dropout, self_conditioning, super_resolution, sigma_data, seed)
         super().__init__(image_shape, num_classes, network, *shared, **kwargs)
-        self.schedule = schedules.check(schedule)
-        for name, value, known in (("prediction", prediction, PREDICTIONS), ("loss", loss, LOSSES)):
-            if value not in known:
-                raise InputError(f"{name} is {value!r}; expected one of {list(known)}.")
-        self.prediction, self.loss_weighting = prediction, loss
+        self.schedule = inputs.check_choice("schedule", schedule, (*schedules.SCHEDULES, "edm"))
+        self.prediction = inputs.check_choice("prediction", prediction, PREDICTIONS)
+        self.loss_weighting = inputs.check_choice("loss", loss, LOSSES)
         self.num_steps = None if num_steps is None else inputs.check_integer("num_steps", num_steps, 2)
         if schedule == "edm" and self.num_steps is not None:
             raise InputError("the schedule 'edm' is of continuous time: give num_steps=None.")

@@ -66,12 +66,9 @@ class Flow(LatentModel):
         **kwargs,
     ):
         super().__init__(image_shape, num_classes, seed, **kwargs)
-        if coupling not in COUPLINGS:
-            raise InputError(f"coupling is {coupling!r}; expected one of {sorted(COUPLINGS)}.")
-        if dequantization not in DEQUANTIZATIONS:
-            raise InputError(f"dequantization is {dequantization!r}; expected one of {sorted(DEQUANTIZATIONS)}.")
+        inputs.check_choice("dequantization", dequantization, DEQUANTIZATIONS)
         self.width = inputs.check_integer("width", width, 1)
-        self.coupling = coupling
+        self.coupling = inputs.check_choice("coupling", coupling, COUPLINGS)
         self.num_bits = inputs.check_integer("num_bits", num_bits, 1)
         if self.num_bits > 8:
             raise InputError(f"num_bits is {num_bits}; images have 8-bit pixels, so expected 1 to 8.")

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasgen.errors import InputError
+from kerasgen import inputs
 from kerasgen.models.denoiser import Denoiser
 from kerasgen.samplers import Levels, spacings
 
@@ -49,10 +49,9 @@ class FlowMatching(Denoiser):
     ):
         shared = (label_dropout, self_conditioning, super_resolution, sigma_data, seed)
         super().__init__(image_shape, num_classes, network, *shared, **kwargs)
-        for name, value, known in (("prediction", prediction, PREDICTIONS), ("times", times, TIMES)):
-            if value not in known:
-                raise InputError(f"{name} is {value!r}; expected one of {list(known)}.")
-        self.prediction, self.times, self.optimal_transport = prediction, times, bool(optimal_transport)
+        self.prediction = inputs.check_choice("prediction", prediction, PREDICTIONS)
+        self.times = inputs.check_choice("times", times, TIMES)
+        self.optimal_transport = bool(optimal_transport)
 
     def get_config(self):
         return super().get_config() | {

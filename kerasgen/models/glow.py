@@ -61,11 +61,9 @@ class Glow(Flow):
         steps = [steps] * self.levels if isinstance(steps, int) else list(steps)
         if len(steps) != self.levels:
             raise InputError(f"steps has {len(steps)} entries; expected an integer or one for each of {levels} levels.")
-        if squeeze not in SQUEEZES:
-            raise InputError(f"squeeze is {squeeze!r}; expected one of {sorted(SQUEEZES)}.")
+        self.squeeze = inputs.check_choice("squeeze", squeeze, SQUEEZES)
         if equalize and squeeze == "haar":
             raise InputError("equalize=True is for squeeze='blocks': averages of equalized pixels are no image.")
-        self.squeeze = squeeze
         self.steps = [inputs.check_integer("steps", number, 1) for number in steps]
         super().__init__(
             image_shape,

@@ -8,8 +8,6 @@ import math
 
 import numpy as np
 
-from kerasgen.errors import InputError
-
 # log alpha^2 stays between these: a standard deviation of 4.5e-5 of noise next to data, and of data next to noise.
 LOWEST, HIGHEST = -20.0, -2e-9
 
@@ -66,9 +64,3 @@ def to_zero_terminal_snr(log_squares):
 def alpha_sigma(xp, log_square):
     """alpha and sigma from log alpha^2."""
     return xp.exp(0.5 * log_square), xp.sqrt(-xp.expm1(log_square))
-
-
-def check(name):
-    if name not in (*SCHEDULES, "edm"):
-        raise InputError(f"schedule is {name!r}; expected one of {sorted((*SCHEDULES, 'edm'))}.")
-    return name

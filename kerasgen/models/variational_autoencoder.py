@@ -7,7 +7,6 @@ import numpy as np
 from keras import ops
 
 from kerasgen import backend, inputs, networks, noise
-from kerasgen.errors import InputError
 from kerasgen.models.distributions import DISTRIBUTIONS
 from kerasgen.models.latent import LatentModel
 
@@ -59,13 +58,9 @@ class VariationalAutoencoder(LatentModel):
         **kwargs,
     ):
         super().__init__(image_shape, num_classes, seed, **kwargs)
-        if decoder_distribution not in DISTRIBUTIONS:
-            raise InputError(
-                f"decoder_distribution is {decoder_distribution!r}; expected one of {sorted(DISTRIBUTIONS)}."
-            )
         self.latent_dim = inputs.check_integer("latent_dim", latent_dim, 1)
         self.width = width
-        self.decoder_distribution = decoder_distribution
+        self.decoder_distribution = inputs.check_choice("decoder_distribution", decoder_distribution, DISTRIBUTIONS)
         self.beta = inputs.check_number("beta", beta, 0.0)
         self.free_bits = inputs.check_number("free_bits", free_bits, 0.0)
         self.kl_warmup_steps = inputs.check_integer("kl_warmup_steps", kl_warmup_steps, 0)

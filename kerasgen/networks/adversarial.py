@@ -10,6 +10,7 @@ import math
 from keras import layers, ops
 
 from kerasgen.errors import InputError
+from kerasgen.inputs import check_choice
 from kerasgen.layers.attention import SelfAttention
 from kerasgen.layers.conditional_batch_normalization import ConditionalBatchNormalization
 from kerasgen.layers.group_normalization import GroupNormalization
@@ -265,8 +266,7 @@ class ConvDiscriminator(Network):
     ):
         super().__init__(num_classes, name, dtype)
         dtype = self.dtype_policy
-        if normalization not in NORMALIZATIONS:
-            raise InputError(f"normalization is {normalization!r}; expected one of {list(NORMALIZATIONS)}.")
+        check_choice("normalization", normalization, NORMALIZATIONS)
         spectral = normalization == "spectral"
         sides = sides_of(*input_shape[:2])
         levels = len(sides)

@@ -9,6 +9,7 @@ import math
 from keras import layers, ops
 
 from kerasgen.errors import InputError
+from kerasgen.inputs import check_choice
 from kerasgen.layers.group_normalization import GroupNormalization
 from kerasgen.networks.adversarial import SLOPE, apply, channels_of, conv, enlarged
 from kerasgen.networks.conv import sides_of
@@ -166,8 +167,7 @@ class PatchDiscriminator(layers.Layer):
     def __init__(self, input_shape, width=32, levels=2, normalization="instance", name="discriminator", dtype=None):
         super().__init__(name=name, dtype=dtype)
         dtype = self.dtype_policy
-        if normalization not in NORMALIZATIONS:
-            raise InputError(f"normalization is {normalization!r}; expected one of {list(NORMALIZATIONS)}.")
+        check_choice("normalization", normalization, NORMALIZATIONS)
         smallest = math.ceil(min(input_shape[:2]) / 2**levels)
         if smallest < 2:
             raise InputError(

@@ -3,18 +3,14 @@
 import numpy as np
 
 from kerasgen.errors import InputError
+from kerasgen.inputs import check_choice
 
-NAMES = ("trailing", "leading", "linspace")
-
-
-def _check(spacing):
-    if spacing not in NAMES:
-        raise InputError(f"spacing is {spacing!r}; expected one of {[*NAMES, 'karras']}.")
+NAMES = ("trailing", "leading", "linspace", "karras")
 
 
 def discrete(num, steps, spacing):
     """Indices `[steps]`, falling, of a chain of `num` levels (Lin et al. 2024, table 2)."""
-    _check(spacing)
+    check_choice("spacing", spacing, NAMES)
     if steps > num:
         raise InputError(f"steps is {steps}, but the model has {num} levels; ask for at most as many.")
     if spacing == "trailing":
@@ -26,7 +22,7 @@ def discrete(num, steps, spacing):
 
 def continuous(steps, spacing):
     """Times `[steps]` in (0, 1], falling."""
-    _check(spacing)
+    check_choice("spacing", spacing, NAMES)
     if spacing == "trailing":
         return 1.0 - np.arange(steps) / steps
     if spacing == "leading":
