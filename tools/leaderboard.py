@@ -89,9 +89,10 @@ def leaderboard():
         rows.append(["---"] * len(rows[0]))
         for entry in models:
             facts = entry.metrics["training"]
+            given = next(iter(entry.metrics["metrics"].values())).get("given")
             rows.append(
                 [
-                    f"`{entry.name}`",
+                    f"`{entry.name}`" + (f", given each image at {' x '.join(map(str, given[:2]))}" if given else ""),
                     f"{entry.metrics['parameters']:,}",
                     f"{facts['hours']:.2g} h, {facts['hardware']}",
                     *(_cell(entry.metrics["metrics"], column) for column in used),

@@ -101,7 +101,10 @@ class Evaluation:
     @property
     def how(self):
         """What every figure depends on."""
-        return {"dataset": self.dataset, "split": self.split}
+        how = {"dataset": self.dataset, "split": self.split}
+        if self.model.super_resolution is not None:  # samples and likelihoods are of images whose small ones are known
+            how["given"] = list(self.model.small_shape)
+        return how
 
     @property
     def how_sampled(self):

@@ -68,6 +68,8 @@ def _how(figure):
         how.append(f"{figure['num_evaluations']} evaluations an image")
     if isinstance(figure.get("num_importance_samples"), int):
         how.append(f"{figure['num_importance_samples']} importance samples")
+    if "given" in figure:
+        how.append(f"given each image at {' x '.join(map(str, figure['given'][:2]))}")
     if "sampler" not in figure:
         return ", ".join([*how, f"{figure['n']} images of `{figure['split']}`"])
     how.append(f"{figure['n_fake']} samples" if "n_fake" in figure else f"{figure['n']} pairs")

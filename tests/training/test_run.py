@@ -214,7 +214,13 @@ def test_a_run_of_super_resolution(recipe_path, tmp_path):
     np.testing.assert_array_equal(rows[0].swapaxes(0, 1), small)
     np.testing.assert_array_equal(rows[2].swapaxes(0, 1), images[..., 0].repeat(7, axis=1).repeat(7, axis=2))
     card = (folder / "README.md").read_text()
-    for part in ("image-to-image", "enlarged images](samples.png)", "upscale(small, labels=np.zeros(16, np.int32), "):
+    assert all(figure["given"] == [4, 4, 1] for figure in report["metrics"].values())
+    for part in (
+        "image-to-image",
+        "given each image at 4 x 4",
+        "enlarged images](samples.png)",
+        "upscale(small, labels=np.zeros(16, np.int32), ",
+    ):
         assert part in card
     write_package(folder, tmp_path, "me/tiny")
     write_report(recipe, model, folder, tmp_path / "report.html")

@@ -71,6 +71,9 @@ def test_plain_keras_opens_it(name):
     if isinstance(models[0], kerasgen.Classifier):
         x = np.random.default_rng(0).integers(0, 256, (4, *models[0].image_shape), dtype=np.uint8)
         results = [model.classify(x) for model in models]
+    elif models[0].super_resolution is not None:
+        x = np.random.default_rng(0).integers(0, 256, (4, *models[0].small_shape), dtype=np.uint8)
+        results = [model.upscale(x, seed=0) for model in models]
     else:
         results = [model.sample(4, seed=0) for model in models]
     np.testing.assert_allclose(*results, atol=1e-6)
