@@ -26,7 +26,7 @@ def test_code_runs(tmp_path, monkeypatch):
         exec(block, names)
     assert names["path"].shape == (1, 8, 64, 64, 3)
     assert (names["shoes"].shape, names["x"].shape) == ((16, 28, 28, 1), (32, 28, 28, 1))
-    assert names["others"].shape == names["near"].shape == (4, 28, 28, 1)
+    assert names["others"].shape == names["near"].shape == names["large"].shape == (4, 28, 28, 1)
     assert (names["again"].shape, names["more"].shape) == ((16, 28, 28, 1), (10, 5))
     assert (tmp_path / "my-model" / "model.weights.h5").exists()
 

@@ -45,6 +45,7 @@ def test_entries():
         "resnet-cifar10-jpeg",
         "resnet-fashion-mnist",
         "sagan-fashion-mnist",
+        "sr3-fashion-mnist",
         "vae-fashion-mnist",
         "vae-mnist",
     ]
