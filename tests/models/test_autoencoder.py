@@ -14,6 +14,13 @@ class TestAutoencoder(LatentCase):
     def make(self, **arguments):
         return Autoencoder(**{"image_shape": (8, 8, 1), "latent_dim": 3, "width": 8, "num_components": 2} | arguments)
 
+    def ready(self, images, **arguments):
+        """Trained for longer: at first all latents are near zero, and all samples nearly the same."""
+        model = super().ready(images, **arguments)
+        long_fit(model, images[0], None, 20)
+        model.prepare_sampling(images[0])
+        return model
+
 
 def small(**arguments):
     return Autoencoder(image_shape=(8, 8, 1), latent_dim=3, width=16, num_components=4, **arguments)
