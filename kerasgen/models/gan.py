@@ -16,7 +16,6 @@ from kerasgen.models.players import Game, Players
 
 SETTLING = 20  # batches of latents from which the moving statistics of the averaged generator are taken
 SETTLING_BATCH = 100
-SETTLING_STREAM, COMPONENT_STREAM, MEANS_STREAM = 5, 6, 7  # of noise
 SETTLED = 1000  # steps of the generator before which little variety says nothing
 
 
@@ -58,10 +57,6 @@ class GAN(Game, DecodingModel):
             16}`, or a `kerasgen.models.game.Penalty`.
         discriminator_steps: to each step of the generator.
         augmentation: any of "color", "translation" and "cutout", of all that the discriminator reads in training.
-        latent_components: `None`, or how many Gaussians N(mu_k, I) of equal weight z is drawn from instead of N(0, I)
-            (Ben-Yosef and Weinshall 2018, "Gaussian mixture GANs", the static model), for data in clusters: a generator
-            is continuous, and what it makes of the latents between two clusters is neither. The means are fixed, drawn
-            from N(0, I) under `seed`: of 64 latents they are some 11 standard deviations apart.
         collapse_fraction: `fit` warns when samples vary less than this part of what the data do.
         seed: of the noise drawn in training.
     """
@@ -89,7 +84,6 @@ class GAN(Game, DecodingModel):
         penalty=None,
         discriminator_steps=1,
         augmentation=(),
-        latent_components=None,
         collapse_fraction=0.1,
         seed=0,
         **kwargs,
@@ -97,10 +91,6 @@ class GAN(Game, DecodingModel):
         super().__init__(image_shape, num_classes, seed, **kwargs)
         self.check_precision()
         self.latent_dim = inputs.check_integer("latent_dim", latent_dim, 1)
-        self.latent_components, self._means = latent_components, None
-        if latent_components is not None:
-            num = inputs.check_integer("latent_components", latent_components, 2)
-            self._means = noise.normal(0, num, (self.latent_dim,), self.seed, stream=MEANS_STREAM)
         self.loss_function = game.resolve("loss", loss, game.LOSSES, game.GameLoss)
         self.penalty = None if penalty is None else game.resolve("penalty", penalty, game.PENALTIES, game.Penalty)
         self.discriminator_steps = inputs.check_integer("discriminator_steps", discriminator_steps, 1)
@@ -129,7 +119,6 @@ class GAN(Game, DecodingModel):
             "penalty": None if self.penalty is None else keras.saving.serialize_keras_object(self.penalty),
             "discriminator_steps": self.discriminator_steps,
             "augmentation": list(self.augmentation),
-            "latent_components": self.latent_components,
             "collapse_fraction": self.collapse_fraction,
         }
 
@@ -148,27 +137,15 @@ class GAN(Game, DecodingModel):
         return ops.cast(self.discriminator(x if one_hot is None else [x, one_hot], training=training), "float32")
 
     def normal(self, shape):
-        """Standard normal numbers of a training step."""
+        """The latents of a training step."""
         return keras.random.normal(shape, seed=self.seed_generator)
-
-    def latents(self, num):
-        """z of a training step, `[num, latent_dim]`."""
-        z = self.normal((num, self.latent_dim))
-        if self.latent_components is None:
-            return z
-        component = ops.cast(self._components(ops, self.uniform((num,))), "int32")
-        return z + ops.take(ops.convert_to_tensor(self._means), component, axis=0)
-
-    def _components(self, xp, uniform):
-        """Which Gaussian each z is of, from random numbers in [0, 1]."""
-        return xp.minimum(xp.floor(uniform * self.latent_components), self.latent_components - 1)
 
     def uniform(self, shape):
         """Random numbers in [0, 1) of a training step."""
         return keras.random.uniform(shape, seed=self.seed_generator)
 
     def fake(self, num, one_hot, training):
-        return self.generated(self.latents(num), one_hot, training)
+        return self.generated(self.normal((num, self.latent_dim)), one_hot, training)
 
     def augmented(self, x):
         for name in self.augmentation:
@@ -269,9 +246,8 @@ class GAN(Game, DecodingModel):
             stop = start + SETTLING_BATCH
             labels = self.sample_labels(None, SETTLING_BATCH)
             one_hot = None if labels is None else self.one_hot(labels)
-            z = noise.normal(start, stop, (self.latent_dim,), self.seed, stream=SETTLING_STREAM)
-            z = self._centres(start, stop, self.seed) + z
-            self.generated(ops.convert_to_tensor(z), one_hot, training=True)
+            z = ops.convert_to_tensor(noise.normal(start, stop, (self.latent_dim,), self.seed, stream=5))
+            self.generated(z, one_hot, training=True)
 
     def how_drawn(self, temperature=1.0, truncation=None, **settings):
         if truncation is not None and inputs.check_number("truncation", truncation, 0.0) == 0.0:
@@ -280,7 +256,7 @@ class GAN(Game, DecodingModel):
         return how if truncation is None else how | {"truncation": truncation}
 
     def draw_latents(self, start, stop, seed, temperature, truncation=None):
-        """z ~ N(0, temperature^2 I), float32 `[stop - start, latent_dim]`; or about the mean of its component.
+        """z ~ N(0, temperature^2 I), float32 `[stop - start, latent_dim]`.
 
         With `truncation` from the part of N(0, I) within plus and minus it (Brock et al. 2019, section 3.1), by
         P(|z| < r) = erf(r / √2): fewer kinds of images, better ones.
@@ -289,14 +265,7 @@ class GAN(Game, DecodingModel):
         if truncation is not None:
             inside = math.erf(truncation / math.sqrt(2.0)) * ops.erf(z / math.sqrt(2.0))
             z = math.sqrt(2.0) * ops.convert_to_numpy(ops.erfinv(inside))
-        return self._centres(start, stop, seed) + temperature * z
-
-    def _centres(self, start, stop, seed):
-        """The mean that each z is drawn about: float32 `[stop - start, latent_dim]`, or 0."""
-        if self.latent_components is None:
-            return np.float32(0.0)
-        uniform = noise.uniform(start, stop, (), seed, stream=COMPONENT_STREAM)
-        return self._means[self._components(np, uniform).astype(int)]
+        return temperature * z
 
     def decode_step(self, z, labels):
         """Images of latents."""

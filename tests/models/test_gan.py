@@ -128,7 +128,6 @@ class TestDenseGAN(GANCase):
         {"loss": "wasserstein", "penalty": "r1", "discriminator": DISCRIMINATOR | {"normalization": "spectral"}},
         {"num_classes": 4, "discriminator": DISCRIMINATOR | {"residual": True, "normalization": "layer"}},
         {"num_classes": 4, "generator": {"class": "Dense"}, "discriminator": {"class": "Dense"}},
-        {"latent_components": 3, "loss": "least_squares"},
     ],
 )
 def test_kinds(images, arguments):
@@ -277,23 +276,6 @@ def test_truncation():
     assert_same(model.sample(2, seed=0, truncation=50.0), model.sample(2, seed=0), 1e-4)
 
 
-def test_latents_of_components():
-    """In training and in sampling: normal about means that are told apart, all as often."""
-    model = GAN((8, 8, 1), 64, {"class": "Dense"}, {"class": "Dense"}, latent_components=4)
-    means = model.draw_latents(0, 2000, 0, 0.0)
-    centres, index, counts = np.unique(means, axis=0, return_inverse=True, return_counts=True)
-    assert len(centres) == 4
-    drawn = model.draw_latents(0, 2000, 0, 1.0)
-    for z in (drawn, ops.convert_to_numpy(model.latents(2000))):
-        nearest = np.linalg.norm(z[:, None] - centres, axis=-1).argmin(axis=1)
-        np.testing.assert_allclose(np.bincount(nearest, minlength=4) / 2000, 0.25, atol=0.05)
-        np.testing.assert_allclose((z - centres[nearest]).std(axis=0), 1.0, atol=0.1)
-    assert (np.linalg.norm(drawn[:, None] - centres, axis=-1).argmin(axis=1) == index.ravel()).mean() > 0.95
-    assert counts.min() > 400
-    again = GAN.from_config(model.get_config())
-    np.testing.assert_array_equal(again.draw_latents(5, 9, 3, 0.5), model.draw_latents(0, 9, 3, 0.5)[5:])
-
-
 # Layers and networks
 
 
@@ -394,7 +376,6 @@ def test_networks_of_the_user(images, tmp_path):
         ({"discriminator_steps": 0}, "discriminator_steps"),
         ({"augmentation": ["flip"]}, "cutout"),
         ({"latent_dim": 0}, "latent_dim"),
-        ({"latent_components": 1}, "at least 2"),
         ({"generator": {"class": "UNet"}}, "Conv"),
         ({"generator": {"class": "Conv", "depth": 3}}, "does not fit Conv"),
         ({"generator": "conv"}, "Keras layer"),
