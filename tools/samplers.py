@@ -1,7 +1,8 @@
 """Measures samplers of an entry of the zoo against each other, into its metrics.json and its card.
 
 Each one draws the same number of images from the same seed, without guidance unless it is asked for; the Fréchet
-distance is that to as many real images, of fewer than in the card's other figures. What is in metrics.json already for
+distance is that to as many real images, of fewer than in the card's other figures. A model that enlarges images draws
+them for those real ones, made small. What is in metrics.json already for
 these weights and these settings is kept: run it again to go on.
 
 python tools/samplers.py --model ddpm-mnist --num_samples 2000 --samplers dpm++:20,heun:10:karras,ddpm:1000
@@ -13,8 +14,7 @@ import time
 from absl import app, flags, logging
 
 import kerasgen
-from kerasgen import pictures
-from kerasgen.metrics import Moments, frechet_distance
+from kerasgen.metrics import Evaluation, Moments, frechet_distance
 from kerasgen.metrics.extractors import load_extractor
 from kerasgen.training.hardware import describe
 from kerasgen.training.run import load_split
@@ -67,8 +67,9 @@ def main(_):
     table = entry.metrics.get("samplers", {})
     if any(table.get(key) != value for key, value in protocol.items()):
         table = protocol | {"points": {}}
-    images, _ = load_split(entry.recipe, settings.split)
-    real = moments(extractor, images[: NUM_SAMPLES.value])
+    images, labels = load_split(entry.recipe, settings.split)
+    images, labels = images[: NUM_SAMPLES.value], None if labels is None else labels[: NUM_SAMPLES.value]
+    real = moments(extractor, images)
     others = settings.drawing | {"guidance": GUIDANCE.value}
     for text in SAMPLERS.value:
         name, steps, *spacing = text.split(":")
@@ -76,11 +77,21 @@ def main(_):
         points = table["points"].setdefault(", ".join([name, *spacing.values()]), [])
         if any(point["steps"] == steps for point in points):
             continue
-        before = time.monotonic()
         drawing = others | {"sampler": name, "steps": steps} | spacing
-        drawn = model.sample(NUM_SAMPLES.value, seed=settings.seed, batch_size=settings.batch_size, **drawing)
+        evaluation = Evaluation(
+            model,
+            images,
+            labels,
+            settings.split,
+            num_samples=NUM_SAMPLES.value,
+            drawing=drawing,
+            seed=settings.seed,
+            batch_size=settings.batch_size,
+        )
+        before = time.monotonic()
+        drawn = evaluation.samples
         seconds = time.monotonic() - before
-        value = float(frechet_distance(*real, *moments(extractor, pictures.to_uint8(drawn))))
+        value = float(frechet_distance(*real, *moments(extractor, drawn)))
         points.append({"steps": steps, "seconds": round(seconds, 1), "value": value} | describe())
         points.sort(key=lambda point: point["steps"])
         print(f"{text}: {value:.4g} in {seconds:.1f} s")
