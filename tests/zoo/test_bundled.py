@@ -48,6 +48,7 @@ def test_entries():
         "sr3-fashion-mnist",
         "vae-fashion-mnist",
         "vae-mnist",
+        "wgan-gp-fashion-mnist",
     ]
 
 
