@@ -2,8 +2,8 @@
 
 Each one draws the same number of images from the same seed, without guidance unless it is asked for; the Fréchet
 distance is that to as many real images, of fewer than in the card's other figures. A model that enlarges images draws
-them for those real ones, made small. What is in metrics.json already for
-these weights and these settings is kept: run it again to go on.
+them for those real ones, made small. What is in metrics.json already for these weights and these settings is kept: run
+it again to go on.
 
 python tools/samplers.py --model ddpm-mnist --num_samples 2000 --samplers dpm++:20,heun:10:karras,ddpm:1000
 """
