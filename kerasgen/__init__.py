@@ -19,7 +19,7 @@ from kerasgen.models import (
     VariationalAutoencoder,
 )
 from kerasgen.version import __version__
-from kerasgen.zoo import list_models, load, publish
+from kerasgen.hub import list_models, load, publish
 
 __all__ = [
     "GAN",

@@ -10,8 +10,8 @@ from keras import ops
 
 from kerasgen import GAN, Autoencoder, CycleGAN, DiffusionModel, Glow, Pix2Pix, VariationalAutoencoder
 from kerasgen.models import Players
-from kerasgen.models.players import Game
-from kerasgen.models.translator import Translator
+from kerasgen.gans.optimizer import Game
+from kerasgen.gans.translator import Translator
 
 
 class QuietVAE(VariationalAutoencoder):

@@ -9,9 +9,9 @@ from pathlib import Path
 from absl import app, flags
 
 from kerasgen.errors import RecipeError
-from kerasgen.training.recipe import Recipe, set_weights
-from kerasgen.zoo.checkpoint import sha256
-from kerasgen.zoo.registry import find
+from kerasgen.recipes import Recipe, set_weights
+from kerasgen.checkpoints.checkpoint import sha256
+from kerasgen.hub.registry import find
 
 RUN = flags.DEFINE_string("run", None, "folder of a finished run (kerasgen train --workdir)", required=True)
 

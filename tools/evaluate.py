@@ -10,8 +10,8 @@ from absl import app, flags, logging
 
 import kerasgen
 from kerasgen.training.run import evaluate_recipe, grid
-from kerasgen.zoo.card import write_card
-from kerasgen.zoo.registry import find
+from kerasgen.hub.card import write_card
+from kerasgen.hub.registry import find
 
 MODEL = flags.DEFINE_string("model", None, "zoo name", required=True)
 METRICS = flags.DEFINE_list("metrics", None, "measure only these, and keep the other figures")

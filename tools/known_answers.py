@@ -12,11 +12,11 @@ from scipy import ndimage
 
 from kerasgen import GenerativeModel
 from kerasgen.metrics import Evaluation, evaluate
-from kerasgen.training.recipe import Recipe
+from kerasgen.recipes import Recipe
 from kerasgen.training.run import load_split
-from kerasgen.zoo import find_recipe
-from kerasgen.zoo.card import title
-from kerasgen.zoo.registry import zoo_folder
+from kerasgen.hub import find_recipe
+from kerasgen.hub.card import title
+from kerasgen.hub.registry import zoo_folder
 
 EXTRACTORS = flags.DEFINE_list("extractors", ["lenet-mnist", "resnet-fashion-mnist"], "classifiers of the zoo")
 

@@ -5,8 +5,8 @@ python tools/leaderboard.py
 
 from absl import app
 
-from kerasgen.zoo.card import title
-from kerasgen.zoo.registry import entries, zoo_folder
+from kerasgen.hub.card import title
+from kerasgen.hub.registry import entries, zoo_folder
 
 COLUMNS = (
     "bits_per_dim",

@@ -18,12 +18,12 @@ from kerasgen.metrics.frechet import frechet_distance, weighted_moments
 from kerasgen.metrics.kernel import kernel_distance
 from kerasgen.metrics.path_length import EPSILON, path_lengths
 from kerasgen.metrics.scores import inception_score
-from kerasgen.models.base import GenerativeModel
-from kerasgen.models.classifier import Classifier
-from kerasgen.models.latent import LatentModel
+from kerasgen.base.model import GenerativeModel
+from kerasgen.classifiers.classifier import Classifier
+from kerasgen.base.latent import LatentModel
 from kerasgen.training.optimizers import optimizer
-from kerasgen.training.recipe import Recipe
-from kerasgen.zoo.registry import find_recipe
+from kerasgen.recipes import Recipe
+from kerasgen.hub.registry import find_recipe
 
 WIDE = 512  # features; beyond, a Fréchet distance takes seconds and is resampled less often
 REPLICATES = (100, 20)

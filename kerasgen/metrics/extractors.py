@@ -12,10 +12,10 @@ from keras import ops
 from kerasgen import backend
 from kerasgen.errors import HubError, InputError
 from kerasgen.metrics import cache, inception, torch_file
-from kerasgen.models.base import batched, rows
-from kerasgen.models.classifier import Classifier
-from kerasgen.training.recipe import Recipe
-from kerasgen.zoo.checkpoint import WEIGHTS, sha256
+from kerasgen.base.model import batched, rows
+from kerasgen.classifiers.classifier import Classifier
+from kerasgen.recipes import Recipe
+from kerasgen.checkpoints.checkpoint import WEIGHTS, sha256
 
 INCEPTION = "inception-2015"
 INCEPTION_URL = (
@@ -32,7 +32,7 @@ class ClassifierExtractor:
     """
 
     def __init__(self, handle):
-        from kerasgen.zoo.registry import checkpoint_folder, load  # they load models, which this module measures
+        from kerasgen.hub.registry import checkpoint_folder, load  # they load models, which this module measures
 
         self.classifier = load(handle)
         if not isinstance(self.classifier, Classifier):

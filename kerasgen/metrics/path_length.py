@@ -3,7 +3,7 @@
 import numpy as np
 
 from kerasgen import noise
-from kerasgen.models.latent import slerp
+from kerasgen.base.latent import slerp
 
 EPSILON = 1e-2
 

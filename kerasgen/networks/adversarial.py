@@ -11,11 +11,11 @@ from keras import layers, ops
 
 from kerasgen.errors import InputError
 from kerasgen.inputs import check_choice
-from kerasgen.layers.attention import SelfAttention
-from kerasgen.layers.conditional_batch_normalization import ConditionalBatchNormalization
-from kerasgen.layers.group_normalization import GroupNormalization
-from kerasgen.layers.minibatch_stddev import MinibatchStandardDeviation
-from kerasgen.layers.spectral_normalization import SpectralNormalization
+from kerasgen.networks.layers.attention import SelfAttention
+from kerasgen.networks.layers.conditional_batch_normalization import ConditionalBatchNormalization
+from kerasgen.networks.layers.group_normalization import GroupNormalization
+from kerasgen.networks.layers.minibatch_stddev import MinibatchStandardDeviation
+from kerasgen.networks.layers.spectral_normalization import SpectralNormalization
 from kerasgen.networks.conv import sides_of
 
 NORMALIZATIONS = (None, "spectral", "layer")

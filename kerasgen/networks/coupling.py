@@ -8,7 +8,7 @@ import math
 import keras
 from keras import layers
 
-from kerasgen.layers import PositionBias
+from kerasgen.networks.layers import PositionBias
 
 
 def conv_coupling(input_shape, output_shape, width, name, dtype=None):

@@ -6,8 +6,8 @@ import numpy as np
 from keras import layers, ops
 
 from kerasgen.errors import InputError
-from kerasgen.layers.attention import SelfAttention
-from kerasgen.layers.conditioning import Conditioning
+from kerasgen.networks.layers.attention import SelfAttention
+from kerasgen.networks.layers.conditioning import Conditioning
 from kerasgen.networks.unet import depth_to_space, space_to_depth
 
 

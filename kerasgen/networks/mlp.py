@@ -2,7 +2,7 @@
 
 from keras import layers, ops
 
-from kerasgen.layers.conditioning import Conditioning
+from kerasgen.networks.layers.conditioning import Conditioning
 from kerasgen.networks.dit import dense, plain_norm
 
 

@@ -5,9 +5,9 @@ import math
 from keras import layers, ops
 
 from kerasgen.errors import InputError
-from kerasgen.layers.attention import SelfAttention
-from kerasgen.layers.conditioning import Conditioning
-from kerasgen.layers.group_normalization import GroupNormalization
+from kerasgen.networks.layers.attention import SelfAttention
+from kerasgen.networks.layers.conditioning import Conditioning
+from kerasgen.networks.layers.group_normalization import GroupNormalization
 
 
 def conv(inputs, filters, kernel, name, dtype, strides=1, zero=False):

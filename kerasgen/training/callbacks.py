@@ -13,7 +13,7 @@ import numpy as np
 
 from kerasgen import pictures
 from kerasgen.errors import CheckpointError, KerasgenError
-from kerasgen.models.cyclegan import DIRECTIONS
+from kerasgen.gans.cyclegan import DIRECTIONS
 
 TRANSLATED = 12  # images of each kind in a grid of translations
 ENLARGED = 10  # images in a row of a grid of enlarged ones

@@ -4,7 +4,7 @@ import dataclasses
 
 import keras
 
-from kerasgen.models.players import Players
+from kerasgen.gans.optimizer import Players
 
 OPTIMIZERS = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}
 

@@ -12,7 +12,7 @@ import keras
 from kerasgen import data, models
 from kerasgen.errors import KerasgenError, RecipeError
 from kerasgen.metrics import Evaluation, evaluate
-from kerasgen.models.players import Game
+from kerasgen.gans.optimizer import Game
 from kerasgen.training import hardware
 from kerasgen.training.callbacks import (
     Backup,
@@ -24,9 +24,9 @@ from kerasgen.training.callbacks import (
     save_translations,
 )
 from kerasgen.training.optimizers import game_optimizer, optimizer
-from kerasgen.training.recipe import Recipe
-from kerasgen.zoo.card import write_card
-from kerasgen.zoo.checkpoint import load_checkpoint, save_checkpoint, sha256
+from kerasgen.recipes import Recipe
+from kerasgen.hub.card import write_card
+from kerasgen.checkpoints.checkpoint import load_checkpoint, save_checkpoint, sha256
 
 PREVIEW_IMAGES = 2000  # of the training set, to prepare the sampling of an epoch's grid
 

@@ -1,0 +1,225 @@
+"""Autoencoder, with a density of its latents to sample from."""
+
+import struct
+import zlib
+
+import keras
+import numpy as np
+from keras import ops
+
+from kerasgen import backend, inputs, networks, noise
+from kerasgen.errors import InputError
+from kerasgen.base.latent import LatentModel
+from kerasgen.autoencoders.mixture import fit_mixture
+
+HEADER = struct.Struct("<4sIIB")  # magic, number of images, latents an image, bits a latent
+MAGIC = b"kgae"
+
+
+@keras.saving.register_keras_serializable("kerasgen")
+class Autoencoder(LatentModel):
+    """z = encoder(x), x' = sigmoid(decoder(z)), trained on ||x - x'||^2 + latent_penalty ||z||^2 / 2.
+
+    With `noise_stddev` the encoder reads x + noise, and the model learns to remove it (Vincent et al. 2008). A Gaussian
+    mixture fitted to the latents of the training set (`fit_density`, kept in the checkpoint) makes it a generative
+    model (Ghosh et al. 2020, "From variational to deterministic autoencoders": RAE-L2 with ex-post density estimation).
+
+    Args:
+        image_shape: `(height, width, channels)`.
+        latent_dim: number of latents.
+        encoder: a name from `kerasgen.networks.ENCODERS`, or a Keras layer from images `[B, H, W, C]` in [-1, 1] to
+            `[B, latent_dim]`.
+        decoder: a name from `kerasgen.networks.DECODERS`, or a Keras layer from `[B, latent_dim]` to `[B, H, W, C]`.
+        width: of networks given by name.
+        noise_stddev: of Gaussian noise added to the encoder's images in training, on the scale of [0, 1].
+        latent_penalty: weight of the squared norm of latents, beside the squared error summed over pixels.
+        num_components: of the Gaussian mixture over latents.
+        seed: of the noise drawn in training.
+    """
+
+    loss_names = ("loss", "mean_squared_error")
+
+    def __init__(
+        self,
+        image_shape=(28, 28, 1),
+        latent_dim=32,
+        encoder="conv",
+        decoder="conv",
+        width=32,
+        noise_stddev=0.0,
+        latent_penalty=1e-2,
+        num_components=10,
+        seed=0,
+        **kwargs,
+    ):
+        super().__init__(image_shape, None, seed, **kwargs)
+        self.latent_dim = inputs.check_integer("latent_dim", latent_dim, 1)
+        self.width = width
+        self.noise_stddev = inputs.check_number("noise_stddev", noise_stddev, 0.0)
+        self.latent_penalty = inputs.check_number("latent_penalty", latent_penalty, 0.0)
+        self.num_components = inputs.check_integer("num_components", num_components, 1)
+        self._network_arguments = (encoder, decoder)
+        self.encoder = networks.encoder(encoder, self.image_shape, self.latent_dim, width, self.dtype_policy)
+        self.decoder = networks.decoder(decoder, self.latent_dim, self.image_shape, width, self.dtype_policy)
+        self.density = MixtureDensity(self.num_components, self.latent_dim, name="density")
+
+    def get_config(self):
+        encoder, decoder = self._network_arguments
+        config = super().get_config() | {
+            "latent_dim": self.latent_dim,
+            "encoder": networks.serialize(self.encoder, encoder),
+            "decoder": networks.serialize(self.decoder, decoder),
+            "width": self.width,
+            "noise_stddev": self.noise_stddev,
+            "latent_penalty": self.latent_penalty,
+            "num_components": self.num_components,
+        }
+        del config["num_classes"]
+        return config
+
+    # The model
+
+    def latents(self, images, training=False):
+        """Images in [0, 1] to latents `[B, latent_dim]`."""
+        return ops.cast(self.encoder(self.with_planes(images, None), training=training), "float32")
+
+    def images(self, z, training=False):
+        """Latents to images in [0, 1]."""
+        return ops.sigmoid(ops.cast(self.decoder(z, training=training), "float32"))
+
+    def normal(self, shape):
+        """The noise of a training step."""
+        return keras.random.normal(shape, seed=self.seed_generator)
+
+    def errors(self, images, corrupted, training):
+        """Mean squared error `[B]` and squared norm of the latents `[B]`."""
+        z = self.latents(corrupted, training)
+        error = ops.mean(ops.square(images - self.images(z, training)), axis=(1, 2, 3))
+        return error, ops.sum(ops.square(z), axis=1)
+
+    @backend.train_step
+    def train_step(self, data):
+        images, _ = self.unpack(data)
+        corrupted = images
+        if self.noise_stddev:
+            corrupted = images + self.noise_stddev * self.normal(ops.shape(images))
+
+        def loss():
+            error, norm = self.errors(images, corrupted, training=True)
+            per_image = self.num_dims * error + 0.5 * self.latent_penalty * norm  # [B]
+            return ops.mean(per_image), {"loss": per_image, "mean_squared_error": error}
+
+        return self.update_metrics(**self.minimize(loss, self.trainable_variables))
+
+    @backend.test_step
+    def test_step(self, data):
+        images, _ = self.unpack(data)
+        error, norm = self.errors(images, images, training=False)
+        return self.update_metrics(
+            loss=self.num_dims * error + 0.5 * self.latent_penalty * norm, mean_squared_error=error
+        )
+
+    def call(self, images, training=False):
+        """Reconstructions of images in [0, 1]."""
+        return self.images(self.latents(images, training), training)
+
+    # The density of the latents
+
+    def fit_density(self, x, batch_size=64, verbose="auto"):
+        """Fits the Gaussian mixture to the latents of the images `x`, for `sample`."""
+        x = self.check_images(x)
+        if len(x) <= self.latent_dim:
+            raise InputError(
+                f"fit_density got {len(x)} images; a density over {self.latent_dim} latents needs at least "
+                f"{self.latent_dim + 1}."
+            )
+        self.density.assign(*fit_mixture(self.encode(x, None, batch_size, verbose), self.num_components, self.seed))
+
+    def prepare_sampling(self, images):
+        """Fits the density to the latents of the training images."""
+        self.fit_density(images)
+
+    # Sampling and coding
+
+    def draw_latents(self, start, stop, seed, temperature):
+        """z from the fitted mixture, float32 `[stop - start, latent_dim]`; `temperature` scales its components."""
+        return self.density.draw(start, stop, seed, temperature)
+
+    def encode_step(self, images, labels):
+        return self.latents(self.scale(images))
+
+    def decode_step(self, z, labels):
+        return self.images(z)
+
+    def denoise(self, x, batch_size=64, verbose="auto"):
+        """Images with their noise removed: the reconstructions of a model trained with `noise_stddev`."""
+        if not self.noise_stddev:
+            raise InputError("this autoencoder was trained without noise; build it with noise_stddev > 0 to denoise.")
+        return self.reconstruct(x, None, batch_size, verbose)
+
+    def anomaly_score(self, x, batch_size=64, verbose="auto"):
+        """Mean squared reconstruction error `[N]`: higher is stranger."""
+        x = self.check_images(x)
+        target = x.astype(np.float32) / 255.0 if x.dtype == np.uint8 else x
+        return np.square(self.reconstruct(x, None, batch_size, verbose) - target).mean(axis=(1, 2, 3))
+
+    def compress(self, x, bits=8, batch_size=64, verbose="auto"):
+        """Images as bytes: latents, each rounded to `bits` (1 to 8) between its least and greatest value, deflated."""
+        if not 1 <= inputs.check_integer("bits", bits, 1) <= 8:
+            raise InputError(f"bits is {bits}; expected 1 to 8.")
+        z = self.encode(x, None, batch_size, verbose)
+        low, high = z.min(axis=0), z.max(axis=0)
+        step = np.where(high > low, (high - low) / (2**bits - 1), 1.0).astype("<f4")
+        codes = np.rint((z - low) / step).astype(np.uint8)
+        payload = low.astype("<f4").tobytes() + step.tobytes() + codes.tobytes()
+        return HEADER.pack(MAGIC, len(z), self.latent_dim, bits) + zlib.compress(payload, 9)
+
+    def decompress(self, data, batch_size=64, verbose="auto"):
+        """Images `[N, H, W, C]` from what `compress` gave. Raises `InputError` for anything else."""
+        expected = "expected the bytes that compress() of this model gave."
+        try:
+            magic, num, dim, bits = HEADER.unpack_from(data)
+            size = dim * (8 + num)
+            if magic != MAGIC or dim != self.latent_dim or not 1 <= bits <= 8 or num < 1:
+                raise InputError(f"the data is not for this model (header {magic!r}, {num}, {dim}, {bits}); {expected}")
+            payload = zlib.decompressobj().decompress(data[HEADER.size :], size + 1)
+        except (struct.error, zlib.error, TypeError) as error:
+            raise InputError(f"the data cannot be decompressed ({error}); {expected}") from error
+        if len(payload) != size:
+            raise InputError(f"the data is {'too long' if len(payload) > size else 'cut short'}; {expected}")
+        low, step = np.frombuffer(payload[: 8 * dim], "<f4").reshape(2, dim)
+        codes = np.frombuffer(payload[8 * dim :], np.uint8).reshape(num, dim)
+        return self.decode(low + step * codes, None, batch_size, verbose)
+
+
+@keras.saving.register_keras_serializable("kerasgen")
+class MixtureDensity(keras.layers.Layer):
+    """The weights of a Gaussian mixture over latents, in the checkpoint; all zero until fitted."""
+
+    def __init__(self, num_components, latent_dim, **kwargs):
+        super().__init__(**kwargs)
+        shapes = {
+            "mixture_weights": (num_components,),
+            "means": (num_components, latent_dim),
+            "factors": (num_components, latent_dim, latent_dim),
+        }
+        for name, shape in shapes.items():
+            weight = self.add_weight(shape=shape, initializer="zeros", trainable=False, name=name, dtype="float32")
+            setattr(self, name, weight)
+        self.built = True
+
+    def assign(self, weights, means, factors):
+        self.mixture_weights.assign(weights)
+        self.means.assign(means)
+        self.factors.assign(factors)
+
+    def draw(self, start, stop, seed, temperature):
+        """z `[stop - start, latent_dim]`, float32. Raises `InputError` before `assign`."""
+        weights, means, factors = map(ops.convert_to_numpy, (self.mixture_weights, self.means, self.factors))
+        if not weights.any():
+            raise InputError("no density has been fitted to the latents: call fit_density(images) before sample.")
+        edges = np.cumsum(weights, dtype=np.float64)
+        u = edges[-1] * noise.uniform(start, stop, (1,), seed, stream=1)[:, 0]
+        k = np.minimum(np.searchsorted(edges, u), len(edges) - 1)
+        normal = noise.normal(start, stop, means.shape[1:], seed)
+        return means[k] + temperature * np.einsum("nij,nj->ni", factors[k], normal)

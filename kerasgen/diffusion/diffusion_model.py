@@ -1,0 +1,179 @@
+"""Diffusion models: DDPM (Ho et al. 2020) and after."""
+
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+from kerasgen import inputs
+from kerasgen.errors import InputError
+from kerasgen.models import schedules
+from kerasgen.diffusion.denoiser import Denoiser
+from kerasgen.diffusion.samplers import Levels, spacings
+
+PREDICTIONS = ("epsilon", "x0", "v")
+LOSSES = ("simple", "min_snr", "edm")
+
+
+@keras.saving.register_keras_serializable("kerasgen")
+class DiffusionModel(Denoiser):
+    """Learns to undo x_t = alpha_t x_0 + sigma_t e, alpha_t^2 + sigma_t^2 = 1, at a random time t.
+
+    Minimises w(t) |F(x_t, t) - target|^2, a mean over pixels, where the target is e, x_0 or v = alpha e - sigma x_0
+    (Salimans and Ho 2022, appendix D).
+
+    Args:
+        image_shape, num_classes, network, label_dropout, self_conditioning, super_resolution, seed: see `Denoiser`.
+        schedule: "linear", "cosine" or "sigmoid" (`kerasgen.diffusion.schedules`), or "edm": log(sigma / alpha) is normal
+            in training, and samplers go from 80 to 0.002 as Karras et al. 2022 do. With "v", the loss "edm" and
+            sigma_data 0.5 that is EDM: x_t is its scaled input c_in x, and F its F.
+        num_steps: levels of the discrete chain, or `None` for continuous time.
+        zero_terminal_snr: whether the last level is pure noise (Lin et al. 2024); for discrete time, not "epsilon".
+        prediction: what the network says: "epsilon", "x0" or "v".
+        loss: w in terms of the squared error of x_0: "simple" is that of the prediction itself (SNR, 1 or SNR + 1),
+            "min_snr" min(SNR, gamma) (Hang et al. 2023), "edm" SNR + 1.
+        min_snr_gamma: of "min_snr".
+        sigma_data: see `Denoiser`.
+    """
+
+    def __init__(
+        self,
+        image_shape=(28, 28, 1),
+        num_classes=None,
+        network=None,
+        schedule="cosine",
+        num_steps=1000,
+        zero_terminal_snr=False,
+        prediction="v",
+        loss="simple",
+        min_snr_gamma=5.0,
+        label_dropout=0.1,
+        self_conditioning=False,
+        super_resolution=None,
+        sigma_data=1.0,
+        seed=0,
+        **kwargs,
+    ):
+        shared = (label_dropout, self_conditioning, super_resolution, sigma_data, seed)
+        super().__init__(image_shape, num_classes, network, *shared, **kwargs)
+        self.schedule = inputs.check_choice("schedule", schedule, (*schedules.SCHEDULES, "edm"))
+        self.prediction = inputs.check_choice("prediction", prediction, PREDICTIONS)
+        self.loss_weighting = inputs.check_choice("loss", loss, LOSSES)
+        self.num_steps = None if num_steps is None else inputs.check_integer("num_steps", num_steps, 2)
+        if schedule == "edm" and self.num_steps is not None:
+            raise InputError("the schedule 'edm' is of continuous time: give num_steps=None.")
+        self.zero_terminal_snr = bool(zero_terminal_snr)
+        if self.zero_terminal_snr and (prediction == "epsilon" or self.num_steps is None):
+            raise InputError("zero_terminal_snr needs discrete time and a prediction of v or x0: e says nothing there.")
+        self.min_snr_gamma = inputs.check_number("min_snr_gamma", min_snr_gamma, 0.0)
+        self._log_squares = None
+        if self.num_steps is not None:
+            self._log_squares = schedules.discrete(schedule, self.num_steps)
+            self.coding_steps = min(self.coding_steps, self.num_steps)
+            if self.zero_terminal_snr:
+                self._log_squares = schedules.to_zero_terminal_snr(self._log_squares)
+
+    def get_config(self):
+        return super().get_config() | {
+            "schedule": self.schedule,
+            "num_steps": self.num_steps,
+            "zero_terminal_snr": self.zero_terminal_snr,
+            "prediction": self.prediction,
+            "loss": self.loss_weighting,
+            "min_snr_gamma": self.min_snr_gamma,
+        }
+
+    @property
+    def likelihood(self):
+        """ "bound" in discrete time, "estimate" in continuous time."""
+        return "estimate" if self.num_steps is None else "bound"
+
+    # Levels
+
+    def table(self):
+        """Times as the network is told them, ascending, with alpha and sigma: float64 `[T]` each."""
+        if self._log_squares is not None:
+            times = np.arange(self.num_steps) * (1000.0 / self.num_steps)
+            return times, *schedules.alpha_sigma(np, self._log_squares)
+        if self.schedule == "edm":
+            s = np.geomspace(schedules.EDM_LOW, schedules.EDM_HIGH, 1001) / self.sigma_data
+            return 250.0 * np.log(s), 1.0 / np.sqrt(1.0 + s * s), s / np.sqrt(1.0 + s * s)
+        t = np.linspace(0.0, 1.0, 1001)
+        return 1000.0 * t, *schedules.alpha_sigma(np, self._log_square(np, t))
+
+    def _log_square(self, xp, t):
+        """log alpha^2 at continuous times in [0, 1]."""
+        return xp.clip(schedules.SCHEDULES[self.schedule](xp, t), schedules.LOWEST, schedules.HIGHEST)
+
+    @property
+    def s_range(self):
+        _, alpha, sigma = self.table()
+        some = alpha > 0.0
+        return (sigma[some] / alpha[some])[[0, -1]]
+
+    def at(self, s):
+        times, alpha, sigma = self.table()
+        some = alpha > 0.0
+        time = np.interp(np.log(s), np.log(sigma[some] / alpha[some]), times[some])
+        return 1.0 / np.sqrt(1.0 + s * s), s / np.sqrt(1.0 + s * s), time
+
+    def levels(self, steps, spacing):
+        times, alpha, sigma = self.table()
+        if spacing == "karras" or self.schedule == "edm":
+            low, high = self.s_range
+            return self.levels_at(spacings.karras(low, high, steps, schedules.RHO))
+        if self._log_squares is not None:
+            at = spacings.discrete(self.num_steps, steps, spacing)
+            return Levels(
+                *(np.append(table, last) for table, last in ((alpha[at], 1.0), (sigma[at], 0.0), (times[at], 0.0)))
+            )
+        t = spacings.continuous(steps, spacing)
+        alpha, sigma = schedules.alpha_sigma(np, self._log_square(np, t))
+        return Levels(np.append(alpha, 1.0), np.append(sigma, 0.0), np.append(1000.0 * t, 0.0))
+
+    def estimate(self, x, output, alpha, sigma):
+        if self.prediction == "x0":
+            return output
+        if self.prediction == "v":
+            return alpha * x - sigma * output
+        return (x - sigma * output) / ops.maximum(alpha, 1e-6)
+
+    # Training
+
+    def random_times(self, num):
+        """Times as the network is told them, alpha, sigma, `[B]` each, evenly spread (Kingma et al. 2021, app. I.1)."""
+        u = (
+            ops.cast(ops.arange(num), "float32") / ops.cast(num, "float32")
+            + keras.random.uniform((), seed=self.seed_generator)
+        ) % 1.0
+        if self._log_squares is not None:
+            at = ops.cast(ops.minimum(ops.floor(u * self.num_steps), self.num_steps - 1), "int32")
+            log_square = ops.take(ops.convert_to_tensor(self._log_squares, "float32"), at)
+            return ops.cast(at, "float32") * (1000.0 / self.num_steps), *schedules.alpha_sigma(ops, log_square)
+        if self.schedule == "edm":
+            normal = math.sqrt(2.0) * ops.erfinv(ops.clip(2.0 * u - 1.0, -0.999999, 0.999999))
+            log_s = schedules.EDM_MEAN + schedules.EDM_STD * normal - math.log(self.sigma_data)
+            return 250.0 * log_s, ops.sqrt(ops.sigmoid(-2.0 * log_s)), ops.sqrt(ops.sigmoid(2.0 * log_s))
+        return 1000.0 * u, *schedules.alpha_sigma(ops, self._log_square(ops, u))
+
+    def error_weights(self, alpha, sigma):
+        """Of the squared error of the prediction, `[B]`, for a loss given in terms of x_0."""
+        if self.loss_weighting == "simple":
+            return ops.ones_like(alpha)
+        snr = ops.square(alpha / ops.maximum(sigma, 1e-6))
+        wanted = ops.minimum(snr, self.min_snr_gamma) if self.loss_weighting == "min_snr" else snr + 1.0
+        own = {"epsilon": snr, "x0": 1.0, "v": snr + 1.0}[self.prediction]  # |prediction error|^2 / |x_0 error|^2
+        return wanted / ops.maximum(own, 1e-12)
+
+    def image_losses(self, images, condition, training):
+        """The loss of each image, `[B]`."""
+        x0 = self.to_data(images)
+        time, alpha, sigma = self.random_times(ops.shape(images)[0])
+        wide_alpha, wide_sigma = self.wide(alpha), self.wide(sigma)
+        e = self.normal(ops.shape(images))
+        x = wide_alpha * x0 + wide_sigma * e
+        last = self.first_guess(x, wide_alpha, wide_sigma, time, condition) if self.self_conditioning else None
+        output = self.outputs(x, time, condition, last, training)
+        target = {"epsilon": e, "x0": x0, "v": wide_alpha * e - wide_sigma * x0}[self.prediction]
+        return self.error_weights(alpha, sigma) * self.mean(ops.square(output - target))

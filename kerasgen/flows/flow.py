@@ -1,0 +1,258 @@
+"""`Flow`: what normalizing flows share. Exact likelihoods by the change of variables.
+
+With f the flow from data x to latents z ~ N(0, I), log p(x) = log N(f(x); 0, I) + log |det df/dx|
+(Dinh et al. 2017, "Density estimation using Real NVP", eq. 2).
+"""
+
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+from kerasgen import backend, inputs, networks, noise
+from kerasgen.flows.bijectors import (
+    COUPLINGS,
+    HistogramEqualization,
+    Logit,
+    UniformDequantization,
+    VariationalDequantization,
+)
+from kerasgen.errors import InputError
+from kerasgen.base.latent import LatentModel
+
+DEQUANTIZATIONS = ("uniform", "variational")
+EQUALIZED_ALPHA = 1e-4
+
+
+class Flow(LatentModel):
+    """A subclass gives `make_flow(networks)`, a bijector from `[B, *image_shape]` to latents `[B, num_dims]`.
+
+    Images are taken as n-bit pixels: an 8-bit value k is cut to its upper `num_bits` bits, dequantized (see
+    `kerasgen.flows.bijectors.dequantization`), and sampled images are such pixels again, as k / (2^n - 1). Vectors are data
+    of a density as they are.
+
+    Args:
+        image_shape: `(height, width, channels)`, or `(features,)` for vectors.
+        network: of the couplings: a name from `kerasgen.networks.COUPLINGS`, or a list of Keras layers, one for each
+            coupling, the first next to the data.
+        width: of networks given by name, at the first level; it doubles at each further one, up to four times.
+        coupling: "affine", "additive" or "spline".
+        num_bits: bits of a pixel, 1 to 8.
+        dequantization: "uniform" or "variational".
+        equalize: whether pixels are first brought to a uniform distribution by the histogram of the first batch
+            (`kerasgen.flows.bijectors.HistogramEqualization`): for images with a ground of one value.
+        num_classes: number of classes if class-conditional, else `None`.
+        remat: whether training keeps less in memory and computes more (`kerasgen.flows.bijectors.Invertible`).
+        seed: of fixed permutations, initial rotations and the noise drawn in training.
+    """
+
+    takes_vectors = True
+    lossless = True
+    likelihood_settings = ("dequantization",)
+
+    def __init__(
+        self,
+        image_shape,
+        network,
+        width,
+        coupling,
+        num_bits,
+        dequantization,
+        equalize,
+        num_classes,
+        remat,
+        seed,
+        **kwargs,
+    ):
+        super().__init__(image_shape, num_classes, seed, **kwargs)
+        inputs.check_choice("dequantization", dequantization, DEQUANTIZATIONS)
+        self.width = inputs.check_integer("width", width, 1)
+        self.coupling = inputs.check_choice("coupling", coupling, COUPLINGS)
+        self.num_bits = inputs.check_integer("num_bits", num_bits, 1)
+        if self.num_bits > 8:
+            raise InputError(f"num_bits is {num_bits}; images have 8-bit pixels, so expected 1 to 8.")
+        self.dequantization = dequantization
+        self.equalize = bool(equalize)
+        self.remat = bool(remat)
+        self.latent_dim = self.num_dims
+        self._network_argument = network
+        self.couplings = []
+        if isinstance(network, (list, tuple)):
+            self._remaining = list(network)
+        self.flow = self.make_flow()
+        if isinstance(network, (list, tuple)) and self._remaining:
+            raise InputError(
+                f"network has {len(network)} layers; this model has {len(self.couplings)} couplings, one for each."
+            )
+        self.dequantizer = None
+        if not self.vectors and dequantization == "variational":
+            self.dequantizer = VariationalDequantization(
+                self.image_shape, self.num_bits, self.width, network_dtype=self.dtype_policy
+            )
+        elif not self.vectors:
+            self.dequantizer = UniformDequantization(self.num_bits)
+
+    def make_flow(self):
+        raise NotImplementedError
+
+    def make_equalization(self):
+        """What `equalize` puts next to the data: the histogram's map to [0, 1], and a logit to the line."""
+        if not self.equalize:
+            return []
+        return [HistogramEqualization(self.image_shape, self.num_bits), Logit(self.image_shape, EQUALIZED_ALPHA)]
+
+    def make_coupling(self, shape, name, width=None, **arguments):
+        """The next coupling of the flow, with its network."""
+        network = self._network_argument
+        if isinstance(network, (list, tuple)):
+            if not self._remaining:
+                raise InputError(f"network has {len(network)} layers; this model has more couplings than that.")
+            network = self._remaining.pop(0)
+        self.couplings.append(
+            COUPLINGS[self.coupling](
+                shape, network, width or self.width, network_dtype=self.dtype_policy, name=name, **arguments
+            )
+        )
+        return self.couplings[-1]
+
+    def get_config(self):
+        network = self._network_argument
+        if isinstance(network, (list, tuple)):
+            network = [networks.serialize(coupling.network, None) for coupling in self.couplings]
+        return super().get_config() | {
+            "network": network,
+            "width": self.width,
+            "coupling": self.coupling,
+            "num_bits": self.num_bits,
+            "dequantization": self.dequantization,
+            "equalize": self.equalize,
+            "remat": self.remat,
+        }
+
+    @property
+    def vectors(self):
+        return len(self.image_shape) == 1
+
+    @property
+    def likelihood(self):
+        """ "exact" for the density of vectors and of uniformly dequantized images, "bound" with a learned q(u | k)."""
+        return "bound" if isinstance(self.dequantizer, VariationalDequantization) else "exact"
+
+    @property
+    def num_levels(self):
+        """Values a pixel can take in the images whose bits are counted."""
+        return 2**self.num_bits
+
+    # The density
+
+    def pixels(self, images):
+        """Images in [0, 1] as pixels k in 0..2^n - 1, float32."""
+        return ops.floor(ops.round(255.0 * images) / 2.0 ** (8 - self.num_bits))
+
+    def log_density(self, x, u, one_hot=None, training=False):
+        """log p in nats `[B]`, of vectors x, or of images x in [0, 1] dequantized by uniform noise u.
+
+        Of images it is log p(v) - log q(u | k), a density over [0, 1] per value.
+        """
+        log_q = 0.0
+        if not self.vectors:
+            x, log_q = self.dequantizer.dequantize(self.pixels(x), u, training)
+        z, log_det = self.flow.forward_and_log_det(x, one_hot, training)
+        log_normal = -0.5 * ops.sum(ops.square(z) + math.log(2.0 * math.pi), axis=-1)  # [B]
+        return log_normal + log_det - log_q
+
+    def to_bits(self, log_density):
+        """Nats to bits per dimension: -log2 p / D, plus n bits for images, whose density is over [0, 1]."""
+        return (0.0 if self.vectors else self.num_bits) - log_density / (self.num_dims * math.log(2.0))
+
+    # Training
+
+    @property
+    def needs_initialization(self):
+        return not self.flow.initialized
+
+    def initialize(self, images, one_hot):
+        if not self.vectors:
+            u = noise.uniform(0, len(images), self.image_shape, self.seed)
+            images, _ = self.dequantizer.dequantize(self.pixels(images), ops.cast(u, "float32"))
+        self.flow.initialize(images, one_hot)
+
+    def default_optimizer(self):
+        return keras.optimizers.Adam(1e-3, global_clipnorm=1.0)
+
+    def uniform(self, shape):
+        """The noise of a training step."""
+        return keras.random.uniform(shape, seed=self.seed_generator)
+
+    @backend.train_step
+    def train_step(self, data):
+        images, one_hot = self.unpack(data)
+
+        def loss():
+            u = self.uniform(ops.shape(images))
+            bits = self.to_bits(self.log_density(images, u, one_hot, training=True))  # [B]
+            return ops.mean(bits), {"loss": bits}
+
+        return self.update_metrics(**self.minimize(loss, self.trainable_variables))
+
+    @backend.test_step
+    def test_step(self, data):
+        """Logs bits per dimension as "loss"."""
+        images, one_hot = self.unpack(data)
+        u = self.uniform(ops.shape(images))
+        return self.update_metrics(loss=self.to_bits(self.log_density(images, u, one_hot)))
+
+    # Sampling and coding
+
+    def draw_latents(self, start, stop, seed, temperature):
+        """z ~ N(0, temperature^2 I), float32 `[stop - start, num_dims]`."""
+        return temperature * noise.normal(start, stop, (self.latent_dim,), seed)
+
+    def encode_step(self, x, labels):
+        """Latents; of images, those of the middle of each pixel's bin."""
+        bins = 2.0**self.num_bits
+        x = self.scale(x)
+        x = x if self.vectors else (self.pixels(x) + 0.5) / bins
+        return self.flow.forward_and_log_det(x, None if labels is None else self.one_hot(labels))[0]
+
+    def decode_step(self, z, labels):
+        """Vectors, or images of n-bit pixels, k / (2^n - 1)."""
+        x, _ = self.flow.inverse_and_log_det(z, None if labels is None else self.one_hot(labels))
+        if self.vectors:
+            return x
+        return ops.clip(ops.floor(x * 2.0**self.num_bits) / (2.0**self.num_bits - 1.0), 0.0, 1.0)
+
+    # Likelihood
+
+    def log_prob_step(self, x, labels, u):
+        x = self.scale(x)
+        return self.log_density(x, u, None if labels is None else self.one_hot(labels))
+
+    def log_prob(self, x, labels=None, seed=0, batch_size=64, verbose="auto"):
+        """log p(x) in nats, float32 `[N]`, by the change of variables.
+
+        Of vectors, their exact density. Of images, the exact density over [0, 1] per value of the image dequantized by
+        noise that the seed fixes; with "variational" dequantization log p - log q, a bound in expectation.
+        """
+        x = self.check_images(x)
+        labels = self.check_labels(labels, len(x))
+        seed = noise.check_seed(seed)
+
+        def batch(start, stop):
+            u = None if self.vectors else noise.uniform(start, stop, self.image_shape, seed).astype(np.float32)
+            return [x[start:stop], None if labels is None else labels[start:stop], u]
+
+        return self.run(self.log_prob_step, len(x), batch, batch_size, verbose)
+
+    def bits_per_dim(self, x, labels=None, seed=0, batch_size=64, verbose="auto"):
+        """Bits per dimension, float32 `[N]`.
+
+        Of images, n - log2 p / D: in expectation over the noise an upper bound on those of the n-bit pixels. Of
+        vectors, -log2 p / D, of a density, which may be negative.
+        """
+        return self.to_bits(self.log_prob(x, labels, seed, batch_size, verbose))
+
+    def anomaly_score(self, x, labels=None, seed=0, batch_size=64, verbose="auto"):
+        """-log p(x) in nats `[N]`: higher is stranger."""
+        return -self.log_prob(x, labels, seed, batch_size, verbose)

@@ -1,0 +1,325 @@
+"""The Hugging Face Hub: a checkpoint comes down at one revision, verified, and goes up in one commit, validated."""
+
+import contextlib
+import hashlib
+import os
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from kerasgen.errors import HubError
+from kerasgen.version import __version__ as version
+from kerasgen.checkpoints.checkpoint import FILES as CHECKPOINT_FILES
+from kerasgen.checkpoints.checkpoint import METADATA
+
+HANDLE = re.compile(r"(?:hf://)?(?P<repo_id>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[^\s@]+))?")
+FILES = (*CHECKPOINT_FILES, "recipe.toml", "metrics.json", "log.csv", "samples.png", "README.md")
+LIBRARY = {"library_name": "kerasgen", "library_version": version}
+
+
+@dataclass(frozen=True)
+class Published:
+    """Where a publication is: its commit, and the page of the commit or of the pull request."""
+
+    repo_id: str
+    revision: str  # of the commit
+    url: str
+    changed: bool  # False if the repository held all of it already
+
+
+def parse_handle(handle, revision=None):
+    """`(repo_id, revision or None)` of "hf://user/repo[@revision]" or "user/repo[@revision]".
+
+    Raises:
+        HubError: it is neither, or names another revision than `revision`.
+    """
+    match = HANDLE.fullmatch(handle)
+    if match is None:
+        raise HubError(f"{handle!r} is no repository; expected user/repo, hf://user/repo or hf://user/repo@revision.")
+    if revision is not None and match["revision"] not in (None, revision):
+        raise HubError(f"{handle!r} and revision={revision!r} name different revisions; give one of them.")
+    return match["repo_id"], match["revision"] or revision
+
+
+# Errors
+
+
+@contextlib.contextmanager
+def _one_line(subject, action, token):
+    """Whatever the client raises becomes a `HubError` of one line that says what to do, and never the token."""
+    try:
+        yield
+    except HubError:
+        raise
+    except Exception as error:  # of the client, of the HTTP library below it, and OSError of the disk
+        text = f"{subject} was not {action}: {_meaning(error)}"
+        for secret in {token if isinstance(token, str) else None, os.environ.get("HF_TOKEN")} - {None, ""}:
+            text = text.replace(secret, "***")
+        raise HubError(text) from error
+
+
+def _chain(error):
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _meaning(error):
+    from huggingface_hub import errors
+
+    for cause in _chain(error):
+        if isinstance(cause, errors.GatedRepoError):
+            return "it is gated; ask for access on its page, and log in with `hf auth login` or pass token=..."
+        if isinstance(cause, errors.RepositoryNotFoundError):
+            return (
+                "there is no such repository, or it is private; check the name, and log in with `hf auth login` or "
+                "pass token=..."
+            )
+        if isinstance(cause, errors.RevisionNotFoundError):
+            return "it has no such revision; check the branch, tag or commit."
+        if isinstance(cause, errors.OfflineModeIsEnabled):
+            return "HF_HUB_OFFLINE is set; unset it, or download the repository once with `kerasgen download`."
+        status = getattr(getattr(cause, "response", None), "status_code", None)
+        if status is not None:
+            said = getattr(cause, "server_message", None) or str(cause).splitlines()[0]
+            return f"the Hub answered {status} ({' '.join(said.split())}); {STATUS.get(status, 'try again later.')}"
+        if isinstance(cause, errors.HFValidationError):
+            return f"{str(cause).splitlines()[0]}"
+    if isinstance(error, errors.LocalEntryNotFoundError):
+        return (
+            "it is not in the cache, or not whole, and the Hub cannot be reached or was not to be asked; connect, or "
+            "download it once with `kerasgen download`."
+        )
+    said = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"{said}; check the disk, and try again."
+    return f"{type(error).__name__}: {said[:200]}; check the connection, and try again."
+
+
+STATUS = {
+    400: "the request was refused as malformed; report this.",
+    401: "log in with `hf auth login`, or pass a token=... that is valid.",
+    403: "your token does not allow this; use one with the right to read, or to write, this repository.",
+    404: "check the name.",
+    409: "another change is in progress; try again.",
+    412: "somebody else committed meanwhile; try again.",
+    429: "too many requests; wait a few minutes and try again.",
+}
+
+
+# Download
+
+
+def download(handle, revision=None, token=None, cache_dir=None, local_files_only=False):
+    """The folder of a repository's files in the client's cache, all of one revision, each verified by its hash.
+
+    Args:
+        handle: "user/repo", "hf://user/repo" or "hf://user/repo@revision".
+        revision: a branch, tag or commit; "main" if `None`.
+        token, cache_dir, local_files_only: as for `huggingface_hub.snapshot_download`.
+
+    Raises:
+        HubError: it cannot be had; nothing of a broken download stays in the cache.
+    """
+    from huggingface_hub import snapshot_download
+
+    repo_id, revision = parse_handle(handle, revision)
+    subject = f"{repo_id}@{revision or 'main'}"
+    with _one_line(subject, "downloaded", token):
+        folder = snapshot_download(
+            repo_id,
+            revision=revision,
+            token=token,
+            cache_dir=cache_dir,
+            local_files_only=local_files_only,
+            allow_patterns=list(FILES),
+            **LIBRARY,
+        )
+        folder = Path(folder)
+        for name in FILES:
+            if (folder / name).exists():
+                _verify(folder / name, subject)
+    missing = [name for name in CHECKPOINT_FILES if not (folder / name).is_file()]
+    if missing:
+        raise HubError(f"{subject} has no {', '.join(missing)}; it is no checkpoint of kerasgen or Keras.")
+    return folder
+
+
+def _verify(path, subject):
+    """Removes a cached file, and says so, whose contents are not those that its name in the cache promises.
+
+    The cache names a file by its ETag, which on the Hub is the SHA-256 of large files and Git's hash of others.
+    """
+    blob = path.resolve()
+    promised = blob.name
+    if re.fullmatch("[0-9a-f]{64}", promised):
+        digest = hashlib.sha256()
+    elif re.fullmatch("[0-9a-f]{40}", promised):
+        digest = hashlib.sha1(b"blob %d\0" % blob.stat().st_size, usedforsecurity=False)
+    else:
+        return
+    with open(blob, "rb") as file:
+        while chunk := file.read(2**20):
+            digest.update(chunk)
+    if digest.hexdigest() != promised:
+        path.unlink()
+        blob.unlink(missing_ok=True)
+        raise HubError(
+            f"{path.name} of {subject} is damaged: its hash is not the Hub's. It was removed; load it again."
+        )
+
+
+# Publish
+
+
+def publish(
+    source,
+    repo_id,
+    private=False,
+    revision=None,
+    create_pr=False,
+    commit_message=None,
+    token=None,
+):
+    """Publishes a model, a checkpoint folder or a name of the zoo as one commit; returns a `Published`.
+
+    All files are written to a temporary folder, loaded from there, and compared with the source in one forward pass
+    before anything is sent. If the repository holds the same already, nothing is committed. After a failure the
+    repository is as it was; a repository or branch that was made for this is removed again.
+
+    Args:
+        source: a `GenerativeModel`, a folder, or a name.
+        repo_id: "user/repo"; made if it does not exist.
+        private: of a new repository.
+        revision: a branch; made from "main" if it does not exist.
+        create_pr: open a pull request instead of committing.
+        commit_message: "Publish with kerasgen VERSION" if `None`.
+        token: of the Hub; the one you logged in with if `None`.
+
+    Raises:
+        CheckpointError: what was written is not what was to be published.
+        HubError: the Hub did not take it.
+    """
+    from kerasgen.hub.package import write_package
+    from kerasgen.hub.registry import checkpoint_folder
+
+    repo_id, _ = parse_handle(repo_id)
+    if isinstance(source, (str, os.PathLike)):
+        source = checkpoint_folder(source)
+    with tempfile.TemporaryDirectory(prefix="kerasgen-") as folder:
+        folder = Path(folder)
+        write_package(source, folder, repo_id)
+        return upload(folder, repo_id, private, revision, create_pr, commit_message, token)
+
+
+def upload(folder, repo_id, private=False, revision=None, create_pr=False, commit_message=None, token=None):
+    """Sends the files of a folder, as `publish` has written and tried them; arguments and errors are as there."""
+    from huggingface_hub import HfApi
+
+    message = commit_message or f"Publish with kerasgen {version}"
+    with _one_line(repo_id, "published", token):
+        return _upload(HfApi(token=token, **LIBRARY), folder, repo_id, private, revision, create_pr, message)
+
+
+def holds(repo_id, folder, revision=None, token=None):
+    """Whether a repository has the files of a folder already, so that `upload` would change nothing.
+
+    Raises:
+        HubError: the Hub does not say.
+    """
+    from huggingface_hub import HfApi
+
+    api = HfApi(token=token, **LIBRARY)
+    with _one_line(repo_id, "looked up", token):
+        if not api.repo_exists(repo_id) or (revision is not None and not api.revision_exists(repo_id, revision)):
+            return False
+        return _holds(api.model_info(repo_id, revision=revision, files_metadata=True), folder)
+
+
+def _upload(api, folder, repo_id, private, revision, create_pr, message):
+    made = []  # (what was made for this, how to take it back)
+    try:
+        if not api.repo_exists(repo_id):
+            made.append(("repository", lambda: _delete_empty(api, repo_id)))
+            _create(made, api.create_repo, repo_id, private=private)
+        if revision is not None and not api.revision_exists(repo_id, revision):
+            made.append((f"branch {revision}", lambda: _delete_branch(api, repo_id, revision)))
+            _create(made, api.create_branch, repo_id, branch=revision)
+        return _commit(api, folder, repo_id, revision, create_pr, message)
+    except BaseException as error:
+        for what, take_back in reversed(made):
+            try:
+                take_back()
+            except Exception as second:
+                raise HubError(
+                    f"{repo_id} was not published: {_meaning(error)} The {what} made for it is still there, empty; "
+                    f"remove it by hand ({_meaning(second)})"
+                ) from error
+        raise
+
+
+def _create(made, create, *args, **kwargs):
+    """Makes what was last noted in `made`. It stays noted if that fails, as only the answer may have been lost."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        create(*args, **kwargs)
+    except HfHubHTTPError as error:
+        if error.response.status_code == 409:
+            made.pop()  # somebody else made it meanwhile
+        raise
+
+
+def _delete_empty(api, repo_id):
+    if api.repo_exists(repo_id) and set(api.list_repo_files(repo_id)) <= {".gitattributes"}:
+        api.delete_repo(repo_id)
+
+
+def _delete_branch(api, repo_id, branch):
+    if api.revision_exists(repo_id, branch):
+        api.delete_branch(repo_id, branch=branch)
+
+
+def _commit(api, folder, repo_id, revision, create_pr, message):
+    from huggingface_hub import CommitOperationAdd
+
+    head = api.model_info(repo_id, revision=revision, files_metadata=True)
+    page = f"{api.endpoint}/{repo_id}/commit"
+    if _holds(head, folder):
+        return Published(repo_id, head.sha, f"{page}/{head.sha}", changed=False)
+    try:
+        commit = api.create_commit(
+            repo_id,
+            [CommitOperationAdd(path.name, path) for path in sorted(folder.iterdir())],
+            commit_message=message,
+            revision=revision,
+            create_pr=create_pr,
+            parent_commit=head.sha,
+        )
+    except Exception:
+        # It may be the answer that was lost on its way, and not the commit.
+        try:
+            now = None if create_pr else api.model_info(repo_id, revision=revision, files_metadata=True)
+        except Exception:
+            now = None
+        if now is None or now.sha == head.sha or not _holds(now, folder):
+            raise
+        return Published(repo_id, now.sha, f"{page}/{now.sha}", changed=True)
+    return Published(repo_id, commit.oid, commit.pr_url or commit.commit_url, changed=True)
+
+
+def _holds(info, folder):
+    """Whether a revision has all files of a folder; metadata.json, which has the date, may differ."""
+    remote = {file.rfilename: file.lfs.sha256 if file.lfs else file.blob_id for file in info.siblings}
+    return all(
+        path.name in remote and (path.name == METADATA or remote[path.name] in _hashes(path))
+        for path in folder.iterdir()
+    )
+
+
+def _hashes(path):
+    """The two names that a file's contents can have on the Hub: SHA-256, and Git's hash."""
+    data = path.read_bytes()
+    git = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False)
+    return hashlib.sha256(data).hexdigest(), git.hexdigest()

@@ -1,0 +1,47 @@
+"""What a checkpoint holds, told without loading it: no value of a weight is read and no model is built."""
+
+import math
+
+from kerasgen.errors import CheckpointError
+from kerasgen.hub import config as configs
+from kerasgen.hub import weights
+from kerasgen.checkpoints.checkpoint import CONFIG, WEIGHTS, sha256
+from kerasgen.hub.client import FILES
+from kerasgen.hub.registry import checkpoint_folder, describe
+
+
+def inspect(handle, revision=None, token=None, cache_dir=None, local_files_only=False):
+    """Files, class, arguments, arrays and figures of a checkpoint, as a dictionary; and whether it would be refused.
+
+    Args:
+        handle, revision, token, cache_dir, local_files_only: as for `kerasgen.load`.
+
+    Returns:
+        `files` (name to bytes and SHA-256), `class`, `config`, `parameters`, `dtypes`, `recipe` (with the measured
+        figures) as far as they are there, and `refused`: the reason why `load` would refuse it before building
+        anything, or `None`.
+
+    Raises:
+        UnknownModelError, HubError: there is no such checkpoint.
+    """
+    folder = checkpoint_folder(handle, revision, token, cache_dir, local_files_only)
+    paths = [folder / name for name in FILES if (folder / name).is_file()]
+    found = {
+        "folder": str(folder),
+        "files": {path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in paths},
+        "refused": None,
+    }
+    try:
+        if not paths:
+            raise CheckpointError(f"there is no checkpoint in {folder}.")
+        with open(folder / CONFIG, "rb") as file:
+            config = configs.parse(file.read(configs.MAX_BYTES + 1))
+        found |= {"class": config["class_name"], "config": config["config"]}
+        shapes = weights.read_shapes(folder / WEIGHTS)
+        found["parameters"] = sum(math.prod(shape) for shape, _ in shapes.values())
+        found["dtypes"] = sorted({str(dtype) for _, dtype in shapes.values()})
+    except (CheckpointError, OSError) as error:
+        found["refused"] = str(error)
+    if (folder / "recipe.toml").is_file():
+        found["recipe"] = describe(folder)
+    return found

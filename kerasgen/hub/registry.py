@@ -1,0 +1,191 @@
+"""The entries of the zoo, and loading by name or folder."""
+
+import difflib
+import functools
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from kerasgen.errors import CheckpointError, HubError, RecipeError, UnknownModelError
+from kerasgen.recipes import Recipe
+from kerasgen.hub import hub
+from kerasgen.checkpoints.checkpoint import WEIGHTS, load_checkpoint, sha256
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One folder of the zoo; its files are read when they are asked for."""
+
+    name: str
+    folder: Path
+
+    @functools.cached_property
+    def recipe(self):
+        """Its `Recipe`.
+
+        Raises:
+            RecipeError: recipe.toml cannot be read, or is named otherwise than its folder.
+        """
+        recipe = Recipe.load(self.folder / "recipe.toml")
+        if recipe.name != self.name:
+            raise RecipeError(f"{self.folder / 'recipe.toml'}: name is {recipe.name!r}; expected {self.name!r}.")
+        return recipe
+
+    @property
+    def bundled(self):
+        """Whether the weights are here."""
+        return (self.folder / WEIGHTS).is_file()
+
+    @property
+    def metrics(self):
+        """What metrics.json says, or an empty dictionary without that file."""
+        path = self.folder / "metrics.json"
+        return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def zoo_folder():
+    """The folder of the entries: inside an installed package, or at the top of a checkout."""
+    here = Path(__file__).resolve().parent
+    return here / "entries" if (here / "entries").is_dir() else here.parents[1] / "zoo"
+
+
+def entries():
+    """`{name: Entry}`, sorted by name."""
+    return {
+        path.parent.name: Entry(path.parent.name, path.parent) for path in sorted(zoo_folder().glob("*/recipe.toml"))
+    }
+
+
+def _is_path(handle):
+    """Whether a handle means a folder: one that exists, or a path that starts with "/", "./", "../" or "~"."""
+    text = os.fspath(handle)
+    exists = bool(text) and Path(text).expanduser().is_dir()
+    return not isinstance(handle, str) or exists or text.startswith(("/", "./", "../", "~"))
+
+
+def is_repository(handle):
+    """Whether a handle means a repository of the Hub: "hf://user/repo", or "user/repo" where no such folder is."""
+    return not _is_path(handle) and "/" in os.fspath(handle)
+
+
+def find_recipe(handle):
+    """The path of the recipe.toml that a zoo name, a recipe.toml, a folder or a repository with one means.
+
+    Raises:
+        RecipeError: the folder or repository has none.
+        UnknownModelError: there is no such name.
+        HubError: the repository cannot be had.
+    """
+    if is_repository(handle) and not handle.endswith(".toml"):
+        path = hub.download(handle)
+    elif _is_path(handle) or handle.endswith(".toml"):
+        path = Path(handle).expanduser()
+    else:
+        path = find(handle).folder
+    if path.suffix == ".toml":
+        return path
+    if not (path / "recipe.toml").is_file():
+        raise RecipeError(
+            f"{handle} has no recipe.toml; expected a zoo name, a recipe.toml, a folder or a repository that holds one."
+        )
+    return path / "recipe.toml"
+
+
+def describe(handle):
+    """Recipe and metrics of a zoo name or a checkpoint folder, as one dictionary."""
+    path = find_recipe(handle)
+    entry = Entry(path.parent.name, path.parent)
+    return Recipe.load(path).to_dict() | {"bundled": entry.bundled, "measured": entry.metrics}
+
+
+def checkpoint_folder(handle, revision=None, token=None, cache_dir=None, local_files_only=False):
+    """The folder of the checkpoint that a handle means; see `load` for arguments and errors."""
+    if _is_path(handle):
+        return Path(handle).expanduser()
+    options = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
+    if is_repository(handle):
+        return hub.download(handle, revision, **options)
+    if revision is not None:
+        raise HubError(f"{handle!r} is a name of the zoo, which pins its revision; revision=... is for repositories.")
+    entry = find(handle)
+    weights = entry.recipe.weights
+    if entry.bundled:
+        folder, remedy = entry.folder, "install kerasgen again"
+    elif weights.handle is not None:
+        folder, remedy = hub.download(weights.handle, weights.revision, **options), "report this"
+    else:
+        raise UnknownModelError(
+            f"the weights of {handle!r} are not bundled with kerasgen; train them with "
+            f"'kerasgen train {handle} --workdir DIR' and load DIR."
+        )
+    if weights.sha256 is not None and sha256(folder / WEIGHTS) != weights.sha256:
+        raise CheckpointError(
+            f"{folder / WEIGHTS} has another SHA-256 than its recipe says ({weights.sha256}); {remedy}."
+        )
+    return folder
+
+
+def load(handle, revision=None, token=None, cache_dir=None, local_files_only=False):
+    """The model of a checkpoint folder, of a name of the zoo, or of a repository of the Hugging Face Hub.
+
+    Args:
+        handle: in this order, a folder that exists or a path that starts with "/", "./", "../" or "~"; a name of the
+            zoo; a repository, "user/repo", "hf://user/repo" or either with "@revision" behind it.
+        revision: of a repository: a branch, tag or commit.
+        token, cache_dir, local_files_only: as for `huggingface_hub.snapshot_download`.
+
+    Raises:
+        UnknownModelError: there is no such name, or its weights are not here.
+        HubError: the repository cannot be had.
+        CheckpointError: the checkpoint is damaged or refused.
+    """
+    folder = checkpoint_folder(handle, revision, token, cache_dir, local_files_only)
+    model = load_checkpoint(folder)
+    if not _is_path(handle):
+        model.origin = "@".join(filter(None, hub.parse_handle(handle, revision))) if is_repository(handle) else handle
+    return model
+
+
+def find(name):
+    """The `Entry` of that name.
+
+    Raises:
+        UnknownModelError: there is none; names the nearest.
+    """
+    known = entries()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        raise UnknownModelError(f"there is no model {name!r}; {hint}'kerasgen list' shows all.")
+    return known[name]
+
+
+def list_models(family=None):
+    """What the zoo has, one dictionary an entry, without loading any model.
+
+    Args:
+        family: a class name such as "VariationalAutoencoder", or `None` for all.
+
+    Returns:
+        Dictionaries of `name`, `family`, `description`, `dataset`, `image_shape`, `num_classes`, `parameters` (`None`
+        where metrics.json does not say), `bundled` and `metrics`.
+    """
+    models = []
+    for name, entry in entries().items():
+        recipe, metrics = entry.recipe, entry.metrics
+        if family in (None, recipe.model.class_name):
+            models.append(
+                {
+                    "name": name,
+                    "family": recipe.model.class_name,
+                    "description": recipe.description,
+                    "dataset": recipe.dataset.title or recipe.dataset.source,
+                    "image_shape": recipe.model.config.get("image_shape"),
+                    "num_classes": recipe.model.config.get("num_classes"),
+                    "parameters": metrics.get("parameters"),
+                    "bundled": entry.bundled,
+                    "metrics": metrics,
+                }
+            )
+    return models

@@ -1,0 +1,162 @@
+"""One self-contained HTML page of a model: its figures, its curve of training, and pictures of all that it does."""
+
+import base64
+import csv
+import html
+import io
+import json
+
+import numpy as np
+from PIL import Image
+
+from kerasgen import pictures
+from kerasgen.metrics.evaluation import pixels
+from kerasgen.metrics.neighbours import nearest
+from kerasgen.base.model import GenerativeModel
+from kerasgen.base.latent import LatentModel
+from kerasgen.training.callbacks import enlargements
+from kerasgen.training.run import load_split
+from kerasgen.hub.card import said, title
+
+COLUMNS = 10
+STYLE = """
+body { font: 16px/1.5 sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; color: #222 }
+table { border-collapse: collapse } td, th { padding: .2em .8em; text-align: left; border-bottom: 1px solid #ddd }
+img { max-width: 100%; image-rendering: pixelated } figure { margin: 1em 0 } figcaption { color: #555 }
+svg { font: 12px sans-serif } details { color: #555 }
+"""
+
+
+def _picture(images, columns, caption):
+    picture = pictures.grid(images, columns)
+    file = io.BytesIO()
+    Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(file, "png", optimize=True)
+    data = base64.b64encode(file.getvalue()).decode()
+    return (
+        f'<figure><img alt="{html.escape(caption)}" src="data:image/png;base64,{data}">'
+        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+    )
+
+
+def curve(lines, x_name, y_name, width=560, height=280):
+    """An SVG picture of lines, `{name: [(x, y), ...]}`, with the ends of both axes labelled."""
+    points = [point for line in lines.values() for point in line if np.isfinite(point).all()]
+    (left, low), (right, high) = np.min(points, axis=0), np.max(points, axis=0)
+
+    def place(x, y):
+        return (
+            50 + (width - 70) * (x - left) / max(right - left, 1e-12),
+            height - 30 - (height - 50) * (y - low) / max(high - low, 1e-12),
+        )
+
+    parts = [f'<svg role="img" width="{width}" height="{height}" viewBox="0 0 {width} {height}">']
+    parts.append(f'<path d="M50 20V{height - 30}H{width - 20}" fill="none" stroke="#999"/>')
+    for index, (name, line) in enumerate(lines.items()):
+        colour = ("#1b6ca8", "#c84b31", "#2d8659", "#7a4fa3")[index % 4]
+        places = [place(*point) for point in line if np.isfinite(point).all()]
+        parts.append(
+            f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="'
+            + " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+            + '"/>'
+        )
+        parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{colour}"/>' for x, y in places]
+        parts.append(f'<text x="{width - 150}" y="{30 + 16 * index}" fill="{colour}">{html.escape(name)}</text>')
+    for x, y, anchor, text in (
+        (45, height - 30, "end", f"{low:.4g}"),
+        (45, 25, "end", f"{high:.4g}"),
+        (50, height - 14, "middle", f"{left:.4g}"),
+        (width - 20, height - 14, "middle", f"{right:.4g}"),
+        (width / 2, height - 6, "middle", x_name),
+        (55, 14, "start", y_name),
+    ):
+        parts.append(f'<text x="{x}" y="{y}" text-anchor="{anchor}">{html.escape(text)}</text>')
+    return "".join(parts) + "</svg>"
+
+
+def _figures(report):
+    rows = []
+    for name, figure in report["metrics"].items():
+        interval = figure.get("confidence_interval")
+        interval = f"{interval[0]:.4g} to {interval[1]:.4g}" if interval else ""
+        how = {k: v for k, v in figure.items() if k not in ("value", "standard_error", "confidence_interval")}
+        cells = (title(name), f"{figure['value']:.5g}", interval)
+        rows.append(
+            "<tr>"
+            + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
+            + f"<td><details><summary>protocol</summary>{html.escape(json.dumps(how))}</details></td></tr>"
+        )
+    return "<table><tr><th>figure</th><th>value</th><th>95 %</th><th></th></tr>" + "".join(rows) + "</table>"
+
+
+def _loss(log):
+    lines = {
+        name: [(float(row["epoch"]), float(row[key])) for row in log if row.get(key)]
+        for name, key in (("training", "loss"), ("validation", "val_loss"))
+        if key in log[0]
+    }
+    return curve(lines, "epoch", "loss")
+
+
+def _drawn(model, recipe):
+    """Pictures of what the model does to images of its data set."""
+    settings = recipe.evaluation
+    images, labels = load_split(recipe, settings.split)
+    labels = None if model.num_classes is None else labels
+    shown, shown_labels = images[:COLUMNS], None if labels is None else labels[:COLUMNS]
+    real = shown.astype(np.float32) / 255.0
+    how = f"seed {settings.seed}, {said(model.how_drawn(**settings.drawing))}, not picked"
+    if model.super_resolution is not None:
+        pictured, columns = enlargements(model, images, labels, settings)
+        caption = f"images of {settings.split} made small, what was drawn for them below, and below that the images"
+        return [_picture(pictured, columns, f"{caption}; {how}")]
+    number = 5 * COLUMNS
+    samples = model.sample(number, seed=settings.seed, verbose=0, **settings.drawing)
+    parts = [_picture(samples, COLUMNS, f"{number} samples, {how}")]
+    if isinstance(model, LatentModel):
+        if not model.lossless:
+            pairs = np.concatenate([real, model.reconstruct(shown, shown_labels, verbose=0)])
+            parts.append(_picture(pairs, len(shown), f"images of {settings.split}, and their reconstructions below"))
+        ends = np.arange(4)
+        if labels is not None:  # a line within a class
+            ends = np.concatenate([np.flatnonzero(labels == label)[:2] for label in labels[:2]])
+        a, b = images[ends[::2]], images[ends[1::2]]
+        between = None if labels is None else labels[ends[::2]]
+        strips = model.interpolate(a, b, COLUMNS, between, verbose=0).reshape(-1, *model.image_shape)
+        parts.append(_picture(strips, COLUMNS, f"interpolations between images of {settings.split}"))
+    training = load_split(recipe, recipe.dataset.train_split)[0]
+    beside = samples[:COLUMNS]
+    closest, ratios = nearest(pixels(pictures.to_uint8(beside)), pixels(training))
+    pairs = np.concatenate([beside, training[closest].astype(np.float32) / 255.0])
+    caption = "samples, and below each the nearest training image; distance over the mean of the next 49: "
+    parts.append(_picture(pairs, COLUMNS, caption + ", ".join(f"{ratio:.2f}" for ratio in ratios)))
+    return parts
+
+
+def write_report(recipe, model, folder, path):
+    """Writes the page.
+
+    Args:
+        recipe: its `Recipe`, which names the data set.
+        model: loaded.
+        folder: of its checkpoint; metrics.json and log.csv there are shown, if they are.
+        path: of the page.
+    """
+    parts = [f"<h1>{html.escape(recipe.name)}</h1>", f"<p>{html.escape(recipe.description)}</p>"]
+    if isinstance(model, GenerativeModel) and len(model.image_shape) == 3:
+        parts += ["<h2>Pictures</h2>", *_drawn(model, recipe)]
+    if (folder / "metrics.json").is_file():
+        report = json.loads((folder / "metrics.json").read_text())
+        parts += ["<h2>Figures</h2>", _figures(report)]
+        samplers = report.get("samplers")
+        if samplers:
+            lines = {
+                name: [(row["seconds"], row["value"]) for row in rows] for name, rows in samplers["points"].items()
+            }
+            parts += ["<h2>Samplers</h2>", curve(lines, "seconds", samplers["metric"])]
+    if (folder / "log.csv").is_file():
+        with open(folder / "log.csv", newline="") as file:
+            parts += ["<h2>Training</h2>", _loss(list(csv.DictReader(file)))]
+    body = "\n".join(parts)
+    text = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(recipe.name)}</title>'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"{text}<style>{STYLE}</style>\n{body}\n</html>\n", encoding="utf-8")

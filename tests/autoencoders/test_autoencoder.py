@@ -1,0 +1,107 @@
+import keras
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.mixture import GaussianMixture
+
+from kerasgen import Autoencoder
+from kerasgen.errors import InputError
+from kerasgen.autoencoders.mixture import fit_mixture, log_densities
+from tests.model_case import LatentCase, long_fit
+
+
+class TestAutoencoder(LatentCase):
+    def make(self, **arguments):
+        return Autoencoder(**{"image_shape": (8, 8, 1), "latent_dim": 3, "width": 8, "num_components": 2} | arguments)
+
+    def ready(self, images, **arguments):
+        """Trained for longer: at first all latents are near zero, and all samples nearly the same."""
+        model = super().ready(images, **arguments)
+        long_fit(model, images[0], None, 20)
+        model.prepare_sampling(images[0])
+        return model
+
+
+def small(**arguments):
+    return Autoencoder(image_shape=(8, 8, 1), latent_dim=3, width=16, num_components=4, **arguments)
+
+
+def test_loss_is_the_squared_error_and_the_penalty(images):
+    x, _ = images
+    model = small(latent_penalty=0.5)
+    model.compile()
+    result = model.evaluate(x, verbose=0, return_dict=True)
+    z, error = model.encode(x), np.square(model.reconstruct(x) - x / 255.0)
+    assert result["mean_squared_error"] == pytest.approx(error.mean(), rel=1e-4)
+    expected = error.sum(axis=(1, 2, 3)).mean() + 0.25 * np.square(z).sum(axis=1).mean()
+    assert result["loss"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_sampling_needs_a_density(images):
+    model = small()
+    with pytest.raises(InputError, match="fit_density"):
+        model.sample(2)
+    with pytest.raises(InputError, match="at least 4"):
+        model.fit_density(images[0][:3])
+
+
+def test_uses(images):
+    """Denoising removes noise, strange images score higher, compression costs little."""
+    x, _ = images
+    model = small(noise_stddev=0.1)
+    model.compile(keras.optimizers.Adam(3e-3))
+    long_fit(model, x, None, 150)
+    clean = x / np.float32(255.0)
+    noisy = np.clip(clean + 0.1 * np.random.default_rng(0).normal(size=clean.shape), 0, 1).astype("float32")
+    assert np.square(model.denoise(noisy) - clean).mean() < 0.8 * np.square(noisy - clean).mean()
+    assert model.anomaly_score(255 - x).min() > 2.0 * model.anomaly_score(x).max()
+    data = model.compress(x)
+    assert len(data) < x.nbytes / 8
+    restored = model.decompress(data)
+    assert np.abs(restored - model.reconstruct(x)).max() < 0.05
+    assert np.abs(model.decompress(model.compress(x, bits=4)) - restored).max() > 1e-3
+    for bad in (data[:9], b"kgae", data[:-8], b"xxxx" + data[4:], "text"):
+        with pytest.raises(InputError, match="compress"):
+            model.decompress(bad)
+    with pytest.raises(InputError, match="bits"):
+        model.compress(x, bits=9)
+    with pytest.raises(InputError, match="noise_stddev"):
+        small().denoise(x)
+
+
+def blobs():
+    rng = np.random.default_rng(0)
+    means = np.array([[0.0, 0.0], [4.0, 1.0], [-3.0, 3.0]])
+    factors = np.array([[[1.0, 0.0], [0.5, 0.5]], [[0.3, 0.0], [0.0, 1.0]], [[0.7, 0.0], [-0.6, 0.4]]])
+    k = rng.choice(3, 3000, p=[0.5, 0.2, 0.3])
+    return means[k] + np.einsum("nij,nj->ni", factors[k], rng.normal(size=(3000, 2)))
+
+
+def test_mixture_against_scikit_learn():
+    x = blobs()
+    weights, means, factors = fit_mixture(x, 3, seed=0)
+    log_p = np.logaddexp.reduce(log_densities(x, np.log(weights), means, factors), axis=1)
+    reference = GaussianMixture(3, tol=1e-5, max_iter=500, random_state=0).fit(x)
+    assert log_p.mean() == pytest.approx(reference.score(x), abs=2e-3)
+    np.testing.assert_allclose(np.sort(weights), np.sort(reference.weights_), atol=0.02)
+    column = log_densities(x[:5], np.log(weights), means, factors)[:, 1]
+    expected = np.log(weights[1]) + stats.multivariate_normal(means[1], factors[1] @ factors[1].T).logpdf(x[:5])
+    np.testing.assert_allclose(column, expected, rtol=1e-9)
+
+
+def test_samples_follow_the_mixture():
+    x = blobs()
+    model = Autoencoder(
+        image_shape=(4, 4, 1), latent_dim=2, encoder="dense", decoder="dense", width=4, num_components=3
+    )
+    model.density.assign(*fit_mixture(x, 3, seed=0))
+    z = model.draw_latents(0, 3000, 1, np.float32(1.0))
+    for direction in ([1, 0], [0, 1], [1, 1], [1, -1]):
+        assert stats.ks_2samp(z @ direction, x @ direction).pvalue > 0.01
+
+
+def test_mixture_of_few_distinct_points():
+    weights, means, factors = fit_mixture(np.ones((10, 3)), 4, seed=0)
+    assert np.isfinite(weights).all()
+    np.testing.assert_allclose(means, 1.0)
+    assert np.isfinite(factors).all()
