@@ -3,40 +3,47 @@
 `load("vae-fashion-mnist")` gives a `keras.Model` that samples, scores, encodes and fine-tunes with `fit`.
 """
 
-from kerasgen import errors
-from kerasgen.models import (
-    GAN,
-    Autoencoder,
-    Classifier,
-    CycleGAN,
-    DiffusionModel,
-    FlowMatching,
-    GenerativeModel,
-    Glow,
-    LatentDiffusion,
-    Pix2Pix,
-    RealNVP,
-    VariationalAutoencoder,
-)
-from kerasgen.version import __version__
-from kerasgen.hub import list_models, load, publish
+import importlib
+from typing import Any
 
-__all__ = [
-    "GAN",
-    "Autoencoder",
-    "Classifier",
-    "CycleGAN",
-    "DiffusionModel",
-    "FlowMatching",
-    "GenerativeModel",
-    "Glow",
-    "LatentDiffusion",
-    "Pix2Pix",
-    "RealNVP",
-    "VariationalAutoencoder",
-    "__version__",
-    "errors",
-    "list_models",
-    "load",
-    "publish",
-]
+import kerasgen.hub.methods  # noqa: F401, gives models what they have of hub/
+from kerasgen import errors as errors
+from kerasgen.autoencoders.autoencoder import Autoencoder as Autoencoder
+from kerasgen.autoencoders.variational_autoencoder import VariationalAutoencoder as VariationalAutoencoder
+from kerasgen.base.generative import GenerativeModel as GenerativeModel
+from kerasgen.base.model import register_family as register_family
+from kerasgen.classifiers.classifier import Classifier as Classifier
+from kerasgen.diffusion.diffusion_model import DiffusionModel as DiffusionModel
+from kerasgen.diffusion.flow_matching import FlowMatching as FlowMatching
+from kerasgen.diffusion.latent_diffusion import LatentDiffusion as LatentDiffusion
+from kerasgen.flows.glow import Glow as Glow
+from kerasgen.flows.real_nvp import RealNVP as RealNVP
+from kerasgen.gans.cyclegan import CycleGAN as CycleGAN
+from kerasgen.gans.gan import GAN as GAN
+from kerasgen.gans.optimizer import GANOptimizer as GANOptimizer
+from kerasgen.gans.pix2pix import Pix2Pix as Pix2Pix
+from kerasgen.hub.publication import publish as publish
+from kerasgen.hub.registry import list_models as list_models
+from kerasgen.hub.registry import load as load
+from kerasgen.hub.registry import save as save
+from kerasgen.version import __version__ as __version__
+
+# Modules that are imported when they are first used.
+_LAZY = {
+    "backend": "kerasgen.backend",
+    "bijectors": "kerasgen.flows.bijectors",
+    "data": "kerasgen.data",
+    "metrics": "kerasgen.metrics",
+    "networks": "kerasgen.networks",
+    "samplers": "kerasgen.diffusion.samplers",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'kerasgen' has no attribute {name!r}")
+    return importlib.import_module(_LAZY[name])
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_LAZY])

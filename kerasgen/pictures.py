@@ -1,23 +1,24 @@
-"""Grids of images as PNG files."""
+"""Grids of images, and their files."""
 
 import math
-import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from kerasgen.errors import InputError
+from kerasgen.files import replacing
 
 MARGIN = 2  # pixels between images
 
 
-def to_uint8(images):
+def to_uint8(images: np.ndarray) -> np.ndarray:
     """Images in [0, 1] as uint8."""
     return np.rint(np.clip(images, 0.0, 1.0) * 255.0).astype(np.uint8)
 
 
-def grid(images, columns=None, scale=None):
+def grid(images: np.ndarray, columns: int | None = None, scale: int | None = None) -> np.ndarray:
     """One picture, uint8 `[height, width, C]`, of the images `[N, H, W, C]` in rows of `columns`.
 
     As square as possible unless `columns` is given; each pixel becomes a square of `scale` pixels, by default as many
@@ -38,15 +39,9 @@ def grid(images, columns=None, scale=None):
     return picture
 
 
-def save_png(picture, path):
-    """Writes uint8 `[H, W, C]` as a PNG file, whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(temporary, format="png", optimize=True)
-    os.replace(temporary, path)
-
-
-def save_grid(images, path, columns=None, scale=None):
-    """Writes `grid(images, columns, scale)` as a PNG file."""
-    save_png(grid(images, columns, scale), path)
+def save_frames(frames: Iterable[np.ndarray], path: Path) -> None:
+    """Writes uint8 frames `[H, W, C]`: one to PNG, any to GIF, ten a second, exact up to 256 colours a frame."""
+    first, *rest = [Image.fromarray(frame[..., 0] if frame.shape[-1] == 1 else frame) for frame in frames]
+    animation = {"save_all": True, "append_images": rest, "duration": 100, "loop": 0}
+    with replacing(path) as file:
+        first.save(file, path.suffix[1:], **(animation if path.suffix == ".gif" else {"optimize": True}))

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from kerasgen.models import Players
 
 from kerasgen import GAN, Autoencoder, CycleGAN, DiffusionModel, Glow, Pix2Pix, VariationalAutoencoder
-from kerasgen.models import Players
 from kerasgen.gans.optimizer import Game
 from kerasgen.gans.translator import Translator
 

@@ -181,9 +181,9 @@ def peer_diffusion(images):
 def our_gan(images):
     """`(parameters, train, sample)` of a kerasgen.GAN; the parameters are those of both players."""
     import keras
+    from kerasgen.models import Players
 
     import kerasgen
-    from kerasgen.models import Players
 
     network = {"class": "Conv", "width": GAN_WIDTH}
     model = kerasgen.GAN(images.shape[1:], GAN_LATENTS, network, network)

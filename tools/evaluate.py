@@ -9,9 +9,9 @@ import json
 from absl import app, flags, logging
 
 import kerasgen
-from kerasgen.training.run import evaluate_recipe, grid
 from kerasgen.hub.card import write_card
 from kerasgen.hub.registry import find
+from kerasgen.training.run import evaluate_recipe, grid
 
 MODEL = flags.DEFINE_string("model", None, "zoo name", required=True)
 METRICS = flags.DEFINE_list("metrics", None, "measure only these, and keep the other figures")

@@ -11,12 +11,12 @@ from absl import app, flags, logging
 from scipy import ndimage
 
 from kerasgen import GenerativeModel
-from kerasgen.metrics import Evaluation, evaluate
-from kerasgen.recipes import Recipe
-from kerasgen.training.run import load_split
 from kerasgen.hub import find_recipe
 from kerasgen.hub.card import title
 from kerasgen.hub.registry import zoo_folder
+from kerasgen.metrics import Evaluation, evaluate
+from kerasgen.recipes import Recipe
+from kerasgen.training.run import load_split
 
 EXTRACTORS = flags.DEFINE_list("extractors", ["lenet-mnist", "resnet-fashion-mnist"], "classifiers of the zoo")
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from absl import app, flags
 
-from kerasgen.errors import KerasgenError
-from kerasgen.recipes import set_weights
-from kerasgen.hub import entries, hub
 from kerasgen.checkpoints.checkpoint import WEIGHTS, sha256
+from kerasgen.errors import KerasgenError
+from kerasgen.hub import entries, hub
 from kerasgen.hub.package import write_package
+from kerasgen.recipes import set_weights
 
 ORGANISATION = flags.DEFINE_string("organisation", None, "user or organisation of the Hub", required=True)
 NAMES = flags.DEFINE_list("names", None, "entries, separated by commas; all that have weights if not given")

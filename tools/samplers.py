@@ -14,12 +14,12 @@ import time
 from absl import app, flags, logging
 
 import kerasgen
+from kerasgen.hub.card import title, write_card
+from kerasgen.hub.registry import find
 from kerasgen.metrics import Evaluation, Moments, frechet_distance
 from kerasgen.metrics.extractors import load_extractor
 from kerasgen.training.hardware import describe
 from kerasgen.training.run import load_split
-from kerasgen.hub.card import title, write_card
-from kerasgen.hub.registry import find
 
 MODEL = flags.DEFINE_string("model", None, "zoo name", required=True)
 NUM_SAMPLES = flags.DEFINE_integer("num_samples", 2000, "images of each sampler", lower_bound=100)

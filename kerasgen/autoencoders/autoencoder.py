@@ -2,34 +2,40 @@
 
 import struct
 import zlib
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
-from kerasgen import backend, inputs, networks, noise
-from kerasgen.errors import InputError
-from kerasgen.base.latent import LatentModel
+from kerasgen import backend, inputs, noise
 from kerasgen.autoencoders.mixture import fit_mixture
+from kerasgen.backend import Tensor
+from kerasgen.base.latent import LatentModel
+from kerasgen.base.model import register_family
+from kerasgen.errors import InputError
+from kerasgen.networks import resolve
 
 HEADER = struct.Struct("<4sIIB")  # magic, number of images, latents an image, bits a latent
 MAGIC = b"kgae"
 
 
-@keras.saving.register_keras_serializable("kerasgen")
+@register_family
 class Autoencoder(LatentModel):
-    """z = encoder(x), x' = sigmoid(decoder(z)), trained on ||x - x'||^2 + latent_penalty ||z||^2 / 2.
+    """z = encoder(x) and x' = sigmoid(decoder(z)); the loss is ||x - x'||^2 + latent_penalty ||z||^2 / 2.
 
     With `noise_stddev` the encoder reads x + noise, and the model learns to remove it (Vincent et al. 2008). A Gaussian
     mixture fitted to the latents of the training set (`fit_density`, kept in the checkpoint) makes it a generative
     model (Ghosh et al. 2020, "From variational to deterministic autoencoders": RAE-L2 with ex-post density estimation).
 
     Args:
-        image_shape: `(height, width, channels)`.
+        shape: `(height, width, channels)`.
         latent_dim: number of latents.
-        encoder: a name from `kerasgen.networks.ENCODERS`, or a Keras layer from images `[B, H, W, C]` in [-1, 1] to
-            `[B, latent_dim]`.
-        decoder: a name from `kerasgen.networks.DECODERS`, or a Keras layer from `[B, latent_dim]` to `[B, H, W, C]`.
+        encoder: a name from `kerasgen.networks.ENCODERS`, a dictionary with it as "class" and arguments, or a Keras
+            layer from images `[B, H, W, C]` in [-1, 1] to `[B, latent_dim]`.
+        decoder: likewise, from `kerasgen.networks.DECODERS`, from `[B, latent_dim]` to `[B, H, W, C]`.
         width: of networks given by name.
         noise_stddev: of Gaussian noise added to the encoder's images in training, on the scale of [0, 1].
         latent_penalty: weight of the squared norm of latents, beside the squared error summed over pixels.
@@ -41,34 +47,34 @@ class Autoencoder(LatentModel):
 
     def __init__(
         self,
-        image_shape=(28, 28, 1),
-        latent_dim=32,
-        encoder="conv",
-        decoder="conv",
-        width=32,
-        noise_stddev=0.0,
-        latent_penalty=1e-2,
-        num_components=10,
-        seed=0,
-        **kwargs,
+        shape: Sequence[int] = (28, 28, 1),
+        latent_dim: int = 32,
+        encoder: Any = "conv",
+        decoder: Any = "conv",
+        width: int = 32,
+        noise_stddev: float = 0.0,
+        latent_penalty: float = 1e-2,
+        num_components: int = 10,
+        seed: int = 0,
+        **kwargs: Any,
     ):
-        super().__init__(image_shape, None, seed, **kwargs)
+        super().__init__(shape, None, seed, **kwargs)
         self.latent_dim = inputs.check_integer("latent_dim", latent_dim, 1)
         self.width = width
         self.noise_stddev = inputs.check_number("noise_stddev", noise_stddev, 0.0)
         self.latent_penalty = inputs.check_number("latent_penalty", latent_penalty, 0.0)
         self.num_components = inputs.check_integer("num_components", num_components, 1)
         self._network_arguments = (encoder, decoder)
-        self.encoder = networks.encoder(encoder, self.image_shape, self.latent_dim, width, self.dtype_policy)
-        self.decoder = networks.decoder(decoder, self.latent_dim, self.image_shape, width, self.dtype_policy)
+        self.encoder = resolve.encoder(encoder, self.shape, self.latent_dim, width, self.dtype_policy)
+        self.decoder = resolve.decoder(decoder, self.latent_dim, self.shape, width, self.dtype_policy)
         self.density = MixtureDensity(self.num_components, self.latent_dim, name="density")
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         encoder, decoder = self._network_arguments
         config = super().get_config() | {
             "latent_dim": self.latent_dim,
-            "encoder": networks.serialize(self.encoder, encoder),
-            "decoder": networks.serialize(self.decoder, decoder),
+            "encoder": resolve.serialize(self.encoder, encoder),
+            "decoder": resolve.serialize(self.decoder, decoder),
             "width": self.width,
             "noise_stddev": self.noise_stddev,
             "latent_penalty": self.latent_penalty,
@@ -79,26 +85,26 @@ class Autoencoder(LatentModel):
 
     # The model
 
-    def latents(self, images, training=False):
+    def latents(self, images: Tensor, training: bool = False) -> Tensor:
         """Images in [0, 1] to latents `[B, latent_dim]`."""
-        return ops.cast(self.encoder(self.with_planes(images, None), training=training), "float32")
+        return ops.cast(self.encoder(self.with_label_planes(images, None), training=training), "float32")
 
-    def images(self, z, training=False):
+    def images(self, z: Tensor, training: bool = False) -> Tensor:
         """Latents to images in [0, 1]."""
         return ops.sigmoid(ops.cast(self.decoder(z, training=training), "float32"))
 
-    def normal(self, shape):
+    def normal(self, shape: tuple) -> Tensor:
         """The noise of a training step."""
         return keras.random.normal(shape, seed=self.seed_generator)
 
-    def errors(self, images, corrupted, training):
+    def errors(self, images: Tensor, corrupted: Tensor, training: bool) -> tuple[Tensor, Tensor]:
         """Mean squared error `[B]` and squared norm of the latents `[B]`."""
         z = self.latents(corrupted, training)
         error = ops.mean(ops.square(images - self.images(z, training)), axis=(1, 2, 3))
         return error, ops.sum(ops.square(z), axis=1)
 
     @backend.train_step
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, Tensor]:
         images, _ = self.unpack(data)
         corrupted = images
         if self.noise_stddev:
@@ -112,22 +118,22 @@ class Autoencoder(LatentModel):
         return self.update_metrics(**self.minimize(loss, self.trainable_variables))
 
     @backend.test_step
-    def test_step(self, data):
+    def test_step(self, data: Any) -> dict[str, Tensor]:
         images, _ = self.unpack(data)
         error, norm = self.errors(images, images, training=False)
         return self.update_metrics(
             loss=self.num_dims * error + 0.5 * self.latent_penalty * norm, mean_squared_error=error
         )
 
-    def call(self, images, training=False):
+    def call(self, images: Tensor, training: bool = False) -> Tensor:
         """Reconstructions of images in [0, 1]."""
         return self.images(self.latents(images, training), training)
 
     # The density of the latents
 
-    def fit_density(self, x, batch_size=64, verbose="auto"):
+    def fit_density(self, x: ArrayLike, batch_size: int = 64, verbose: Any = "auto") -> None:
         """Fits the Gaussian mixture to the latents of the images `x`, for `sample`."""
-        x = self.check_images(x)
+        x = self.modality.check(x)
         if len(x) <= self.latent_dim:
             raise InputError(
                 f"fit_density got {len(x)} images; a density over {self.latent_dim} latents needs at least "
@@ -135,35 +141,35 @@ class Autoencoder(LatentModel):
             )
         self.density.assign(*fit_mixture(self.encode(x, None, batch_size, verbose), self.num_components, self.seed))
 
-    def prepare_sampling(self, images):
+    def prepare_sampling(self, x: ArrayLike) -> None:
         """Fits the density to the latents of the training images."""
-        self.fit_density(images)
+        self.fit_density(x)
 
     # Sampling and coding
 
-    def draw_latents(self, start, stop, seed, temperature):
+    def draw_latents(self, start: int, stop: int, seed: int, temperature: float) -> np.ndarray:
         """z from the fitted mixture, float32 `[stop - start, latent_dim]`; `temperature` scales its components."""
         return self.density.draw(start, stop, seed, temperature)
 
-    def encode_step(self, images, labels):
-        return self.latents(self.scale(images))
+    def encode_step(self, images: Tensor, labels: Tensor | None) -> Tensor:
+        return self.latents(self.modality.scale(images))
 
-    def decode_step(self, z, labels):
+    def decode_step(self, z: Tensor, labels: Tensor | None) -> Tensor:
         return self.images(z)
 
-    def denoise(self, x, batch_size=64, verbose="auto"):
+    def denoise(self, x: ArrayLike, batch_size: int = 64, verbose: Any = "auto") -> np.ndarray:
         """Images with their noise removed: the reconstructions of a model trained with `noise_stddev`."""
         if not self.noise_stddev:
             raise InputError("this autoencoder was trained without noise; build it with noise_stddev > 0 to denoise.")
         return self.reconstruct(x, None, batch_size, verbose)
 
-    def anomaly_score(self, x, batch_size=64, verbose="auto"):
+    def anomaly_score(self, x: ArrayLike, batch_size: int = 64, verbose: Any = "auto") -> np.ndarray:
         """Mean squared reconstruction error `[N]`: higher is stranger."""
-        x = self.check_images(x)
-        target = x.astype(np.float32) / 255.0 if x.dtype == np.uint8 else x
-        return np.square(self.reconstruct(x, None, batch_size, verbose) - target).mean(axis=(1, 2, 3))
+        x = self.modality.check(x)
+        error = self.reconstruct(x, None, batch_size, verbose) - self.modality.to_float(x)
+        return np.square(error).mean(axis=(1, 2, 3))
 
-    def compress(self, x, bits=8, batch_size=64, verbose="auto"):
+    def compress(self, x: ArrayLike, bits: int = 8, batch_size: int = 64, verbose: Any = "auto") -> bytes:
         """Images as bytes: latents, each rounded to `bits` (1 to 8) between its least and greatest value, deflated."""
         if not 1 <= inputs.check_integer("bits", bits, 1) <= 8:
             raise InputError(f"bits is {bits}; expected 1 to 8.")
@@ -174,7 +180,7 @@ class Autoencoder(LatentModel):
         payload = low.astype("<f4").tobytes() + step.tobytes() + codes.tobytes()
         return HEADER.pack(MAGIC, len(z), self.latent_dim, bits) + zlib.compress(payload, 9)
 
-    def decompress(self, data, batch_size=64, verbose="auto"):
+    def decompress(self, data: bytes, batch_size: int = 64, verbose: Any = "auto") -> np.ndarray:
         """Images `[N, H, W, C]` from what `compress` gave. Raises `InputError` for anything else."""
         expected = "expected the bytes that compress() of this model gave."
         try:
@@ -196,7 +202,7 @@ class Autoencoder(LatentModel):
 class MixtureDensity(keras.layers.Layer):
     """The weights of a Gaussian mixture over latents, in the checkpoint; all zero until fitted."""
 
-    def __init__(self, num_components, latent_dim, **kwargs):
+    def __init__(self, num_components: int, latent_dim: int, **kwargs: Any):
         super().__init__(**kwargs)
         shapes = {
             "mixture_weights": (num_components,),
@@ -208,12 +214,12 @@ class MixtureDensity(keras.layers.Layer):
             setattr(self, name, weight)
         self.built = True
 
-    def assign(self, weights, means, factors):
+    def assign(self, weights: np.ndarray, means: np.ndarray, factors: np.ndarray) -> None:
         self.mixture_weights.assign(weights)
         self.means.assign(means)
         self.factors.assign(factors)
 
-    def draw(self, start, stop, seed, temperature):
+    def draw(self, start: int, stop: int, seed: int, temperature: float) -> np.ndarray:
         """z `[stop - start, latent_dim]`, float32. Raises `InputError` before `assign`."""
         weights, means, factors = map(ops.convert_to_numpy, (self.mixture_weights, self.means, self.factors))
         if not weights.any():

@@ -1,31 +1,38 @@
 """Variational autoencoder (Kingma and Welling 2014, "Auto-encoding variational Bayes")."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
-from kerasgen import backend, inputs, networks, noise
+from kerasgen import backend, inputs, noise
 from kerasgen.autoencoders.distributions import DISTRIBUTIONS
+from kerasgen.backend import Tensor
 from kerasgen.base.latent import LatentModel
+from kerasgen.base.model import register_family
+from kerasgen.base.program import rows
+from kerasgen.networks import resolve
 
 CHUNK = 16  # importance samples at once
 
 
-@keras.saving.register_keras_serializable("kerasgen")
+@register_family
 class VariationalAutoencoder(LatentModel):
     """z ~ N(0, I), x ~ p(x | z), and q(z | x) = N(mean(x), exp(log_variance(x))) learned together.
 
-    Minimises, in nats per image, E_q[-log p(x | z)] + beta KL(q(z | x) || N(0, I)).
+    The loss is, in nats per image, E_q[-log p(x | z)] + beta KL(q(z | x) || N(0, I)).
 
     Args:
-        image_shape: `(height, width, channels)`.
+        shape: `(height, width, channels)`.
         latent_dim: number of latents.
-        encoder: a name from `kerasgen.networks.ENCODERS`, or a Keras layer from images `[B, H, W, C]` in [-1, 1] to
-            `[B, 2 * latent_dim]`, mean and log-variance. With classes it reads `C + num_classes` channels, the label
-            as one-hot planes.
-        decoder: a name from `kerasgen.networks.DECODERS`, or a Keras layer from `[B, latent_dim]` (with classes
+        encoder: a name from `kerasgen.networks.ENCODERS`, a dictionary with it as "class" and arguments, or a Keras
+            layer from images `[B, H, W, C]` in [-1, 1] to `[B, 2 * latent_dim]`, mean and log-variance. With classes it
+            reads `C + num_classes` channels, the label as one-hot planes.
+        decoder: likewise, from `kerasgen.networks.DECODERS`, from `[B, latent_dim]` (with classes
             `[B, latent_dim + num_classes]`, the label one-hot) to `[B, H, W, C * k]`, where k is 1, or 2 for
             "discretized_logistic".
         width: of networks given by name.
@@ -40,24 +47,23 @@ class VariationalAutoencoder(LatentModel):
 
     loss_names = ("loss", "reconstruction_loss", "kl_divergence", "mean_squared_error")
     likelihood = "bound"
-    likelihood_settings = ("num_importance_samples",)
 
     def __init__(
         self,
-        image_shape=(28, 28, 1),
-        latent_dim=32,
-        encoder="conv",
-        decoder="conv",
-        width=32,
-        decoder_distribution="bernoulli",
-        beta=1.0,
-        free_bits=0.0,
-        kl_warmup_steps=0,
-        num_classes=None,
-        seed=0,
-        **kwargs,
+        shape: Sequence[int] = (28, 28, 1),
+        latent_dim: int = 32,
+        encoder: Any = "conv",
+        decoder: Any = "conv",
+        width: int = 32,
+        decoder_distribution: str = "bernoulli",
+        beta: float = 1.0,
+        free_bits: float = 0.0,
+        kl_warmup_steps: int = 0,
+        num_classes: int | None = None,
+        seed: int = 0,
+        **kwargs: Any,
     ):
-        super().__init__(image_shape, num_classes, seed, **kwargs)
+        super().__init__(shape, num_classes, seed, **kwargs)
         self.latent_dim = inputs.check_integer("latent_dim", latent_dim, 1)
         self.width = width
         self.decoder_distribution = inputs.check_choice("decoder_distribution", decoder_distribution, DISTRIBUTIONS)
@@ -66,19 +72,19 @@ class VariationalAutoencoder(LatentModel):
         self.kl_warmup_steps = inputs.check_integer("kl_warmup_steps", kl_warmup_steps, 0)
         self._network_arguments = (encoder, decoder)
         self.distribution = DISTRIBUTIONS[decoder_distribution](name="distribution")
-        *sides, channels = self.image_shape
+        *sides, channels = self.shape
         planes = self.num_classes or 0
         image = (*sides, channels + planes)
         outputs = (*sides, channels * self.distribution.num_outputs)
-        self.encoder = networks.encoder(encoder, image, 2 * self.latent_dim, width, self.dtype_policy)
-        self.decoder = networks.decoder(decoder, self.latent_dim + planes, outputs, width, self.dtype_policy)
+        self.encoder = resolve.encoder(encoder, image, 2 * self.latent_dim, width, self.dtype_policy)
+        self.decoder = resolve.decoder(decoder, self.latent_dim + planes, outputs, width, self.dtype_policy)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         encoder, decoder = self._network_arguments
         return super().get_config() | {
             "latent_dim": self.latent_dim,
-            "encoder": networks.serialize(self.encoder, encoder),
-            "decoder": networks.serialize(self.decoder, decoder),
+            "encoder": resolve.serialize(self.encoder, encoder),
+            "decoder": resolve.serialize(self.decoder, decoder),
             "width": self.width,
             "decoder_distribution": self.decoder_distribution,
             "beta": self.beta,
@@ -87,36 +93,36 @@ class VariationalAutoencoder(LatentModel):
         }
 
     @property
-    def num_levels(self):
+    def num_levels(self) -> int:
         """Values a pixel can take in the images whose bits are counted: 256, or 2 for "bernoulli"."""
         return self.distribution.levels or 256
 
     # The model: q(z | x), p(x | z) and the bound
 
-    def posterior(self, images, one_hot, training=False):
+    def posterior(self, images: Tensor, one_hot: Tensor | None, training: bool = False) -> tuple[Tensor, Tensor]:
         """Mean and log-variance `[B, latent_dim]` of q(z | x)."""
-        outputs = ops.cast(self.encoder(self.with_planes(images, one_hot), training=training), "float32")
+        outputs = ops.cast(self.encoder(self.with_label_planes(images, one_hot), training=training), "float32")
         mean, log_variance = ops.split(outputs, 2, axis=-1)
         return mean, ops.clip(log_variance, -20.0, 10.0)
 
-    def decoder_outputs(self, z, one_hot, training=False):
+    def decoder_outputs(self, z: Tensor, one_hot: Tensor | None, training: bool = False) -> Tensor:
         """Parameters of p(x | z), `[B, H, W, C * k]`."""
         if one_hot is not None:
             z = ops.concatenate([z, one_hot], axis=-1)
         return ops.cast(self.decoder(z, training=training), "float32")
 
-    def normal(self, shape):
+    def normal(self, shape: tuple) -> Tensor:
         """The noise of a training step."""
         return keras.random.normal(shape, seed=self.seed_generator)
 
-    def current_beta(self):
+    def current_beta(self) -> Any:
         """beta, after the warm-up so far."""
         if not self.kl_warmup_steps:
             return self.beta
         steps = ops.cast(self.optimizer.iterations, "float32")
         return self.beta * ops.minimum(1.0, (steps + 1.0) / self.kl_warmup_steps)
 
-    def bound_terms(self, images, one_hot, training):
+    def bound_terms(self, images: Tensor, one_hot: Tensor | None, training: bool) -> tuple[Tensor, Tensor, Tensor]:
         """-log p(x | z) `[B]`, KL per latent `[B, latent_dim]`, squared error of the mean image `[B]`, for one z."""
         mean, log_variance = self.posterior(images, one_hot, training)
         z = mean + ops.exp(0.5 * log_variance) * self.normal(ops.shape(mean))
@@ -126,7 +132,7 @@ class VariationalAutoencoder(LatentModel):
         return -self.distribution.log_prob(images, outputs), kl, error
 
     @backend.train_step
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, Tensor]:
         images, one_hot = self.unpack(data)
 
         def loss():
@@ -143,7 +149,7 @@ class VariationalAutoencoder(LatentModel):
         return self.update_metrics(**self.minimize(loss, self.trainable_variables))
 
     @backend.test_step
-    def test_step(self, data):
+    def test_step(self, data: Any) -> dict[str, Tensor]:
         """Logs the negative evidence lower bound (beta 1) as "loss", in nats per image."""
         images, one_hot = self.unpack(data)
         reconstruction, kl, error = self.bound_terms(images, one_hot, training=False)
@@ -152,36 +158,31 @@ class VariationalAutoencoder(LatentModel):
             loss=reconstruction + kl, reconstruction_loss=reconstruction, kl_divergence=kl, mean_squared_error=error
         )
 
-    def call(self, images, training=False):
+    def call(self, images: Tensor, training: bool = False) -> Tensor:
         """The mean image of p(x | z) at the posterior mean, for images in [0, 1]; without classes only."""
         mean, _ = self.posterior(images, None, training)
         return self.distribution.mean(self.decoder_outputs(mean, None, training))
 
     # Sampling and coding
 
-    def draw_latents(self, start, stop, seed, temperature):
-        """z ~ N(0, temperature^2 I), float32 `[stop - start, latent_dim]`."""
-        return temperature * noise.normal(start, stop, (self.latent_dim,), seed)
-
-    def encode_step(self, images, labels):
+    def encode_step(self, images: Tensor, labels: Tensor | None) -> Tensor:
         """Posterior means."""
-        one_hot = None if labels is None else self.one_hot(labels)
-        return self.posterior(self.scale(images), one_hot)[0]
+        return self.posterior(self.modality.scale(images), self.one_hot(labels))[0]
 
-    def decode_step(self, z, labels):
+    def decode_step(self, z: Tensor, labels: Tensor | None) -> Tensor:
         """Mean images of p(x | z)."""
-        one_hot = None if labels is None else self.one_hot(labels)
-        return self.distribution.mean(self.decoder_outputs(z, one_hot))
+        return self.distribution.mean(self.decoder_outputs(z, self.one_hot(labels)))
 
     # Likelihood
 
-    def log_weights_step(self, images, labels, epsilon, num_importance_samples):
+    def log_weights_step(
+        self, images: Tensor, labels: Tensor | None, epsilon: Tensor, num_importance_samples: int
+    ) -> Tensor:
         """log (1/K) sum_k p(x | z_k) p(z_k) / q(z_k | x) in nats `[B]`, K samples in chunks.
 
         epsilon `[B, chunks * CHUNK, latent_dim]`; what it has beyond K samples is not counted.
         """
-        images = self.scale(images)
-        one_hot = None if labels is None else self.one_hot(labels)
+        images, one_hot = self.modality.scale(images), self.one_hot(labels)
         mean, log_variance = self.posterior(images, one_hot)
         repeated = ops.repeat(images, CHUNK, axis=0)
         repeated_one_hot = None if one_hot is None else ops.repeat(one_hot, CHUNK, axis=0)
@@ -202,14 +203,22 @@ class VariationalAutoencoder(LatentModel):
         log_sum, _ = ops.scan(chunk, log_sum, ops.arange(chunks), length=chunks)
         return log_sum - math.log(num_importance_samples)
 
-    def log_prob(self, x, labels=None, num_importance_samples=128, seed=0, batch_size=64, verbose="auto"):
+    def log_prob(
+        self,
+        x: ArrayLike,
+        labels: ArrayLike | None = None,
+        num_importance_samples: int = 128,
+        seed: int | None = 0,
+        batch_size: int = 64,
+        verbose: Any = "auto",
+    ) -> np.ndarray:
         """Importance-weighted bound on log p(x) in nats, float32 `[N]` (Burda et al. 2016, eq. 8).
 
         In expectation it rises with the number of samples towards log p(x); with one sample it is the evidence lower
         bound. The seed fixes the samples, the same ones on every backend. "gaussian" gives a density over [0, 1], the
         other distributions probabilities.
         """
-        x = self.check_images(x)
+        x = self.modality.check(x)
         labels = self.check_labels(labels, len(x))
         k = inputs.check_integer("num_importance_samples", num_importance_samples, 1)
         seed = noise.check_seed(seed)
@@ -217,25 +226,47 @@ class VariationalAutoencoder(LatentModel):
 
         def batch(start, stop):
             epsilon = noise.normal(start, stop, (padded, self.latent_dim), seed)
-            return [x[start:stop], None if labels is None else labels[start:stop], epsilon]
+            return [*rows(x, labels)(start, stop), epsilon]
 
         return self.run(self.log_weights_step, len(x), batch, batch_size, verbose, static=(k,))
 
-    def bits_per_dim(self, x, labels=None, num_importance_samples=128, seed=0, batch_size=64, verbose="auto"):
+    def bits_per_dim(
+        self,
+        x: ArrayLike,
+        labels: ArrayLike | None = None,
+        num_importance_samples: int = 128,
+        seed: int | None = 0,
+        batch_size: int = 64,
+        verbose: Any = "auto",
+    ) -> np.ndarray:
         """-log2 p(x) / dims, float32 `[N]`, an upper bound: of 8-bit images, or of binary ones for "bernoulli".
 
         A density ("gaussian") is taken at (255 x + u) / 256 with u uniform in [0, 1), which bounds the probability of
         the 8-bit image (Theis et al. 2016, section 3.1), and 8 is added for the width of a bin.
         """
-        x = self.check_images(x)
+        x = self.modality.check(x)
         offset = 0.0
         if self.distribution.levels is None:
-            x = x / 255.0 if x.dtype == np.uint8 else x
-            u = 1.0 - noise.uniform(0, len(x), self.image_shape, noise.check_seed(seed), stream=1)
+            x = self.modality.to_float(x)
+            u = 1.0 - noise.uniform(0, len(x), self.shape, noise.check_seed(seed), stream=1)
             x, offset = ((255.0 * x + u) / 256.0).astype(np.float32), 8.0
         nats = self.log_prob(x, labels, num_importance_samples, seed, batch_size, verbose)
         return offset - nats / (self.num_dims * math.log(2.0))
 
-    def anomaly_score(self, x, labels=None, num_importance_samples=16, seed=0, batch_size=64, verbose="auto"):
+    def anomaly_score(
+        self,
+        x: ArrayLike,
+        labels: ArrayLike | None = None,
+        num_importance_samples: int = 16,
+        seed: int | None = 0,
+        batch_size: int = 64,
+        verbose: Any = "auto",
+    ) -> np.ndarray:
         """-log p(x) by importance weighting, in nats `[N]`: higher is stranger."""
         return -self.log_prob(x, labels, num_importance_samples, seed, batch_size, verbose)
+
+    def likelihood_protocol(self, settings: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        return {"num_importance_samples": settings.num_importance_samples}, {}
+
+    def measures(self) -> tuple[str, ...]:
+        return (*super().measures(), "likelihood_calibration")

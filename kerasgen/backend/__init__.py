@@ -19,8 +19,11 @@
 """
 
 import importlib
+from typing import Any
 
 import keras
+
+Tensor = Any  # of the framework under Keras
 
 _module = importlib.import_module(f"kerasgen.backend.{keras.backend.backend()}")
 
@@ -38,6 +41,7 @@ unshare = _module.unshare
 notify = _module.notify
 
 __all__ = [
+    "Tensor",
     "apply_gradients",
     "compiled",
     "gradient",

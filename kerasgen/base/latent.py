@@ -1,13 +1,23 @@
 """`DecodingModel` and `LatentModel`: what families that decode, or encode and decode, share."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from kerasgen import inputs, noise
+from kerasgen.backend import Tensor
+from kerasgen.base.exhibit import Exhibit
+from kerasgen.base.generative import GenerativeModel
+from kerasgen.base.program import rows
 from kerasgen.errors import InputError
-from kerasgen.base.model import GenerativeModel, rows
+from kerasgen.modalities import check_latents
+from kerasgen.recipes import Evaluation
+
+SHOWN = 10  # examples in a row of an exhibit
 
 
-def slerp(a, b, t):
+def slerp(a: np.ndarray, b: np.ndarray, t: np.ndarray | float) -> np.ndarray:
     """Points at `t` on great circles between the directions of `a` and `b`, of lengths in between; last axis D."""
     lengths = [np.linalg.norm(x, axis=-1, keepdims=True) for x in (a, b)]
     a, b = a / lengths[0], b / lengths[1]
@@ -24,27 +34,59 @@ class DecodingModel(GenerativeModel):
     temperature)`, the latents of the samples `start` to `stop - 1`.
     """
 
-    def sample(self, num_samples, labels=None, seed=None, temperature=1.0, batch_size=64, verbose="auto", **settings):
+    latent_dim: int
+
+    def decode_step(self, z: Tensor, labels: Tensor | None) -> Tensor:
+        raise NotImplementedError
+
+    def draw_latents(self, start: int, stop: int, seed: int, temperature: float) -> np.ndarray:
+        """z ~ N(0, temperature^2 I), float32 `[stop - start, latent_dim]`."""
+        return temperature * noise.normal(start, stop, (self.latent_dim,), seed)
+
+    @inputs.names_settings
+    def sample(
+        self,
+        num_samples: int,
+        labels: ArrayLike | None = None,
+        seed: int | None = None,
+        temperature: float = 1.0,
+        batch_size: int = 64,
+        verbose: Any = "auto",
+    ) -> np.ndarray:
         """Images decoded from random latents: float32 `[num_samples, H, W, C]` in [0, 1].
 
         The i-th image depends on the seed, i and its label alone. Labels are the classes in turn unless given.
-        `temperature` scales the spread of the latents; further `settings` are those of `draw_latents`, if any.
+        `temperature` scales the spread of the latents.
         """
+        return self.decode_drawn(num_samples, labels, seed, temperature, batch_size, verbose)
+
+    def decode_drawn(
+        self,
+        num_samples: int,
+        labels: Any,
+        seed: Any,
+        temperature: float,
+        batch_size: int,
+        verbose: Any,
+        **settings: Any,
+    ) -> np.ndarray:
+        """As `sample`; `settings` are those of the family's `draw_latents`."""
         num_samples = inputs.check_integer("num_samples", num_samples, 1)
         temperature = np.float32(inputs.check_number("temperature", temperature, 0.0))
-        self.how_drawn(temperature, **settings)  # refuses settings that there are not
         labels = self.sample_labels(labels, num_samples)
         seed = noise.check_seed(seed)
 
         def batch(start, stop):
             z = self.draw_latents(start, stop, seed, temperature, **settings)
-            return [z, None if labels is None else labels[start:stop]]
+            return [z, *rows(labels)(start, stop)]
 
         return self.run(self.decode_step, num_samples, batch, batch_size, verbose)
 
-    def decode(self, z, labels=None, batch_size=64, verbose="auto"):
+    def decode(
+        self, z: ArrayLike, labels: ArrayLike | None = None, batch_size: int = 64, verbose: Any = "auto"
+    ) -> np.ndarray:
         """Images of latents `[N, latent_dim]`, float32 `[N, H, W, C]` in [0, 1]."""
-        z = inputs.check_latents(z, self.latent_dim)
+        z = check_latents(z, self.latent_dim)
         labels = self.check_labels(labels, len(z))
         return self.run(self.decode_step, len(z), rows(z, labels), batch_size, verbose)
 
@@ -58,33 +100,82 @@ class LatentModel(DecodingModel):
 
     lossless = False  # whether `reconstruct` gives back the pixels as they were
 
-    def reconstruct_step(self, images, labels):
+    def encode_step(self, images: Tensor, labels: Tensor | None) -> Tensor:
+        raise NotImplementedError
+
+    def reconstruct_step(self, images: Tensor, labels: Tensor | None) -> Tensor:
         return self.decode_step(self.encode_step(images, labels), labels)
 
-    def encode(self, x, labels=None, batch_size=64, verbose="auto"):
+    def encode(
+        self, x: ArrayLike, labels: ArrayLike | None = None, batch_size: int = 64, verbose: Any = "auto"
+    ) -> np.ndarray:
         """Latents, float32 `[N, latent_dim]`."""
-        x = self.check_images(x)
+        x = self.modality.check(x)
         labels = self.check_labels(labels, len(x))
         return self.run(self.encode_step, len(x), rows(x, labels), batch_size, verbose)
 
-    def reconstruct(self, x, labels=None, batch_size=64, verbose="auto"):
+    def reconstruct(
+        self, x: ArrayLike, labels: ArrayLike | None = None, batch_size: int = 64, verbose: Any = "auto"
+    ) -> np.ndarray:
         """`decode(encode(x))`, float32 `[N, H, W, C]` in [0, 1]."""
-        x = self.check_images(x)
+        x = self.modality.check(x)
         labels = self.check_labels(labels, len(x))
         return self.run(self.reconstruct_step, len(x), rows(x, labels), batch_size, verbose)
 
-    def between(self, start, stop, t):
+    def interpolate_latents(self, start: np.ndarray, stop: np.ndarray, t: np.ndarray) -> np.ndarray:
         """Latents `[N, steps, latent_dim]` at `t` `[steps, 1]` from `start` to `stop`, `[N, 1, latent_dim]`."""
         return (1.0 - t) * start + t * stop
 
-    def interpolate(self, a, b, steps=8, labels=None, batch_size=64, verbose="auto"):
+    def interpolate(
+        self,
+        a: ArrayLike,
+        b: ArrayLike,
+        steps: int = 8,
+        labels: ArrayLike | None = None,
+        batch_size: int = 64,
+        verbose: Any = "auto",
+    ) -> np.ndarray:
         """Images `[N, steps, H, W, C]` on the way between the latents of `a` and of `b`, both ends included."""
-        a, b = self.check_images(a), self.check_images(b)
+        a, b = self.modality.check(a), self.modality.check(b)
         if len(a) != len(b):
             raise InputError(f"interpolate got {len(a)} and {len(b)} images; expected as many of each.")
         t = np.linspace(0.0, 1.0, inputs.check_integer("steps", steps, 2), dtype=np.float32)[:, None]
         labels = self.check_labels(labels, len(a))
         start, stop = (self.encode(x, labels, batch_size, verbose)[:, None] for x in (a, b))
-        z = self.between(start, stop, t).reshape(-1, self.latent_dim).astype(np.float32)  # [N * steps, latent_dim]
+        z = self.interpolate_latents(start, stop, t).reshape(-1, self.latent_dim).astype(np.float32)  # [N steps, D]
         labels = None if labels is None else np.repeat(labels, steps)
-        return self.decode(z, labels, batch_size, verbose).reshape(len(a), steps, *self.image_shape)
+        return self.decode(z, labels, batch_size, verbose).reshape(len(a), steps, *self.shape)
+
+    # What it says of itself
+
+    def measures(self) -> tuple[str, ...]:
+        lossy = ("mean_squared_error", "psnr", "ssim", "path_length")
+        return (*super().measures(), *(() if self.lossless else lossy))
+
+    def exhibit(self, examples: np.ndarray | None, labels: np.ndarray | None, settings: Evaluation) -> list[Exhibit]:
+        """Samples; examples above their reconstructions, where these differ; lines between examples of one class."""
+        exhibits = super().exhibit(examples, labels, settings)
+        if not exhibits or examples is None or len(examples) < 4:
+            return exhibits
+        labels = None if self.num_classes is None else labels
+        shown, of_shown = examples[:SHOWN], None if labels is None else labels[:SHOWN]
+
+        def reconstructions():
+            return np.concatenate([self.modality.to_float(shown), self.reconstruct(shown, of_shown, verbose=0)])
+
+        def interpolations():
+            ends = np.arange(4)
+            if labels is not None:  # a line within a class
+                ends = np.concatenate([np.flatnonzero(labels == label)[:2] for label in labels[:2]])
+            between = None if labels is None else labels[ends[::2]]
+            lines = self.interpolate(examples[ends[::2]], examples[ends[1::2]], SHOWN, between, verbose=0)
+            return lines.reshape(-1, *self.shape)
+
+        split = settings.split
+        if not self.lossless:
+            caption = f"images of {split}, and their reconstructions below"
+            exhibits.append(Exhibit(reconstructions, len(shown), caption))
+        return [*exhibits, Exhibit(interpolations, SHOWN, f"interpolations between images of {split}")]
+
+    def probe(self) -> np.ndarray:
+        return self.reconstruct(np.zeros((2, *self.shape), np.float32), self.probe_labels(), verbose=0)

@@ -1,82 +1,118 @@
-"""`ImageModel` and `GenerativeModel`: what every model and what every family shares."""
+"""`BaseModel`: what every model shares."""
 
 import itertools
 import math
 import re
 import types
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, ClassVar, Self
 
 import keras
 import numpy as np
-from keras import ops
+from numpy.typing import ArrayLike
 
 from kerasgen import backend, inputs, noise
+from kerasgen.backend import Tensor
+from kerasgen.base.exhibit import Exhibit
+from kerasgen.base.program import batched
+from kerasgen.checkpoints import save_checkpoint
 from kerasgen.errors import InputError
+from kerasgen.modalities import Images, Modality, check_labels, modality_of, one_hot
+from kerasgen.recipes import Evaluation
+
+FAMILIES: dict[str, type["BaseModel"]] = {}
+# What a model can be asked to do, in the order in which it is told; `offers` says which of it a model does.
+VERBS = (
+    *("sample", "encode", "decode", "reconstruct", "interpolate", "log_prob", "bits_per_dim", "anomaly_score"),
+    *("denoise", "compress", "decompress", "inpaint", "edit", "upscale", "downscale", "translate"),
+    *("classify", "features"),
+)
+
+
+def register_family(cls: type) -> type:
+    """Makes a family known by its class name: to recipes, to cards, and to whatever loads a checkpoint."""
+    FAMILIES[cls.__name__] = cls
+    return keras.saving.register_keras_serializable("kerasgen")(cls)
 
 
 class ReplicaSeedGenerator(keras.random.SeedGenerator):
     """A seed generator whose numbers differ from replica to replica of a TensorFlow strategy."""
 
-    def next(self, ordered=True):
+    def next(self, ordered: bool = True) -> Tensor:
         return backend.replica_seed(super().next(ordered))
 
 
-class ImageModel(keras.Model):
-    """A `keras.Model` of images that trains by `fit` with a `train_step` of its own.
+class _Presets:
+    """`Cls.presets`: the zoo's entries of a class and its subclasses."""
+
+    def __get__(self, model: Any, cls: type["BaseModel"]) -> dict[str, dict]:
+        entries = cls.hub.list_models()
+        return {entry["name"]: entry for entry in entries if issubclass(FAMILIES[entry["family"]], cls)}
+
+
+class BaseModel(keras.Model):
+    """A `keras.Model` of examples of one shape that trains by `fit` with a `train_step` of its own.
 
     Images are `[batch, height, width, channels]`, uint8 in 0..255 or float in [0, 1]; results are NumPy float32, images
-    in [0, 1]. Constructor arguments are plain JSON values or Keras layers; every layer is built in the constructor.
+    in [0, 1]. Vectors are `[batch, features]`, float of any range, and so are results. Constructor arguments are plain
+    JSON values or Keras layers; every layer is built in the constructor.
 
     A subclass gives `loss_names` (what its steps log), `train_step`, `test_step`, and methods that are batched and
     compiled through `run`.
 
     Args:
-        image_shape: `(height, width, channels)`; for families with `takes_vectors` also `(features,)`, and then data
-            are float vectors `[batch, features]`, of any range, and so are results.
+        shape: of one example: `(height, width, channels)`, or what else the family's `modalities` have.
         num_classes: number of classes of a class-conditional model or a classifier, or `None`.
         seed: of the noise drawn in training.
     """
 
-    loss_names = ("loss",)
-    takes_vectors = False  # whether `image_shape` may be `(features,)`
-    super_resolution = None  # the factor by which `upscale` enlarges images, of models that draw for small ones
+    loss_names: tuple[str, ...] = ("loss",)
+    modalities: tuple[type[Modality], ...] = (Images,)  # that `shape` may be of
+    trains_on = "examples"  # or "pairs" of them, or "domains": two kinds without pairs
+    task = "unconditional-image-generation"  # the nearest of the Hub's
+    purpose = "For research, teaching and tests of"  # of generative models, in cards
+    given_shape: tuple[int, ...] | None = None  # of the examples that a model draws others for, if it does
+    likelihood: str | None = None  # "exact", "bound" or "estimate" for families with `log_prob`
+    hub: ClassVar[Any] = None  # `publish`, `load` and `list_models`; kerasgen/hub/methods.py puts it here
+    presets = _Presets()
 
-    def __init__(self, image_shape, num_classes=None, seed=0, **kwargs):
+    def __init__(self, shape: Sequence[int], num_classes: int | None = None, seed: int = 0, **kwargs: Any):
         # A fixed name: paths of variables must not depend on how many models were built before.
         kwargs.setdefault("name", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower())
         super().__init__(**kwargs)
-        check_shape = inputs.check_event_shape if self.takes_vectors else inputs.check_image_shape
-        self.image_shape = check_shape(image_shape)
+        self.modality = modality_of(shape, self.modalities)
+        self.shape = self.modality.shape
         self.num_classes = None if num_classes is None else inputs.check_integer("num_classes", num_classes, 1)
         self.seed = noise.check_seed(inputs.check_integer("seed", seed, 0))
         self.seed_generator = ReplicaSeedGenerator(self.seed % 2**31, name="seed_generator")
         self.trackers = [keras.metrics.Mean(name=name) for name in self.loss_names]
-        self._programs = {}
-        self.origin = None  # the zoo name or repository that it was loaded from
+        self._programs: dict[tuple, Callable] = {}
+        self.origin: str | None = None  # the zoo name or repository that it was loaded from
         self.built = True
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "trainable": self.trainable,
             "dtype": keras.dtype_policies.serialize(self.dtype_policy),
-            "image_shape": list(self.image_shape),
+            "shape": list(self.shape),
             "num_classes": self.num_classes,
             "seed": self.seed,
         }
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[keras.metrics.Metric]:
         return self.trackers
 
     @property
-    def num_dims(self):
-        """Values in one image: height x width x channels. Or in one vector."""
-        return math.prod(self.image_shape)
+    def num_dims(self) -> int:
+        """Values in one example: height x width x channels of images."""
+        return math.prod(self.shape)
 
     # Training
 
-    def compile(self, optimizer=None, **kwargs):
+    def compile(self, optimizer: Any = None, **kwargs: Any) -> None:
         """As `keras.Model.compile`; without an optimizer, the family's default. Losses are the family's own."""
         for argument in ("loss", "metrics", "weighted_metrics", "loss_weights"):
             if kwargs.get(argument) is not None:
@@ -86,21 +122,25 @@ class ImageModel(keras.Model):
         super().compile(optimizer=self.default_optimizer() if optimizer is None else optimizer, **kwargs)
         self.optimizer.build(self.trainable_variables)
 
-    def get_compile_config(self):
+    def get_compile_config(self) -> dict[str, Any] | None:
         return {"optimizer": keras.saving.serialize_keras_object(self.optimizer)} if self.compiled else None
 
-    def compile_from_config(self, config):
+    def compile_from_config(self, config: dict[str, Any]) -> None:
         self.compile(keras.saving.deserialize_keras_object(config["optimizer"]))
 
-    def default_optimizer(self):
+    def default_optimizer(self) -> keras.optimizers.Optimizer:
         """A new optimizer for `compile()` without arguments."""
         return keras.optimizers.Adam(1e-3)
 
-    def fit(self, x=None, y=None, *args, **kwargs):
-        """As `keras.Model.fit`, on arrays of images (and labels) or a data set of such batches."""
+    def optimizer_from(self, make: Callable[..., keras.optimizers.Optimizer]) -> keras.optimizers.Optimizer:
+        """The optimizer that `make()` gives, or one of several that it gives, by what a recipe says."""
+        return make()
+
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
+        """As `keras.Model.fit`, on arrays of examples (and labels) or a data set of such batches."""
         if not args and not hasattr(x, "__array__") and not isinstance(x, keras.utils.PyDataset):
             kwargs.setdefault("shuffle", False)  # Keras' default is for those, and it warns of others
-        x, y = self._check_training_data(x, y)
+        x, y = self.check_training_data(x, y)
         if self.needs_initialization:
             size = args[0] if args else kwargs.get("batch_size")
             batch, x = first_batch(x, y, size or 32)
@@ -109,60 +149,60 @@ class ImageModel(keras.Model):
         backend.unshare(self.trainable_variables)  # with averaged weights they are now those of the optimizer
         return history
 
-    def train_on_batch(self, x, y=None, **kwargs):
+    def train_on_batch(self, x: Any, y: Any = None, **kwargs: Any) -> Any:
         """As `keras.Model.train_on_batch`."""
-        x, y = self._check_training_data(x, y)
+        x, y = self.check_training_data(x, y)
         if self.needs_initialization:
             self.initialize(*self.unpack((x, y)))
         return super().train_on_batch(x, y, **kwargs)
 
     @property
-    def needs_initialization(self):
+    def needs_initialization(self) -> bool:
         """Whether variables still wait for values that depend on data; false for most families."""
         return False
 
-    def initialize(self, images, one_hot):
+    def initialize(self, x: Tensor, one_hot: Tensor | None) -> None:
         """Sets such variables from a batch as `unpack` gives it: the first one of `fit`, before it is split up."""
 
-    def evaluate(self, x=None, y=None, *args, **kwargs):
-        """As `keras.Model.evaluate`, on arrays of images (and labels) or a data set of such batches."""
-        return super().evaluate(*self._check_training_data(x, y), *args, **kwargs)
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As `keras.Model.evaluate`, on arrays of examples (and labels) or a data set of such batches."""
+        return super().evaluate(*self.check_training_data(x, y), *args, **kwargs)
 
-    def _check_training_data(self, x, y):
+    def check_training_data(self, x: Any, y: Any) -> tuple[Any, Any]:
+        """What `fit` and `evaluate` were handed, checked as far as it is there: arrays whole, data sets by their form.
+
+        Raises:
+            InputError: it does not fit the model.
+        """
         if hasattr(x, "element_spec"):  # a tf.data.Dataset
             spec, *rest = x.element_spec if isinstance(x.element_spec, tuple) else (x.element_spec,)
             if spec.shape.rank is not None:
-                inputs.check_spec(spec.shape.as_list(), spec.dtype.name, self.image_shape)
+                self.modality.check_spec(spec.shape.as_list(), spec.dtype.name)
             if self.num_classes is not None and not rest:
                 raise InputError("this model needs labels: the data set must give (images, labels).")
         elif hasattr(x, "__array__"):
-            x = inputs.check_images(x, self.image_shape)
+            x = self.modality.check(x)
             y = None if self.num_classes is None else self.check_labels(y, len(x))
         return x, y
 
-    def unpack(self, data):
-        """Images in [0, 1] and one-hot labels of a batch, float32 `[B, H, W, C]` and `[B, num_classes]` or `None`.
+    def unpack(self, data: Any) -> tuple[Tensor, Tensor | None]:
+        """Examples and one-hot labels of a batch, float32 `[B, *shape]` and `[B, num_classes]` or `None`.
 
-        Vectors are `[B, D]`, as they are. Labels are ignored by a model without classes.
+        Images are in [0, 1]. Labels are ignored by a model without classes.
         """
-        images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
-        inputs.check_spec(tuple(images.shape), keras.backend.standardize_dtype(images.dtype), self.image_shape)
+        x, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
+        self.modality.check_spec(tuple(x.shape), keras.backend.standardize_dtype(x.dtype))
         if self.num_classes is None:
-            return self.scale(images), None
+            return self.modality.scale(x), None
         if labels is None:
             raise InputError("this model needs labels: fit and evaluate take (images, labels).")
-        return self.scale(images), self.one_hot(labels)
+        return self.modality.scale(x), self.one_hot(labels)
 
-    def scale(self, images):
-        """uint8 in 0..255 or float in [0, 1] to float32 in [0, 1]; vectors as they are."""
-        if keras.backend.standardize_dtype(images.dtype) == "uint8":
-            return ops.cast(images, "float32") / 255.0
-        return ops.cast(images, "float32")
+    def one_hot(self, labels: Tensor | None) -> Tensor | None:
+        """float32 `[B, num_classes]` of labels `[B]`; `None` of `None`."""
+        return None if labels is None else one_hot(labels, self.num_classes)
 
-    def one_hot(self, labels):
-        return ops.one_hot(ops.cast(labels, "int32"), self.num_classes, dtype="float32")
-
-    def minimize(self, loss, variables):
+    def minimize(self, loss: Callable[[], tuple[Tensor, Any]], variables: list) -> Any:
         """One optimizer step on `loss() -> (scalar, logs)`; returns the logs."""
 
         def scaled():
@@ -173,7 +213,7 @@ class ImageModel(keras.Model):
         backend.apply_gradients(self.optimizer, gradients, variables)
         return logs
 
-    def update_metrics(self, **values):
+    def update_metrics(self, **values: Tensor) -> dict[str, Tensor]:
         """Adds values `[B]` or scalars to the running means of these names, of `loss_names`; returns the means."""
         trackers = {tracker.name: tracker for tracker in self.trackers}
         for name, value in values.items():
@@ -182,17 +222,13 @@ class ImageModel(keras.Model):
 
     # Batched and compiled methods
 
-    def run(self, function, num, batch, batch_size=64, verbose="auto", static=()):
-        """Rows 0 to `num - 1` of `function(*batch(start, stop), *static)`, batched and compiled.
-
-        The last batch is filled up with copies of its first row, so that there is one compiled program.
+    def run(
+        self, function: Callable, num: int, batch: Callable, batch_size: int = 64, verbose="auto", static: tuple = ()
+    ) -> np.ndarray:
+        """Rows 0 to `num - 1` of `function(*batch(start, stop), *static)`: see `batched`.
 
         Args:
             function: a bound method from tensors of leading axis B to a tensor of leading axis B.
-            num: number of rows.
-            batch: from `(start, stop)` to a list of NumPy arrays (or `None`) of leading axis `stop - start`.
-            batch_size: rows at once.
-            verbose: "auto" (a progress bar where there is more than one batch), 0 or 1.
             static: hashable arguments, part of the program.
         """
         key = (function.__name__, static)
@@ -200,15 +236,64 @@ class ImageModel(keras.Model):
             self._programs[key] = backend.compiled(self, lambda *args: function(*args, *static))
         return batched(self._programs[key], num, batch, batch_size, verbose)
 
-    def check_images(self, x):
-        return inputs.check_images(x, self.image_shape)
+    def check_labels(self, labels: ArrayLike | None, num: int) -> np.ndarray | None:
+        """Labels of `num` examples as int32; `None` for a model without classes. Raises `InputError`."""
+        return check_labels(labels, num, self.num_classes)
 
-    def check_labels(self, labels, num):
-        return inputs.check_labels(labels, num, self.num_classes)
+    # What it says of itself
+
+    @property
+    def offers(self) -> tuple[str, ...]:
+        """Those of `VERBS` that this model does."""
+        return tuple(verb for verb in VERBS if hasattr(self, verb))
+
+    def verb(self, name: str) -> Callable:
+        """The method of this name.
+
+        Raises:
+            InputError: the model does not offer it; says what it does offer.
+        """
+        if name not in self.offers:
+            raise InputError(f"{type(self).__name__} does not {name}; what it offers: {', '.join(self.offers)}.")
+        return getattr(self, name)
+
+    def source_shape_of(self, verb: str) -> tuple[int, ...]:
+        """The shape of one example that `verb` reads."""
+        return self.shape
+
+    def exhibit(self, examples: np.ndarray | None, labels: np.ndarray | None, settings: Evaluation) -> list[Exhibit]:
+        """Pictures of what the model does, the one that stands for it first.
+
+        Args:
+            examples, labels: some of its data; `None` where only captions are wanted.
+            settings: the `[evaluation]` of its recipe.
+        """
+        return []
+
+    def measures(self) -> tuple[str, ...]:
+        """Names of the figures in `kerasgen.metrics.FIGURES` that apply to it."""
+        return ()
+
+    def sampling_config(self, **settings: Any) -> dict[str, Any] | None:
+        """What `sample` does with these arguments, as plain JSON values, for the record; `None` if it draws nothing."""
+        return None
+
+    def snippet(self, handle: str, drawing: dict[str, Any] | None = None) -> str:
+        """Code that loads and uses the model, as it runs.
+
+        Args:
+            handle: what `kerasgen.load` takes.
+            drawing: arguments of `sample` that its recipe advises.
+        """
+        raise NotImplementedError
+
+    def probe(self) -> np.ndarray:
+        """One forward pass, the same for models that are the same: what a publication compares."""
+        raise NotImplementedError
 
     # Saving
 
-    def save(self, filepath, overwrite=True, **kwargs):
+    def save(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
         """Saves to a `.keras` file, with the optimizer, or to a checkpoint folder: config, weights and metadata.
 
         `dtype="float16"` halves the weights of a folder; they are cast back when loaded.
@@ -218,74 +303,27 @@ class ImageModel(keras.Model):
             return super().save(filepath, overwrite=overwrite, **kwargs)
         if not overwrite and Path(path).exists():
             raise InputError(f"{path} exists; choose another path or save with overwrite=True.")
-        from kerasgen.hub import save_checkpoint  # the zoo loads models: imported here, not at the top
-
         return save_checkpoint(self, path, **kwargs)
 
-    def push_to_hub(self, repo_id, private=False, revision=None, create_pr=False, commit_message=None, token=None):
-        """Publishes the model on the Hugging Face Hub: see `kerasgen.publish`."""
-        from kerasgen.hub import publish  # as above
+    def push_to_hub(self, repo_id: str, **settings: Any) -> Any:
+        """Publishes the model on the Hugging Face Hub; settings and result are those of `kerasgen.publish`."""
+        return self.hub.publish(self, repo_id, **settings)
 
-        return publish(self, repo_id, private, revision, create_pr, commit_message, token)
-
-
-class GenerativeModel(ImageModel):
-    """An `ImageModel` that samples; with `num_classes` it is class-conditional."""
-
-    likelihood = None  # "exact", "bound" or "estimate" for families with `log_prob`
-    likelihood_settings = ()  # what else than the seed its figures depend on
-
-    def with_planes(self, images, one_hot):
-        """What a network reads: images in [-1, 1], with one constant plane a class if there are classes."""
-        images = 2.0 * images - 1.0
-        if one_hot is None:
-            return images
-        planes = ops.broadcast_to(
-            one_hot[:, None, None, :], (ops.shape(images)[0], *self.image_shape[:2], self.num_classes)
-        )
-        return ops.concatenate([images, planes], axis=-1)
-
-    def prepare_sampling(self, images):
-        """What remains to be done after `fit` before `sample` works; nothing for most families."""
-
-    def how_drawn(self, temperature=1.0, **settings):
-        """What `sample` does with these arguments, as plain JSON values, for the record.
+    @classmethod
+    def from_preset(cls, handle: Any, **settings: Any) -> Self:
+        """The model that `kerasgen.load` gives for a handle, if it is of this class. `Cls.presets` has the zoo's names.
 
         Raises:
-            InputError: there is no such setting.
+            InputError: it is of another class.
         """
-        if settings:
-            raise InputError(f"{type(self).__name__} has no sampler, so no {', '.join(sorted(settings))} to set.")
-        return {"name": "one pass", "steps": 1, "temperature": temperature}
-
-    def sample_labels(self, labels, num):
-        """Labels for `sample`: as given, or the classes in turn."""
-        if labels is None and self.num_classes is not None:
-            return np.arange(num, dtype=np.int32) % self.num_classes
-        return self.check_labels(labels, num)
+        model = cls.hub.load(handle, **settings)
+        if not isinstance(model, cls):
+            name = type(model).__name__
+            raise InputError(f"{handle!r} is a {name}, not a {cls.__name__}; call {name}.from_preset or kerasgen.load.")
+        return model
 
 
-def batched(program, num, batch, batch_size=64, verbose="auto"):
-    """Rows 0 to `num - 1` of `program(*batch(start, stop))`, float32; arguments as for `ImageModel.run`."""
-    batch_size = inputs.check_integer("batch_size", batch_size, 1)
-    size = min(batch_size, 2 ** math.ceil(math.log2(num)))
-    show = verbose in (1, 2, True) or (verbose == "auto" and num > size)
-    bar = keras.utils.Progbar(math.ceil(num / size)) if show else None
-    results = []
-    for start in range(0, num, size):
-        stop = min(start + size, num)
-        arrays = [
-            None if a is None else np.concatenate([a, np.repeat(a[:1], size - len(a), axis=0)])
-            for a in batch(start, stop)
-        ]
-        result = program(*[None if a is None else ops.convert_to_tensor(a) for a in arrays])
-        results.append(ops.convert_to_numpy(result)[: stop - start])
-        if bar:
-            bar.add(1)
-    return np.concatenate(results).astype(np.float32, copy=False)
-
-
-def first_batch(x, y, batch_size):
+def first_batch(x: Any, y: Any, batch_size: int) -> tuple[Any, Any]:
     """`(batch, x)`: the first batch that `fit` would see, and x with nothing taken from it."""
     if hasattr(x, "__array__"):
         return (x[:batch_size], None if y is None else y[:batch_size]), x
@@ -295,8 +333,3 @@ def first_batch(x, y, batch_size):
         batch = next(x)
         return batch, (item for item in itertools.chain([batch], x))
     return next(iter(x)), x
-
-
-def rows(*arrays):
-    """`batch(start, stop)` for `GenerativeModel.run`: slices of arrays, `None` for those that are `None`."""
-    return lambda start, stop: [None if array is None else array[start:stop] for array in arrays]

@@ -9,9 +9,9 @@ import shutil
 from datetime import datetime
 from pathlib import Path
 
+from kerasgen.checkpoints import config as configs
+from kerasgen.checkpoints import weights
 from kerasgen.errors import CheckpointError
-from kerasgen.hub import config as configs
-from kerasgen.hub import weights
 
 CONFIG = "config.json"
 METADATA = "metadata.json"
@@ -48,8 +48,6 @@ def save_checkpoint(model, folder, dtype="float32"):
     """
     import keras
 
-    import kerasgen
-
     if dtype not in ("float32", "float16"):
         raise CheckpointError(f"dtype is {dtype!r}; expected 'float32' or 'float16'.")
     config = configs.without_compile_config(keras.saving.serialize_keras_object(model))
@@ -58,7 +56,7 @@ def save_checkpoint(model, folder, dtype="float32"):
     arrays = _arrays(model, config, dtype)
     metadata = {
         "keras_version": keras.__version__,
-        "kerasgen_version": kerasgen.__version__,
+        "kerasgen_version": __version__,
         "date_saved": datetime.now().strftime("%Y-%m-%d@%H:%M:%S"),
     }
 

@@ -1,26 +1,34 @@
 """A classifier of images: not a generative model, but what generative models are measured with."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 import numpy as np
 from keras import layers, ops
+from numpy.typing import ArrayLike
 
-from kerasgen import backend, inputs, networks
+from kerasgen import backend, inputs
+from kerasgen.backend import Tensor
+from kerasgen.base.model import BaseModel, register_family
+from kerasgen.base.program import rows
 from kerasgen.errors import InputError
-from kerasgen.base.model import ImageModel, rows
+from kerasgen.modalities import check_attributes
+from kerasgen.networks import resolve
 
 
-@keras.saving.register_keras_serializable("kerasgen")
-class Classifier(ImageModel):
+@register_family
+class Classifier(BaseModel):
     """p(class | x), or p(attribute | x) for each of several attributes that do not exclude each other.
 
-    Minimises the mean cross-entropy in nats: of one softmax, or of `num_classes` sigmoids.
+    The loss is the mean cross-entropy in nats: of one softmax, or of `num_classes` sigmoids.
 
     Args:
-        image_shape: `(height, width, channels)`.
+        shape: `(height, width, channels)`.
         num_classes: number of classes, or of attributes.
         attributes: whether labels are `[N, num_classes]` of 0 and 1, several of which may be 1 at once.
-        backbone: a name from `kerasgen.networks.BACKBONES`, or a Keras layer from images `[B, H, W, C]` in [-1, 1] to
-            features `[B, F]`.
+        backbone: a name from `kerasgen.networks.BACKBONES`, a dictionary with it as "class" and arguments, or a Keras
+            layer from images `[B, H, W, C]` in [-1, 1] to features `[B, F]`.
         width: of backbones given by name.
         dropout: rate, of features in training.
         max_shift: in training, images are moved by up to so many pixels each way; their edges are repeated.
@@ -29,21 +37,23 @@ class Classifier(ImageModel):
     """
 
     loss_names = ("loss", "accuracy")
+    task = "image-classification"
+    purpose = "Measures"
 
     def __init__(
         self,
-        image_shape=(28, 28, 1),
-        num_classes=10,
-        attributes=False,
-        backbone="resnet",
-        width=16,
-        dropout=0.0,
-        max_shift=0,
-        label_smoothing=0.0,
-        seed=0,
-        **kwargs,
+        shape: Sequence[int] = (28, 28, 1),
+        num_classes: int = 10,
+        attributes: bool = False,
+        backbone: Any = "resnet",
+        width: int = 16,
+        dropout: float = 0.0,
+        max_shift: int = 0,
+        label_smoothing: float = 0.0,
+        seed: int = 0,
+        **kwargs: Any,
     ):
-        super().__init__(image_shape, inputs.check_integer("num_classes", num_classes, 1), seed, **kwargs)
+        super().__init__(shape, inputs.check_integer("num_classes", num_classes, 1), seed, **kwargs)
         self.attributes = bool(attributes)
         self.width = width
         self.dropout = inputs.check_number("dropout", dropout, 0.0)
@@ -52,33 +62,33 @@ class Classifier(ImageModel):
         if max(self.dropout, self.label_smoothing) >= 1.0:
             raise InputError(f"dropout is {dropout} and label_smoothing {label_smoothing}; expected less than 1.")
         self._backbone_argument = backbone
-        self.backbone = networks.backbone(backbone, self.image_shape, width, self.dtype_policy)
-        self.num_features = self.backbone.compute_output_shape((None, *self.image_shape))[-1]
+        self.backbone = resolve.backbone(backbone, self.shape, width, self.dtype_policy)
+        self.num_features = self.backbone.compute_output_shape((None, *self.shape))[-1]
         self.logits = layers.Dense(self.num_classes, name="logits", dtype=self.dtype_policy)
         self.logits.build((None, self.num_features))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "attributes": self.attributes,
-            "backbone": networks.serialize(self.backbone, self._backbone_argument),
+            "backbone": resolve.serialize(self.backbone, self._backbone_argument),
             "width": self.width,
             "dropout": self.dropout,
             "max_shift": self.max_shift,
             "label_smoothing": self.label_smoothing,
         }
 
-    def default_optimizer(self):
+    def default_optimizer(self) -> keras.optimizers.Optimizer:
         return keras.optimizers.Adam(1e-3, global_clipnorm=1.0)
 
-    def check_labels(self, labels, num):
+    def check_labels(self, labels: ArrayLike | None, num: int) -> np.ndarray:
         if not self.attributes:
             return super().check_labels(labels, num)
-        return inputs.check_attributes(labels, num, self.num_classes)
+        return check_attributes(labels, num, self.num_classes)
 
-    def one_hot(self, labels):
+    def one_hot(self, labels: Tensor) -> Tensor:
         return ops.cast(labels, "float32") if self.attributes else super().one_hot(labels)
 
-    def shift(self, images):
+    def shift(self, images: Tensor) -> Tensor:
         """Each image moved by its own random whole number of pixels, along both axes."""
         for axis in (1, 2):
             offsets = keras.random.randint(
@@ -90,14 +100,14 @@ class Classifier(ImageModel):
             images = ops.take_along_axis(images, places, axis=axis)
         return images
 
-    def outputs(self, images, training=False):
+    def outputs(self, images: Tensor, training: bool = False) -> tuple[Tensor, Tensor]:
         """Features `[B, F]` and logits `[B, num_classes]`, float32, of images in [0, 1]."""
         features = self.backbone(2.0 * images - 1.0, training=training)
         kept = keras.random.dropout(features, self.dropout, seed=self.seed_generator) if training else features
         logits = self.logits(kept)
         return ops.cast(features, "float32"), ops.cast(logits, "float32")
 
-    def scores(self, images, targets, training):
+    def scores(self, images: Tensor, targets: Tensor, training: bool) -> tuple[Tensor, Tensor]:
         """Cross-entropy in nats and accuracy, each `[B]`; over attributes, their means."""
         _, logits = self.outputs(images, training)
         smoothing = self.label_smoothing if training else 0.0
@@ -112,7 +122,7 @@ class Classifier(ImageModel):
         return loss, right
 
     @backend.train_step
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, Tensor]:
         images, targets = self.unpack(data)
         if self.max_shift:
             images = self.shift(images)
@@ -124,33 +134,50 @@ class Classifier(ImageModel):
         return self.update_metrics(**self.minimize(loss, self.trainable_variables))
 
     @backend.test_step
-    def test_step(self, data):
+    def test_step(self, data: Any) -> dict[str, Tensor]:
         images, targets = self.unpack(data)
         losses, right = self.scores(images, targets, training=False)
         return self.update_metrics(loss=losses, accuracy=right)
 
-    def call(self, images, training=False):
+    def call(self, images: Tensor, training: bool = False) -> Tensor:
         """Logits, for images in [0, 1]."""
         return self.outputs(images, training)[1]
 
-    # What it finds
+    # Classes and features
 
-    def outputs_step(self, images):
+    def outputs_step(self, images: Tensor) -> Tensor:
         """Features and probabilities side by side."""
-        features, logits = self.outputs(self.scale(images))
+        features, logits = self.outputs(self.modality.scale(images))
         probabilities = ops.sigmoid(logits) if self.attributes else ops.softmax(logits)
         return ops.concatenate([features, probabilities], axis=-1)
 
-    def extract(self, x, batch_size=250, verbose="auto"):
+    def extract(self, x: ArrayLike, batch_size: int = 250, verbose: Any = "auto") -> list[np.ndarray]:
         """Features `[N, num_features]` and probabilities `[N, num_classes]` in one pass, float32."""
-        x = self.check_images(x)
+        x = self.modality.check(x)
         both = self.run(self.outputs_step, len(x), rows(x), batch_size, verbose)
         return np.split(both, [self.num_features], axis=1)
 
-    def classify(self, x, batch_size=250, verbose="auto"):
+    def classify(self, x: ArrayLike, batch_size: int = 250, verbose: Any = "auto") -> np.ndarray:
         """Probabilities of the classes, or of each attribute: float32 `[N, num_classes]`."""
         return self.extract(x, batch_size, verbose)[1]
 
-    def features(self, x, batch_size=250, verbose="auto"):
+    def features(self, x: ArrayLike, batch_size: int = 250, verbose: Any = "auto") -> np.ndarray:
         """What stands before the last layer: float32 `[N, num_features]`."""
         return self.extract(x, batch_size, verbose)[0]
+
+    # What it says of itself
+
+    def measures(self) -> tuple[str, ...]:
+        return ("accuracy",)
+
+    def snippet(self, handle: str, drawing: dict[str, Any] | None = None) -> str:
+        return f"""import kerasgen
+import numpy as np
+
+model = kerasgen.load("{handle}")
+images = np.zeros((16, {", ".join(map(str, self.shape))}), np.uint8)  # yours, or float in [0, 1]
+probabilities = model.classify(images)  # float32 [16, {self.num_classes}]
+features = model.features(images)  # what distances between sets of images are measured in"""
+
+    def probe(self) -> np.ndarray:
+        return np.concatenate(self.extract(np.zeros((2, *self.shape), np.float32), verbose=0), axis=1)

@@ -1,13 +1,25 @@
 """Samples of a class-conditional model as further training data (Antoniou et al. 2017; Ravuri and Vinyals 2019)."""
 
+from typing import Any
+
 import numpy as np
 
-from kerasgen import inputs, noise, pictures
+from kerasgen import inputs, noise
 from kerasgen.data.pipeline import load_arrays
 from kerasgen.errors import DatasetError, InputError
 
 
-def augment_with(model, source, fraction=0.5, *, split="train", labels=None, seed=0, batch_size=64, **drawing):
+def augment_with(
+    model: Any,
+    source: Any,
+    fraction: float = 0.5,
+    *,
+    split: str = "train",
+    labels: str | None = None,
+    seed: int = 0,
+    batch_size: int = 64,
+    **drawing: Any,
+) -> tuple[np.ndarray, np.ndarray]:
     """A labelled training set with samples of `model` mixed in, in random order: uint8 `[N, H, W, C]`, int32 `[N]`.
 
     The arrays are ready for `fit` of a classifier, or for `kerasgen.data.load`.
@@ -29,7 +41,7 @@ def augment_with(model, source, fraction=0.5, *, split="train", labels=None, see
     if fraction >= 1.0:
         raise InputError(f"fraction is {fraction:g}; expected less than 1, for some of the data must stay.")
     seed = noise.check_seed(seed)
-    height, width, channels = model.image_shape
+    height, width, channels = model.shape
     x, y = load_arrays(source, split, (height, width), channels=channels, labels=labels)
     if y is None:
         raise DatasetError("the source has no labels; samples with labels would not go with it.")
@@ -42,6 +54,6 @@ def augment_with(model, source, fraction=0.5, *, split="train", labels=None, see
         return x, y
     rng = np.random.default_rng(seed)
     drawn = rng.choice(y, num)
-    samples = pictures.to_uint8(model.sample(num, labels=drawn, seed=seed, batch_size=batch_size, **drawing))
+    samples = model.modality.to_storage(model.sample(num, labels=drawn, seed=seed, batch_size=batch_size, **drawing))
     order = rng.permutation(len(x) + num)
     return np.concatenate([x, samples])[order], np.concatenate([y, drawn])[order]

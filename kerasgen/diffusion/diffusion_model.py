@@ -1,36 +1,40 @@
 """Diffusion models: DDPM (Ho et al. 2020) and after."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from kerasgen import inputs
-from kerasgen.errors import InputError
-from kerasgen.models import schedules
-from kerasgen.diffusion.denoiser import Denoiser
+from kerasgen.backend import Tensor
+from kerasgen.base.model import register_family
+from kerasgen.diffusion import schedules
+from kerasgen.diffusion.denoiser import Condition, Denoiser
 from kerasgen.diffusion.samplers import Levels, spacings
+from kerasgen.errors import InputError
 
 PREDICTIONS = ("epsilon", "x0", "v")
 LOSSES = ("simple", "min_snr", "edm")
 
 
-@keras.saving.register_keras_serializable("kerasgen")
+@register_family
 class DiffusionModel(Denoiser):
     """Learns to undo x_t = alpha_t x_0 + sigma_t e, alpha_t^2 + sigma_t^2 = 1, at a random time t.
 
-    Minimises w(t) |F(x_t, t) - target|^2, a mean over pixels, where the target is e, x_0 or v = alpha e - sigma x_0
+    The loss is w(t) |F(x_t, t) - target|^2, a mean over pixels, where the target is e, x_0 or v = alpha e - sigma x_0
     (Salimans and Ho 2022, appendix D).
 
     Args:
-        image_shape, num_classes, network, label_dropout, self_conditioning, super_resolution, seed: see `Denoiser`.
+        shape, num_classes, network, label_dropout, self_conditioning, super_resolution, seed: see `Denoiser`.
         schedule: "linear", "cosine" or "sigmoid" (`kerasgen.diffusion.schedules`), or "edm": log(sigma / alpha) is normal
             in training, and samplers go from 80 to 0.002 as Karras et al. 2022 do. With "v", the loss "edm" and
             sigma_data 0.5 that is EDM: x_t is its scaled input c_in x, and F its F.
         num_steps: levels of the discrete chain, or `None` for continuous time.
         zero_terminal_snr: whether the last level is pure noise (Lin et al. 2024); for discrete time, not "epsilon".
-        prediction: what the network says: "epsilon", "x0" or "v".
+        prediction: what the network gives: "epsilon", "x0" or "v".
         loss: w in terms of the squared error of x_0: "simple" is that of the prediction itself (SNR, 1 or SNR + 1),
             "min_snr" min(SNR, gamma) (Hang et al. 2023), "edm" SNR + 1.
         min_snr_gamma: of "min_snr".
@@ -39,24 +43,24 @@ class DiffusionModel(Denoiser):
 
     def __init__(
         self,
-        image_shape=(28, 28, 1),
-        num_classes=None,
-        network=None,
-        schedule="cosine",
-        num_steps=1000,
-        zero_terminal_snr=False,
-        prediction="v",
-        loss="simple",
-        min_snr_gamma=5.0,
-        label_dropout=0.1,
-        self_conditioning=False,
-        super_resolution=None,
-        sigma_data=1.0,
-        seed=0,
-        **kwargs,
+        shape: Sequence[int] = (28, 28, 1),
+        num_classes: int | None = None,
+        network: Any = None,
+        schedule: str = "cosine",
+        num_steps: int | None = 1000,
+        zero_terminal_snr: bool = False,
+        prediction: str = "v",
+        loss: str = "simple",
+        min_snr_gamma: float = 5.0,
+        label_dropout: float = 0.1,
+        self_conditioning: bool = False,
+        super_resolution: int | None = None,
+        sigma_data: float = 1.0,
+        seed: int = 0,
+        **kwargs: Any,
     ):
         shared = (label_dropout, self_conditioning, super_resolution, sigma_data, seed)
-        super().__init__(image_shape, num_classes, network, *shared, **kwargs)
+        super().__init__(shape, num_classes, network, *shared, **kwargs)
         self.schedule = inputs.check_choice("schedule", schedule, (*schedules.SCHEDULES, "edm"))
         self.prediction = inputs.check_choice("prediction", prediction, PREDICTIONS)
         self.loss_weighting = inputs.check_choice("loss", loss, LOSSES)
@@ -74,7 +78,7 @@ class DiffusionModel(Denoiser):
             if self.zero_terminal_snr:
                 self._log_squares = schedules.to_zero_terminal_snr(self._log_squares)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {
             "schedule": self.schedule,
             "num_steps": self.num_steps,
@@ -85,14 +89,14 @@ class DiffusionModel(Denoiser):
         }
 
     @property
-    def likelihood(self):
+    def likelihood(self) -> str:
         """ "bound" in discrete time, "estimate" in continuous time."""
         return "estimate" if self.num_steps is None else "bound"
 
     # Levels
 
-    def table(self):
-        """Times as the network is told them, ascending, with alpha and sigma: float64 `[T]` each."""
+    def table(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Times as the network reads them, ascending, with alpha and sigma: float64 `[T]` each."""
         if self._log_squares is not None:
             times = np.arange(self.num_steps) * (1000.0 / self.num_steps)
             return times, *schedules.alpha_sigma(np, self._log_squares)
@@ -107,21 +111,21 @@ class DiffusionModel(Denoiser):
         return xp.clip(schedules.SCHEDULES[self.schedule](xp, t), schedules.LOWEST, schedules.HIGHEST)
 
     @property
-    def s_range(self):
+    def ratio_range(self) -> np.ndarray:
         _, alpha, sigma = self.table()
         some = alpha > 0.0
         return (sigma[some] / alpha[some])[[0, -1]]
 
-    def at(self, s):
+    def level_at(self, s: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         times, alpha, sigma = self.table()
         some = alpha > 0.0
         time = np.interp(np.log(s), np.log(sigma[some] / alpha[some]), times[some])
         return 1.0 / np.sqrt(1.0 + s * s), s / np.sqrt(1.0 + s * s), time
 
-    def levels(self, steps, spacing):
+    def levels(self, steps: int, spacing: str) -> Levels:
         times, alpha, sigma = self.table()
         if spacing == "karras" or self.schedule == "edm":
-            low, high = self.s_range
+            low, high = self.ratio_range
             return self.levels_at(spacings.karras(low, high, steps, schedules.RHO))
         if self._log_squares is not None:
             at = spacings.discrete(self.num_steps, steps, spacing)
@@ -132,7 +136,7 @@ class DiffusionModel(Denoiser):
         alpha, sigma = schedules.alpha_sigma(np, self._log_square(np, t))
         return Levels(np.append(alpha, 1.0), np.append(sigma, 0.0), np.append(1000.0 * t, 0.0))
 
-    def estimate(self, x, output, alpha, sigma):
+    def x0_from_output(self, x: Tensor, output: Tensor, alpha: Any, sigma: Any) -> Tensor:
         if self.prediction == "x0":
             return output
         if self.prediction == "v":
@@ -141,8 +145,8 @@ class DiffusionModel(Denoiser):
 
     # Training
 
-    def random_times(self, num):
-        """Times as the network is told them, alpha, sigma, `[B]` each, evenly spread (Kingma et al. 2021, app. I.1)."""
+    def random_times(self, num: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """Times as the network reads them, alpha, sigma, `[B]` each, evenly spread (Kingma et al. 2021, app. I.1)."""
         u = (
             ops.cast(ops.arange(num), "float32") / ops.cast(num, "float32")
             + keras.random.uniform((), seed=self.seed_generator)
@@ -157,8 +161,8 @@ class DiffusionModel(Denoiser):
             return 250.0 * log_s, ops.sqrt(ops.sigmoid(-2.0 * log_s)), ops.sqrt(ops.sigmoid(2.0 * log_s))
         return 1000.0 * u, *schedules.alpha_sigma(ops, self._log_square(ops, u))
 
-    def error_weights(self, alpha, sigma):
-        """Of the squared error of the prediction, `[B]`, for a loss given in terms of x_0."""
+    def error_weights(self, alpha: Tensor, sigma: Tensor) -> Tensor:
+        """Weights `[B]` of the squared error of the prediction, for a loss given in terms of x_0."""
         if self.loss_weighting == "simple":
             return ops.ones_like(alpha)
         snr = ops.square(alpha / ops.maximum(sigma, 1e-6))
@@ -166,14 +170,13 @@ class DiffusionModel(Denoiser):
         own = {"epsilon": snr, "x0": 1.0, "v": snr + 1.0}[self.prediction]  # |prediction error|^2 / |x_0 error|^2
         return wanted / ops.maximum(own, 1e-12)
 
-    def image_losses(self, images, condition, training):
-        """The loss of each image, `[B]`."""
-        x0 = self.to_data(images)
+    def per_example_losses(self, images: Tensor, condition: Condition, training: bool) -> Tensor:
+        x0 = self.to_x0(images)
         time, alpha, sigma = self.random_times(ops.shape(images)[0])
-        wide_alpha, wide_sigma = self.wide(alpha), self.wide(sigma)
+        wide_alpha, wide_sigma = self.expand(alpha), self.expand(sigma)
         e = self.normal(ops.shape(images))
         x = wide_alpha * x0 + wide_sigma * e
-        last = self.first_guess(x, wide_alpha, wide_sigma, time, condition) if self.self_conditioning else None
-        output = self.outputs(x, time, condition, last, training)
+        last = self.first_estimate(x, wide_alpha, wide_sigma, time, condition) if self.self_conditioning else None
+        output = self.network_output(x, time, condition, last, training)
         target = {"epsilon": e, "x0": x0, "v": wide_alpha * e - wide_sigma * x0}[self.prediction]
-        return self.error_weights(alpha, sigma) * self.mean(ops.square(output - target))
+        return self.error_weights(alpha, sigma) * self.mean_per_example(ops.square(output - target))

@@ -1,39 +1,43 @@
-"""What denoisers say of images: the variational bound of a discrete chain, and the probability-flow ODE."""
+"""Likelihoods of denoisers: the variational bound of a discrete chain, and the probability-flow ODE."""
 
 import math
+from typing import Any
 
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
 from kerasgen import backend, inputs, noise
-from kerasgen.errors import InputError
-from kerasgen.base.model import rows
 from kerasgen.autoencoders.distributions import discretized_logistic
+from kerasgen.backend import Tensor
+from kerasgen.base.latent import LatentModel
+from kerasgen.base.program import rows
+from kerasgen.errors import InputError
 
 LOWEST_LOG_SNR = -14.0  # the bound's levels are evenly spread over log SNR from here on; below, little is left to learn
 RUNGE_KUTTA = 4  # evaluations a step
 NODES = (1e-3, 1e3)  # s = sigma / alpha from which and to which the ODE is solved, where the network knows them
 
 
-def variational_bound(model, pixels, condition, key, num):
+def variational_bound(model: Any, pixels: Tensor, condition: Any, key: Tensor, num: int) -> Tensor:
     """A bound on log P(pixels) in nats `[B]`, in expectation over the noise, from `num` + 1 levels.
 
-    With SNR_k = alpha_k^2 / sigma_k^2, k = 0 next to data (Kingma et al. 2021, equations 11 to 13),
+    With SNR_k = alpha_k^2 / sigma_k^2 and k = 0 next to data (Kingma et al. 2021, equations 11 to 13),
 
         -log P <= KL(q(x_T | x_0) | N(0, I)) - E log P(pixels | x_0th level)
                   + sum_k 1/2 (SNR_{k-1} - SNR_k) E |x_0 - x_0(x_k)|^2,
 
-    with the variances of Ho et al. 2020's "small" choice. Of the sum, one k is drawn from each of `num` intervals of
-    equal steps in log SNR, and weighted by the inverse of its probability. P of a pixel is a logistic distribution
-    about the estimate at k = 0, of its level's standard deviation, integrated over the pixel's bin; of vectors it is
-    the density of a normal one.
+    with the "small" variances of Ho et al. 2020. The sum is estimated: one k is drawn from each of `num` intervals of
+    equal length in log SNR, and its term is divided by the probability of k. P of a pixel integrates a logistic
+    distribution over the pixel's bin; the mean is the estimate at k = 0, the standard deviation that of the level k = 0.
+    Vectors have a normal density instead.
 
     Args:
         pixels: in k / 255, `[B, H, W, C]`; or vectors `[B, D]`.
         key: int32 `[B, 2]`.
     """
     times, alpha, sigma = model.table()
-    x0 = model.to_data(pixels)
+    x0 = model.to_x0(pixels)
     with np.errstate(divide="ignore"):
         log_snr = np.maximum(2.0 * (np.log(alpha) - np.log(sigma)), LOWEST_LOG_SNR)
     steps = np.maximum(log_snr[:-1] - log_snr[1:], 1e-6)  # [T - 1]
@@ -45,26 +49,28 @@ def variational_bound(model, pixels, condition, key, num):
     def estimate(k, step):
         """x_0 of each image from its level k `[B]`."""
         a, s, time = (ops.take(t, k) for t in tables[:3])
-        a, s = model.wide(a), model.wide(s)
-        x = a * x0 + s * noise.step_normal(key, step, model.image_shape)
-        return model.denoised(x, a, s, time, condition, 1.0, True, None)
+        a, s = model.expand(a), model.expand(s)
+        x = a * x0 + s * noise.step_normal(key, step, model.shape)
+        return model.predict_x0(x, a, s, time, condition)
 
     def term(total, index):
         u = 0.5 * (1.0 + ops.erf(noise.step_normal(key, index + num + 1, (1,))[:, 0] / math.sqrt(2.0)))
         u = (ops.cast(index, "float32") + u) / num
         k = 1 + ops.sum(ops.cast(u[:, None] > ends[None], "int32"), axis=1)  # [B]
-        error = model.total(ops.square(x0 - estimate(k, index + 1)))
+        error = model.sum_per_example(ops.square(x0 - estimate(k, index + 1)))
         return total + ops.take(tables[3], k) * error, None
 
     zeros = ops.zeros((ops.shape(x0)[0],))
     diffusion, _ = ops.scan(term, zeros, ops.arange(num, dtype="int32"), length=num)
     last_alpha, last_sigma = float(alpha[-1]), float(sigma[-1])
-    prior = 0.5 * model.total(last_alpha**2 * ops.square(x0) + last_sigma**2 - 1.0 - 2.0 * math.log(last_sigma))
+    prior = 0.5 * model.sum_per_example(
+        last_alpha**2 * ops.square(x0) + last_sigma**2 - 1.0 - 2.0 * math.log(last_sigma)
+    )
     std = float(sigma[0] / alpha[0])
     first = estimate(ops.zeros((ops.shape(x0)[0],), "int32"), 0)
     if model.vectors:
         error = ops.square((x0 - first) / std) + 2.0 * math.log(std * model.sigma_data) + math.log(2.0 * math.pi)
-        decoded = -0.5 * model.total(error)
+        decoded = -0.5 * model.sum_per_example(error)
     else:
         std = 0.5 * model.sigma_data * std  # of pixels on the scale of [0, 1]
         mean = 0.5 * (model.sigma_data * first + 1.0)
@@ -72,7 +78,7 @@ def variational_bound(model, pixels, condition, key, num):
     return decoded - prior - diffusion
 
 
-def ode_log_density(model, x0, condition, key, steps):
+def ode_log_density(model: Any, x0: Tensor, condition: Any, key: Tensor, steps: int) -> Tensor:
     """An estimate of log p(x_0) in nats `[B]`, by the instantaneous change of variables along the ODE.
 
     With y = x / alpha, s = sigma / alpha and D(y) the estimate of x_0, the probability-flow ODE (Song et al. 2021b,
@@ -83,16 +89,16 @@ def ode_log_density(model, x0, condition, key, steps):
     and at the end y ~ N(0, 1 + s^2). The trace is v^T dD/dy v with random signs v (Hutchinson 1990). Solved by Runge's
     and Kutta's method of fourth order, in equal steps of log s.
     """
-    low, high = np.clip(model.s_range, *NODES)
+    low, high = np.clip(model.ratio_range, *NODES)
     log_s = np.linspace(math.log(low), math.log(high), 2 * steps + 1)  # ends and middles of steps
     h = 2.0 * (log_s[1] - log_s[0])
-    tables = [ops.convert_to_tensor(t, "float32") for t in model.at(np.exp(log_s))]
-    v = ops.where(noise.step_normal(key, 0, model.image_shape) > 0.0, 1.0, -1.0)
+    tables = [ops.convert_to_tensor(t, "float32") for t in model.level_at(np.exp(log_s))]
+    v = ops.where(noise.step_normal(key, 0, model.shape) > 0.0, 1.0, -1.0)
 
     def slope(y, node):
         a, s, time = (ops.take(t, node) for t in tables)
-        estimate, product = backend.vjp(lambda y: model.denoised(a * y, a, s, time, condition, 1.0, False, None), y, v)
-        return y - estimate, model.num_dims - model.total(product * v)
+        estimate, product = backend.vjp(lambda y: model.predict_x0(a * y, a, s, time, condition, clip=False), y, v)
+        return y - estimate, model.num_dims - model.sum_per_example(product * v)
 
     def step(carry, index):
         y, fallen = carry
@@ -106,42 +112,51 @@ def ode_log_density(model, x0, condition, key, steps):
     carry = (x0, ops.zeros((ops.shape(x0)[0],)))
     (y, fallen), _ = ops.scan(step, carry, ops.arange(steps, dtype="int32"), length=steps)
     variance = 1.0 + high**2
-    log_normal = -0.5 * model.total(ops.square(y) / variance + math.log(2.0 * math.pi * variance))
+    log_normal = -0.5 * model.sum_per_example(ops.square(y) / variance + math.log(2.0 * math.pi * variance))
     return log_normal + fallen
 
 
-class DenoiserLikelihood:
+class DenoiserLikelihood(LatentModel):
     """Mixed into `Denoiser`: `log_prob`, `bits_per_dim` and `anomaly_score`.
 
     `likelihood` is "estimate" by the ODE; `DiffusionModel` in discrete time has the "bound".
     """
 
     likelihood = "estimate"
-    likelihood_settings = ("num_evaluations",)
-    num_levels = 256  # values of a pixel
 
     @property
-    def num_evaluations(self):
-        """How often the network is asked for a likelihood, unless told."""
+    def num_evaluations(self) -> int:
+        """How often the network is evaluated for a likelihood, unless told."""
         return 20 if self.likelihood == "bound" else 80
 
-    def log_prob_step(self, images, labels, key, num_evaluations):
-        images = self.scale(images)
-        condition = self.asked(labels, self.small(images))
+    def likelihood_protocol(self, settings: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        return {"num_evaluations": settings.num_evaluations or self.num_evaluations}, {}
+
+    def log_prob_step(self, images: Tensor, labels: Tensor | None, key: Tensor, num_evaluations: int) -> Tensor:
+        images = self.modality.scale(images)
+        condition = self.condition_for(labels, self.low_res(images))
         images = images if self.vectors else ops.round(255.0 * images) / 255.0
         if self.likelihood == "bound":
             return variational_bound(self, images, condition, key, num_evaluations)
         steps = num_evaluations // RUNGE_KUTTA
         if self.vectors:
-            log_density = ode_log_density(self, self.to_data(images), condition, key, steps)
+            log_density = ode_log_density(self, self.to_x0(images), condition, key, steps)
             return log_density - self.num_dims * math.log(self.sigma_data)
         # The density of a random point of each pixel's bin, times the bin's width (Theis et al. 2016, section 3.1).
-        u = 0.5 * ops.erf(noise.step_normal(key, 1, self.image_shape) / math.sqrt(2.0))
-        x0 = self.to_data(images + u / 255.0)
+        u = 0.5 * ops.erf(noise.step_normal(key, 1, self.shape) / math.sqrt(2.0))
+        x0 = self.to_x0(images + u / 255.0)
         width = 2.0 / (255.0 * self.sigma_data)
         return ode_log_density(self, x0, condition, key, steps) + self.num_dims * math.log(width)
 
-    def log_prob(self, x, labels=None, seed=0, num_evaluations=None, batch_size=64, verbose="auto"):
+    def log_prob(
+        self,
+        x: ArrayLike,
+        labels: ArrayLike | None = None,
+        seed: int | None = 0,
+        num_evaluations: int | None = None,
+        batch_size: int = 64,
+        verbose: Any = "auto",
+    ) -> np.ndarray:
         """log p(x) in nats, float32 `[N]`; `likelihood` says whether a "bound" or an "estimate".
 
         Of images it is the logarithm of the probability of their 8-bit pixels, of vectors that of a density.
@@ -149,10 +164,10 @@ class DenoiserLikelihood:
         Args:
             x, labels: images `[N, H, W, C]`, and `[N]` or `None`.
             seed: of the noise.
-            num_evaluations: how often the network is asked for each image: 20 levels of the bound unless given, or 80
-                points on the ODE, four a step.
+            num_evaluations: evaluations of the network for each image: 20 levels of the bound unless given, or 80 points
+                on the ODE, four a step.
         """
-        x = self.check_images(x)
+        x = self.modality.check(x)
         labels = self.check_labels(labels, len(x))
         num = self.num_evaluations if num_evaluations is None else num_evaluations
         num = inputs.check_integer("num_evaluations", num, 1)
@@ -165,11 +180,27 @@ class DenoiserLikelihood:
 
         return self.run(self.log_prob_step, len(x), batch, batch_size, verbose, static=(num,))
 
-    def bits_per_dim(self, x, labels=None, seed=0, num_evaluations=None, batch_size=64, verbose="auto"):
+    def bits_per_dim(
+        self,
+        x: ArrayLike,
+        labels: ArrayLike | None = None,
+        seed: int | None = 0,
+        num_evaluations: int | None = None,
+        batch_size: int = 64,
+        verbose: Any = "auto",
+    ) -> np.ndarray:
         """-log2 p(x) / dims, float32 `[N]`."""
         nats = self.log_prob(x, labels, seed, num_evaluations, batch_size, verbose)
         return -nats / (self.num_dims * math.log(2.0))
 
-    def anomaly_score(self, x, labels=None, seed=0, num_evaluations=None, batch_size=64, verbose="auto"):
+    def anomaly_score(
+        self,
+        x: ArrayLike,
+        labels: ArrayLike | None = None,
+        seed: int | None = 0,
+        num_evaluations: int | None = None,
+        batch_size: int = 64,
+        verbose: Any = "auto",
+    ) -> np.ndarray:
         """-log p(x) in nats `[N]`: higher is stranger."""
         return -self.log_prob(x, labels, seed, num_evaluations, batch_size, verbose)

@@ -1,14 +1,30 @@
-"""The settings of one sampling run, as a key of compiled programs."""
+"""Sampling: what is asked of a sampler, the loop over its steps, and the latents that its ODE leads to."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
-from kerasgen.diffusion.samplers import DPMSolver, Sampler
+import numpy as np
+from keras import ops
+from numpy.typing import ArrayLike
+
+from kerasgen import backend, inputs, noise
+from kerasgen.backend import Tensor
+from kerasgen.base.latent import LatentModel, slerp
+from kerasgen.base.program import rows
+from kerasgen.diffusion.samplers import DDIM, SAMPLERS, DPMSolver, Levels, Sampler
+from kerasgen.errors import InputError
+from kerasgen.networks import resolve
+
+KEPT_NOISE = 1 << 20  # noise of what an inpainting keeps is that of steps from here on
 
 
 @dataclass(frozen=True)
-class Options:
-    """See `Denoiser.sample`; `sampler` and `config` make the sampler, `keep` is for intermediates."""
+class SamplingOptions:
+    """The settings of one sampling run, as a key of compiled programs; see `DenoiserSampling.sample`.
+
+    `sampler` and `config` make the sampler; `keep` is for intermediates.
+    """
 
     sampler: type[Sampler] = DPMSolver
     config: tuple = ()
@@ -20,5 +36,205 @@ class Options:
     keep: bool = False
     callback: Callable | None = None
 
-    def make_sampler(self):
+    def make_sampler(self) -> Sampler:
         return self.sampler(**dict(self.config))
+
+
+class DenoiserSampling(LatentModel):
+    """Mixed into `Denoiser`: `sample`, and `encode` and `decode` by the probability-flow ODE."""
+
+    coding_steps = 50  # of encode and decode
+
+    def sampling_options(
+        self,
+        sampler: str | Sampler = "dpm++",
+        steps: int = 20,
+        guidance: float = 1.0,
+        spacing: str = "trailing",
+        clip: bool = True,
+        temperature: float = 1.0,
+        **others: Any,
+    ) -> SamplingOptions:
+        """The checked settings of a sampling run.
+
+        Raises:
+            InputError: one is not possible for this model.
+        """
+        steps = inputs.check_integer("steps", steps, 1)
+        guidance = inputs.check_number("guidance", guidance, 0.0)
+        if guidance != 1.0 and self.num_classes is None:
+            raise InputError(f"guidance is {guidance:g}, but this model has no classes to guide to.")
+        if isinstance(sampler, str):
+            if sampler not in SAMPLERS:
+                raise InputError(f"there is no sampler {sampler!r}; expected one of {sorted(SAMPLERS)}, or a Sampler.")
+            sampler = SAMPLERS[sampler]()
+        elif not isinstance(sampler, Sampler):
+            raise InputError(
+                f"sampler is a {type(sampler).__name__}; expected one of {sorted(SAMPLERS)}, or a Sampler."
+            )
+        sampler.coefficients(self.levels(steps, spacing))  # refuses what it cannot do, before anything is drawn
+        config = tuple(sorted(sampler.get_config().items()))
+        temperature = inputs.check_number("temperature", temperature, 0.0)
+        return SamplingOptions(type(sampler), config, steps, spacing, guidance, bool(clip), temperature, **others)
+
+    def sampling_config(self, temperature: float = 1.0, **settings: Any) -> dict[str, Any]:
+        options = self.sampling_options(**settings)
+        chosen = {name: getattr(options, name) for name in ("steps", "spacing", "guidance", "clip")}
+        return {"name": options.sampler.__name__, **dict(options.config), **chosen, "temperature": temperature}
+
+    def solve(
+        self,
+        x: Tensor,
+        key: Tensor | None,
+        condition: Any,
+        sampler: Sampler,
+        levels: Levels,
+        options: SamplingOptions,
+        known: Tensor | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """x at the last level from x at the first; `[B, H, W, C]`, or all levels `[steps + 1, B, H, W, C]` if kept.
+
+        Args:
+            x: `[B, H, W, C]`.
+            key: of the noise that the sampler draws, int32 `[B, 2]`.
+            condition: a `Condition`.
+            known, mask: an image to keep where the mask is 0 (`inpaint`), or `None`.
+        """
+        shape = tuple(x.shape[1:])
+        constant = {name: ops.convert_to_tensor(v, "float32") for name, v in sampler.coefficients(levels).items()}
+        alpha, sigma, time = (ops.convert_to_tensor(v, "float32") for v in (levels.alpha, levels.sigma, levels.time))
+
+        def body(carry, index):
+            x, last, path, *memory = carry
+            estimates = [last]
+
+            def denoise(x, next=False):
+                at = index + 1 if next else index
+                level = (ops.take(table, at) for table in (alpha, sigma, time))
+                given = estimates[-1] if self.self_conditioning else None
+                x0 = self.predict_x0(x, *level, condition, options.guidance, options.clip, given)
+                estimates.append(x0)
+                return x0
+
+            drawn = options.temperature * noise.step_normal(key, index, shape) if sampler.stochastic else None
+            c = {name: ops.take(table, index) for name, table in constant.items()}
+            x, memory = sampler.step(denoise, x, c, tuple(memory), drawn)
+            if known is not None:
+                kept = ops.take(alpha, index + 1) * known
+                kept = kept + ops.take(sigma, index + 1) * noise.step_normal(key, index + KEPT_NOISE, shape)
+                x = mask * x + (1.0 - mask) * kept
+            if options.callback is not None:
+                backend.notify(options.callback, index + 1)
+            if options.keep:
+                path = ops.slice_update(path, (index + 1, *[0] * len(x.shape)), x[None])
+            return (x, estimates[-1], path, *memory), None
+
+        path = ops.stack([x] * (levels.steps + 1 if options.keep else 1))
+        carry = (x, ops.zeros_like(x), path, *sampler.start(x))
+        (x, _, path, *_), _ = ops.scan(body, carry, ops.arange(levels.steps, dtype="int32"), length=levels.steps)
+        return path if options.keep else x
+
+    def sampler_and_levels(self, options: SamplingOptions) -> tuple[Sampler, Levels]:
+        return options.make_sampler(), self.levels(options.steps, options.spacing)
+
+    def sample_step(
+        self, key: Tensor, z: Tensor, labels: Tensor | None, low_res: Tensor | None, options: SamplingOptions
+    ) -> Tensor:
+        condition = self.condition_for(labels, None if low_res is None else self.modality.scale(low_res))
+        sampler, levels = self.sampler_and_levels(options)
+        x = self.solve(options.temperature * z, key, condition, sampler, levels, options)
+        if options.keep:
+            x = ops.swapaxes(x, 0, 1)  # [B, steps + 1, H, W, C]
+        return self.to_images(x)
+
+    def draw(
+        self,
+        num: int,
+        shape: tuple[int, ...],
+        labels: np.ndarray | None,
+        low_res: np.ndarray | None,
+        seed: int | None,
+        batch_size: int,
+        verbose: Any,
+        options: SamplingOptions,
+    ) -> np.ndarray:
+        """`num` images of a shape, from checked labels and low-resolution images."""
+        seed = noise.check_seed(seed)
+
+        def batch(start, stop):
+            z = noise.normal(start, stop, shape, seed)
+            return [noise.keys(start, stop, seed), z, *rows(labels, low_res)(start, stop)]
+
+        return self.run(self.sample_step, num, batch, batch_size, verbose, static=(options,))
+
+    @inputs.names_settings
+    def sample(
+        self,
+        num_samples: int,
+        labels: ArrayLike | None = None,
+        seed: int | None = None,
+        temperature: float = 1.0,
+        batch_size: int = 64,
+        verbose: Any = "auto",
+        *,
+        sampler: str | Sampler = "dpm++",
+        steps: int = 20,
+        guidance: float = 1.0,
+        spacing: str = "trailing",
+        clip: bool = True,
+        image_size: tuple[int, int] | None = None,
+        intermediates: bool = False,
+        callback: Callable[[int], Any] | None = None,
+    ) -> np.ndarray:
+        """Images drawn by a sampler, float32 `[num_samples, H, W, C]` in [0, 1].
+
+        The i-th image depends on the seed, i, its label and the sampler's settings alone.
+
+        Args:
+            num_samples: number of images.
+            labels: of classes; the classes in turn unless given.
+            temperature: scales the noise.
+            sampler: a name from `kerasgen.samplers.SAMPLERS`, or a `Sampler`.
+            steps: of the sampler.
+            guidance: weight of classifier-free guidance: 1 is none, 0 takes no notice of the labels.
+            spacing: of the levels: "trailing", "leading", "linspace" or "karras".
+            clip: whether estimates are clipped to where images can be.
+            image_size: `(height, width)` other than the model's, if its network takes it.
+            intermediates: whether to give x at all levels, `[num_samples, steps + 1, H, W, C]`.
+            callback: called with the number of steps done, after each step of each batch.
+        """
+        num_samples = inputs.check_integer("num_samples", num_samples, 1)
+        labels = self.sample_labels(labels, num_samples)
+        shape = self.shape
+        if image_size is not None:
+            if self.vectors:
+                raise InputError("image_size is for models of images.")
+            height, width = (inputs.check_integer("image_size", side, 1) for side in image_size)
+            shape = (height, width, shape[2])
+            resolve.check_size(self.network, height, width)
+        others = {"keep": bool(intermediates), "callback": callback}
+        options = self.sampling_options(sampler, steps, guidance, spacing, clip, temperature, **others)
+        return self.draw(num_samples, shape, labels, None, seed, batch_size, verbose, options)
+
+    # Latents: the noise that the probability-flow ODE leads to
+
+    def encode_step(self, images: Tensor, labels: Tensor | None) -> Tensor:
+        """x at the noisiest level, by DDIM's steps the other way round (Song et al. 2021, section 4.3)."""
+        images = self.modality.scale(images)
+        condition = self.condition_for(labels, self.low_res(images))
+        forth = self.levels(self.coding_steps, "trailing")
+        # The image is taken to be at the least noisy level.
+        back = Levels(*(table[-2::-1] for table in (forth.alpha, forth.sigma, forth.time)))
+        x = self.solve(self.to_x0(images), None, condition, DDIM(), back, SamplingOptions(clip=False))
+        return ops.reshape(x, (-1, self.latent_dim))
+
+    def decode_step(self, z: Tensor, labels: Tensor | None) -> Tensor:
+        """Images from latents, by DDIM."""
+        levels = self.levels(self.coding_steps, "trailing")
+        x = ops.reshape(z, (-1, *self.shape))
+        x = self.solve(x, None, self.condition_for(labels), DDIM(), levels, SamplingOptions(clip=False))
+        return self.to_images(x)
+
+    def interpolate_latents(self, start: np.ndarray, stop: np.ndarray, t: np.ndarray) -> np.ndarray:
+        return slerp(start, stop, t)

@@ -5,37 +5,45 @@ With f the flow from data x to latents z ~ N(0, I), log p(x) = log N(f(x); 0, I)
 """
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
-from kerasgen import backend, inputs, networks, noise
+from kerasgen import backend, inputs, noise
+from kerasgen.backend import Tensor
+from kerasgen.base.latent import LatentModel
+from kerasgen.base.program import rows
+from kerasgen.errors import InputError
 from kerasgen.flows.bijectors import (
     COUPLINGS,
+    Bijector,
     HistogramEqualization,
     Logit,
     UniformDequantization,
     VariationalDequantization,
 )
-from kerasgen.errors import InputError
-from kerasgen.base.latent import LatentModel
+from kerasgen.modalities import Images, Vectors
+from kerasgen.networks import resolve
 
 DEQUANTIZATIONS = ("uniform", "variational")
 EQUALIZED_ALPHA = 1e-4
 
 
 class Flow(LatentModel):
-    """A subclass gives `make_flow(networks)`, a bijector from `[B, *image_shape]` to latents `[B, num_dims]`.
+    """A subclass gives `make_flow()`, a bijector from `[B, *shape]` to latents `[B, num_dims]`.
 
     Images are taken as n-bit pixels: an 8-bit value k is cut to its upper `num_bits` bits, dequantized (see
     `kerasgen.flows.bijectors.dequantization`), and sampled images are such pixels again, as k / (2^n - 1). Vectors are data
     of a density as they are.
 
     Args:
-        image_shape: `(height, width, channels)`, or `(features,)` for vectors.
-        network: of the couplings: a name from `kerasgen.networks.COUPLINGS`, or a list of Keras layers, one for each
-            coupling, the first next to the data.
+        shape: `(height, width, channels)`, or `(features,)` for vectors.
+        network: of the couplings: a name from `kerasgen.networks.COUPLINGS`, a dictionary with it as "class" and
+            arguments, or a list of Keras layers, one for each coupling, the first next to the data.
         width: of networks given by name, at the first level; it doubles at each further one, up to four times.
         coupling: "affine", "additive" or "spline".
         num_bits: bits of a pixel, 1 to 8.
@@ -47,25 +55,24 @@ class Flow(LatentModel):
         seed: of fixed permutations, initial rotations and the noise drawn in training.
     """
 
-    takes_vectors = True
+    modalities = (Images, Vectors)
     lossless = True
-    likelihood_settings = ("dequantization",)
 
     def __init__(
         self,
-        image_shape,
-        network,
-        width,
-        coupling,
-        num_bits,
-        dequantization,
-        equalize,
-        num_classes,
-        remat,
-        seed,
-        **kwargs,
+        shape: Sequence[int],
+        network: Any,
+        width: int,
+        coupling: str,
+        num_bits: int,
+        dequantization: str,
+        equalize: bool,
+        num_classes: int | None,
+        remat: bool,
+        seed: int,
+        **kwargs: Any,
     ):
-        super().__init__(image_shape, num_classes, seed, **kwargs)
+        super().__init__(shape, num_classes, seed, **kwargs)
         inputs.check_choice("dequantization", dequantization, DEQUANTIZATIONS)
         self.width = inputs.check_integer("width", width, 1)
         self.coupling = inputs.check_choice("coupling", coupling, COUPLINGS)
@@ -88,21 +95,21 @@ class Flow(LatentModel):
         self.dequantizer = None
         if not self.vectors and dequantization == "variational":
             self.dequantizer = VariationalDequantization(
-                self.image_shape, self.num_bits, self.width, network_dtype=self.dtype_policy
+                self.shape, self.num_bits, self.width, network_dtype=self.dtype_policy
             )
         elif not self.vectors:
             self.dequantizer = UniformDequantization(self.num_bits)
 
-    def make_flow(self):
+    def make_flow(self) -> Bijector:
         raise NotImplementedError
 
-    def make_equalization(self):
+    def make_equalization(self) -> list[Bijector]:
         """What `equalize` puts next to the data: the histogram's map to [0, 1], and a logit to the line."""
         if not self.equalize:
             return []
-        return [HistogramEqualization(self.image_shape, self.num_bits), Logit(self.image_shape, EQUALIZED_ALPHA)]
+        return [HistogramEqualization(self.shape, self.num_bits), Logit(self.shape, EQUALIZED_ALPHA)]
 
-    def make_coupling(self, shape, name, width=None, **arguments):
+    def make_coupling(self, shape: tuple, name: str, width: int | None = None, **arguments: Any) -> Bijector:
         """The next coupling of the flow, with its network."""
         network = self._network_argument
         if isinstance(network, (list, tuple)):
@@ -116,10 +123,10 @@ class Flow(LatentModel):
         )
         return self.couplings[-1]
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         network = self._network_argument
         if isinstance(network, (list, tuple)):
-            network = [networks.serialize(coupling.network, None) for coupling in self.couplings]
+            network = [resolve.serialize(coupling.network, None) for coupling in self.couplings]
         return super().get_config() | {
             "network": network,
             "width": self.width,
@@ -131,26 +138,26 @@ class Flow(LatentModel):
         }
 
     @property
-    def vectors(self):
-        return len(self.image_shape) == 1
+    def vectors(self) -> bool:
+        return isinstance(self.modality, Vectors)
 
     @property
-    def likelihood(self):
+    def likelihood(self) -> str:
         """ "exact" for the density of vectors and of uniformly dequantized images, "bound" with a learned q(u | k)."""
         return "bound" if isinstance(self.dequantizer, VariationalDequantization) else "exact"
 
     @property
-    def num_levels(self):
+    def num_levels(self) -> int:
         """Values a pixel can take in the images whose bits are counted."""
         return 2**self.num_bits
 
     # The density
 
-    def pixels(self, images):
+    def pixels(self, images: Tensor) -> Tensor:
         """Images in [0, 1] as pixels k in 0..2^n - 1, float32."""
         return ops.floor(ops.round(255.0 * images) / 2.0 ** (8 - self.num_bits))
 
-    def log_density(self, x, u, one_hot=None, training=False):
+    def log_density(self, x: Tensor, u: Tensor | None, one_hot: Tensor | None = None, training: bool = False) -> Tensor:
         """log p in nats `[B]`, of vectors x, or of images x in [0, 1] dequantized by uniform noise u.
 
         Of images it is log p(v) - log q(u | k), a density over [0, 1] per value.
@@ -162,31 +169,31 @@ class Flow(LatentModel):
         log_normal = -0.5 * ops.sum(ops.square(z) + math.log(2.0 * math.pi), axis=-1)  # [B]
         return log_normal + log_det - log_q
 
-    def to_bits(self, log_density):
+    def to_bits(self, log_density: Any) -> Any:
         """Nats to bits per dimension: -log2 p / D, plus n bits for images, whose density is over [0, 1]."""
         return (0.0 if self.vectors else self.num_bits) - log_density / (self.num_dims * math.log(2.0))
 
     # Training
 
     @property
-    def needs_initialization(self):
+    def needs_initialization(self) -> bool:
         return not self.flow.initialized
 
-    def initialize(self, images, one_hot):
+    def initialize(self, x: Tensor, one_hot: Tensor | None) -> None:
         if not self.vectors:
-            u = noise.uniform(0, len(images), self.image_shape, self.seed)
-            images, _ = self.dequantizer.dequantize(self.pixels(images), ops.cast(u, "float32"))
-        self.flow.initialize(images, one_hot)
+            u = noise.uniform(0, len(x), self.shape, self.seed)
+            x, _ = self.dequantizer.dequantize(self.pixels(x), ops.cast(u, "float32"))
+        self.flow.initialize(x, one_hot)
 
-    def default_optimizer(self):
+    def default_optimizer(self) -> keras.optimizers.Optimizer:
         return keras.optimizers.Adam(1e-3, global_clipnorm=1.0)
 
-    def uniform(self, shape):
+    def uniform(self, shape: tuple) -> Tensor:
         """The noise of a training step."""
         return keras.random.uniform(shape, seed=self.seed_generator)
 
     @backend.train_step
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, Tensor]:
         images, one_hot = self.unpack(data)
 
         def loss():
@@ -197,7 +204,7 @@ class Flow(LatentModel):
         return self.update_metrics(**self.minimize(loss, self.trainable_variables))
 
     @backend.test_step
-    def test_step(self, data):
+    def test_step(self, data: Any) -> dict[str, Tensor]:
         """Logs bits per dimension as "loss"."""
         images, one_hot = self.unpack(data)
         u = self.uniform(ops.shape(images))
@@ -205,47 +212,57 @@ class Flow(LatentModel):
 
     # Sampling and coding
 
-    def draw_latents(self, start, stop, seed, temperature):
-        """z ~ N(0, temperature^2 I), float32 `[stop - start, num_dims]`."""
-        return temperature * noise.normal(start, stop, (self.latent_dim,), seed)
-
-    def encode_step(self, x, labels):
+    def encode_step(self, x: Tensor, labels: Tensor | None) -> Tensor:
         """Latents; of images, those of the middle of each pixel's bin."""
         bins = 2.0**self.num_bits
-        x = self.scale(x)
+        x = self.modality.scale(x)
         x = x if self.vectors else (self.pixels(x) + 0.5) / bins
-        return self.flow.forward_and_log_det(x, None if labels is None else self.one_hot(labels))[0]
+        return self.flow.forward_and_log_det(x, self.one_hot(labels))[0]
 
-    def decode_step(self, z, labels):
+    def decode_step(self, z: Tensor, labels: Tensor | None) -> Tensor:
         """Vectors, or images of n-bit pixels, k / (2^n - 1)."""
-        x, _ = self.flow.inverse_and_log_det(z, None if labels is None else self.one_hot(labels))
+        x, _ = self.flow.inverse_and_log_det(z, self.one_hot(labels))
         if self.vectors:
             return x
         return ops.clip(ops.floor(x * 2.0**self.num_bits) / (2.0**self.num_bits - 1.0), 0.0, 1.0)
 
     # Likelihood
 
-    def log_prob_step(self, x, labels, u):
-        x = self.scale(x)
-        return self.log_density(x, u, None if labels is None else self.one_hot(labels))
+    def log_prob_step(self, x: Tensor, labels: Tensor | None, u: Tensor | None) -> Tensor:
+        x = self.modality.scale(x)
+        return self.log_density(x, u, self.one_hot(labels))
 
-    def log_prob(self, x, labels=None, seed=0, batch_size=64, verbose="auto"):
+    def log_prob(
+        self,
+        x: ArrayLike,
+        labels: ArrayLike | None = None,
+        seed: int | None = 0,
+        batch_size: int = 64,
+        verbose: Any = "auto",
+    ) -> np.ndarray:
         """log p(x) in nats, float32 `[N]`, by the change of variables.
 
         Of vectors, their exact density. Of images, the exact density over [0, 1] per value of the image dequantized by
         noise that the seed fixes; with "variational" dequantization log p - log q, a bound in expectation.
         """
-        x = self.check_images(x)
+        x = self.modality.check(x)
         labels = self.check_labels(labels, len(x))
         seed = noise.check_seed(seed)
 
         def batch(start, stop):
-            u = None if self.vectors else noise.uniform(start, stop, self.image_shape, seed).astype(np.float32)
-            return [x[start:stop], None if labels is None else labels[start:stop], u]
+            u = None if self.vectors else noise.uniform(start, stop, self.shape, seed).astype(np.float32)
+            return [*rows(x, labels)(start, stop), u]
 
         return self.run(self.log_prob_step, len(x), batch, batch_size, verbose)
 
-    def bits_per_dim(self, x, labels=None, seed=0, batch_size=64, verbose="auto"):
+    def bits_per_dim(
+        self,
+        x: ArrayLike,
+        labels: ArrayLike | None = None,
+        seed: int | None = 0,
+        batch_size: int = 64,
+        verbose: Any = "auto",
+    ) -> np.ndarray:
         """Bits per dimension, float32 `[N]`.
 
         Of images, n - log2 p / D: in expectation over the noise an upper bound on those of the n-bit pixels. Of
@@ -253,6 +270,16 @@ class Flow(LatentModel):
         """
         return self.to_bits(self.log_prob(x, labels, seed, batch_size, verbose))
 
-    def anomaly_score(self, x, labels=None, seed=0, batch_size=64, verbose="auto"):
+    def anomaly_score(
+        self,
+        x: ArrayLike,
+        labels: ArrayLike | None = None,
+        seed: int | None = 0,
+        batch_size: int = 64,
+        verbose: Any = "auto",
+    ) -> np.ndarray:
         """-log p(x) in nats `[N]`: higher is stranger."""
         return -self.log_prob(x, labels, seed, batch_size, verbose)
+
+    def likelihood_protocol(self, settings: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        return {}, {"dequantization": self.dequantization}

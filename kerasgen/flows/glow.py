@@ -1,10 +1,14 @@
 """Glow (Kingma and Dhariwal 2018, "Glow: generative flow with invertible 1x1 convolutions")."""
 
-import keras
+from collections.abc import Sequence
+from typing import Any
 
 from kerasgen import inputs
+from kerasgen.base.model import register_family
+from kerasgen.errors import InputError
 from kerasgen.flows.bijectors import (
     ActNorm,
+    Bijector,
     ConditionalSplit,
     GaussianPrior,
     Haar,
@@ -14,13 +18,13 @@ from kerasgen.flows.bijectors import (
     Split,
     Squeeze,
 )
-from kerasgen.errors import InputError
 from kerasgen.flows.flow import Flow
+from kerasgen.modalities import Images
 
 SQUEEZES = ("blocks", "haar")
 
 
-@keras.saving.register_keras_serializable("kerasgen")
+@register_family
 class Glow(Flow):
     """Levels of squeeze, steps of flow and split; a step is ActNorm, an invertible 1x1 convolution and a coupling.
 
@@ -28,34 +32,34 @@ class Glow(Flow):
     (`GaussianPrior`). With classes both priors depend on the label.
 
     Args:
-        image_shape: `(height, width, channels)`; height and width must be divisible by 2^levels.
+        shape: `(height, width, channels)`; height and width must be divisible by 2^levels.
         levels: L of the paper.
         steps: K of the paper, steps of flow at each level; or a list of `levels` integers, the finest level first.
-        squeeze: "blocks", as above, or "haar" (Yu et al. 2020, "Wavelet flow"): averages and differences of 2 x 2
-            blocks, of which the differences leave at once, through steps of flow that read the averages, and the
-            averages, an image of half the size, go on. The last level's flow is of both. It learns what is coarse
-            independently of the details, and faster.
+        squeeze: "blocks", as above, or "haar" (Yu et al. 2020, "Wavelet flow"), which splits 2 x 2 blocks into averages
+            and differences. The differences leave at once, through steps of flow that read the averages; the averages,
+            an image of half the size, go on. The last level models both. The coarse levels learn independently of the
+            details, and faster.
         network, width, coupling, num_bits, dequantization, equalize, num_classes, remat, seed: see `Flow`.
     """
 
-    takes_vectors = False
+    modalities = (Images,)
 
     def __init__(
         self,
-        image_shape=(32, 32, 3),
-        levels=3,
-        steps=8,
-        squeeze="blocks",
-        network="conv",
-        width=64,
-        coupling="affine",
-        num_bits=8,
-        dequantization="uniform",
-        equalize=False,
-        num_classes=None,
-        remat=False,
-        seed=0,
-        **kwargs,
+        shape: Sequence[int] = (32, 32, 3),
+        levels: int = 3,
+        steps: int | Sequence[int] = 8,
+        squeeze: str = "blocks",
+        network: Any = "conv",
+        width: int = 64,
+        coupling: str = "affine",
+        num_bits: int = 8,
+        dequantization: str = "uniform",
+        equalize: bool = False,
+        num_classes: int | None = None,
+        remat: bool = False,
+        seed: int = 0,
+        **kwargs: Any,
     ):
         self.levels = inputs.check_integer("levels", levels, 1)
         steps = [steps] * self.levels if isinstance(steps, int) else list(steps)
@@ -65,22 +69,11 @@ class Glow(Flow):
         if equalize and squeeze == "haar":
             raise InputError("equalize=True is for squeeze='blocks': averages of equalized pixels are no image.")
         self.steps = [inputs.check_integer("steps", number, 1) for number in steps]
-        super().__init__(
-            image_shape,
-            network,
-            width,
-            coupling,
-            num_bits,
-            dequantization,
-            equalize,
-            num_classes,
-            remat,
-            seed,
-            **kwargs,
-        )
+        shared = (network, width, coupling, num_bits, dequantization, equalize, num_classes, remat, seed)
+        super().__init__(shape, *shared, **kwargs)
 
-    def make_flow(self):
-        height, width, _ = shape = self.image_shape
+    def make_flow(self) -> Bijector:
+        height, width, _ = shape = self.shape
         if height % 2**self.levels or width % 2**self.levels:
             raise InputError(
                 f"images of {height} x {width} cannot be squeezed {self.levels} times: both sides must be divisible by "
@@ -93,7 +86,7 @@ class Glow(Flow):
             shape = levels[-1].latent_shape[0]
         return MultiScale(levels, name="flow")
 
-    def make_level(self, shape, level):
+    def make_level(self, shape: tuple, level: int) -> Bijector:
         """Squeeze, steps of flow, and a split or, at the last level, the prior (section 3, figure 2b)."""
         name = f"level_{level}"
         start = [*(self.make_equalization() if level == 1 else []), Squeeze(shape, name=f"{name}_squeeze")]
@@ -104,7 +97,7 @@ class Glow(Flow):
             end = Split(shape, self.num_classes, network_dtype=self.dtype_policy, name=f"{name}_split")
         return Invertible([*start, *self.make_steps(shape, level), end], self.remat, name=name)
 
-    def make_haar_level(self, shape, level):
+    def make_haar_level(self, shape: tuple, level: int) -> Bijector:
         """Averages and details; the details leave through steps of flow that read the averages."""
         name = f"level_{level}"
         haar, channels = Haar(shape, name=f"{name}_haar"), shape[-1]
@@ -118,7 +111,7 @@ class Glow(Flow):
         split = ConditionalSplit(haar.latent_shape, channels, flow, self.num_classes, name=f"{name}_split")
         return Invertible([haar, split], name=name)
 
-    def make_steps(self, shape, level, context_channels=0):
+    def make_steps(self, shape: tuple, level: int, context_channels: int = 0) -> list[Bijector]:
         """Steps of flow: ActNorm, invertible 1x1 convolution, coupling (section 3, figure 2a)."""
         steps = []
         for step in range(1, self.steps[level - 1] + 1):
@@ -132,5 +125,5 @@ class Glow(Flow):
             steps.append(Invertible(bijectors, name=name))
         return steps
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"levels": self.levels, "steps": self.steps, "squeeze": self.squeeze}

@@ -1,14 +1,17 @@
 """RealNVP (Dinh et al. 2017, "Density estimation using Real NVP")."""
 
-import keras
+from collections.abc import Sequence
+from typing import Any
 
 from kerasgen import inputs
-from kerasgen.flows.bijectors import ActNorm, GaussianPrior, Invertible, Logit, MultiScale, Split, Squeeze
+from kerasgen.base.model import register_family
 from kerasgen.errors import InputError
+from kerasgen.flows.bijectors import ActNorm, Bijector, GaussianPrior, Invertible, Logit, MultiScale, Split, Squeeze
 from kerasgen.flows.flow import Flow
+from kerasgen.modalities import Vectors, modality_of
 
 
-@keras.saving.register_keras_serializable("kerasgen")
+@register_family
 class RealNVP(Flow):
     """Coupling layers with alternating masks, at several scales for images; one chain for vectors.
 
@@ -19,7 +22,7 @@ class RealNVP(Flow):
     does not depend on others.
 
     Args:
-        image_shape: `(height, width, channels)`, both sides divisible by 2^(scales - 1), or `(features,)`.
+        shape: `(height, width, channels)`, both sides divisible by 2^(scales - 1), or `(features,)`.
         scales: of images.
         steps: couplings, see above.
         network: "conv" for images and "dense" for vectors if `None`; else, as width, coupling, num_bits,
@@ -28,34 +31,33 @@ class RealNVP(Flow):
 
     def __init__(
         self,
-        image_shape=(28, 28, 1),
-        scales=2,
-        steps=3,
-        network=None,
-        width=32,
-        coupling="affine",
-        num_bits=8,
-        dequantization="uniform",
-        equalize=False,
-        remat=False,
-        seed=0,
-        **kwargs,
+        shape: Sequence[int] = (28, 28, 1),
+        scales: int = 2,
+        steps: int = 3,
+        network: Any = None,
+        width: int = 32,
+        coupling: str = "affine",
+        num_bits: int = 8,
+        dequantization: str = "uniform",
+        equalize: bool = False,
+        remat: bool = False,
+        seed: int = 0,
+        **kwargs: Any,
     ):
         self.scales = inputs.check_integer("scales", scales, 1)
         self.steps = inputs.check_integer("steps", steps, 1)
         if network is None:
-            network = "dense" if len(inputs.check_event_shape(image_shape)) == 1 else "conv"
-        super().__init__(
-            image_shape, network, width, coupling, num_bits, dequantization, equalize, None, remat, seed, **kwargs
-        )
+            network = "dense" if isinstance(modality_of(shape, self.modalities), Vectors) else "conv"
+        shared = (network, width, coupling, num_bits, dequantization, equalize, None, remat, seed)
+        super().__init__(shape, *shared, **kwargs)
 
-    def make_flow(self):
+    def make_flow(self) -> Bijector:
         if self.vectors:
             if self.equalize:
                 raise InputError("equalize=True is for images: vectors have no histogram of pixel values.")
-            chain = self.make_couplings(self.image_shape, "steps", self.steps, "checkerboard", 1)
-            return Invertible([ActNorm(self.image_shape, name="input_act_norm"), *chain], self.remat, name="flow")
-        height, width, _ = shape = self.image_shape
+            chain = self.make_couplings(self.shape, "steps", self.steps, "checkerboard", 1)
+            return Invertible([ActNorm(self.shape, name="input_act_norm"), *chain], self.remat, name="flow")
+        height, width, _ = shape = self.shape
         if height % 2 ** (self.scales - 1) or width % 2 ** (self.scales - 1):
             raise InputError(
                 f"images of {height} x {width} cannot be squeezed {self.scales - 1} times: both sides must be "
@@ -81,7 +83,7 @@ class RealNVP(Flow):
             levels.append(Invertible(chain, self.remat, name=name))
         return MultiScale(levels, name="flow")
 
-    def make_couplings(self, shape, name, number, mask, level):
+    def make_couplings(self, shape: tuple, name: str, number: int, mask: str, level: int) -> list[Bijector]:
         """Couplings that change one part and the other in turn, each with an ActNorm after it."""
         chain = []
         for index in range(1, number + 1):
@@ -93,7 +95,7 @@ class RealNVP(Flow):
             ]
         return chain
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config() | {"scales": self.scales, "steps": self.steps}
         del config["num_classes"]
         return config

@@ -1,27 +1,38 @@
 """Image-to-image translation learnt from pairs (Isola et al. 2017, "pix2pix")."""
 
-import keras
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
-from kerasgen import backend, inputs, networks
-from kerasgen.gans.translator import Translator, distance, of_patches
+from kerasgen import backend, inputs
+from kerasgen.backend import Tensor
+from kerasgen.base.exhibit import Exhibit
+from kerasgen.base.model import register_family
+from kerasgen.gans.translator import Translator, distance, mean_over_patches
+from kerasgen.networks import resolve
+from kerasgen.recipes import Evaluation
+
+SHOWN = 10  # pairs in a row of an exhibit
 
 
-@keras.saving.register_keras_serializable("kerasgen")
+@register_family
 class Pix2Pix(Translator):
-    """y = G(x), as like the y of each pair as a discriminator of pairs (x, y) and the L1 distance ask.
+    """y = G(x): the generator learns from pairs (x, y), against a discriminator of pairs and with the L1 distance.
 
-    Minimises over G what the loss says plus `distance_weight` |y - G(x)| (equation 4), images in [-1, 1]; the
-    discriminator's loss is halved, as in section 3.3.
+    G minimizes the loss plus `distance_weight` |y - G(x)| (equation 4), images in [-1, 1]; the discriminator's loss is
+    halved, as in section 3.3.
 
     Args:
-        image_shape: `(height, width, channels)` of y.
+        shape: `(height, width, channels)` of y.
         source_channels: channels of x, if not as many.
-        generator: a dictionary with the name of a class in `kerasgen.networks.TRANSLATORS` as "class" and arguments of
-            it, or a Keras layer from x `[B, H, W, source_channels]` to y `[B, H, W, channels]`, both in [-1, 1].
+        generator: a name in `kerasgen.networks.TRANSLATORS`, a dictionary with it as "class" and arguments, or a Keras
+            layer from x `[B, H, W, source_channels]` to y `[B, H, W, channels]`, both in [-1, 1].
         discriminator: likewise, in `kerasgen.networks.PATCH_DISCRIMINATORS`, from x and y one behind the other in the
             last axis to logits `[B, h, w]`, or `[B]`.
-        loss: "non_saturating", "least_squares", "hinge" or "wasserstein", or a `kerasgen.gans.losses.GameLoss`.
+        loss: "non_saturating", "least_squares", "hinge" or "wasserstein", or an `AdversarialLoss`.
         distance_weight: of the L1 distance (lambda).
         seed: of the noise drawn in training.
     """
@@ -36,83 +47,91 @@ class Pix2Pix(Translator):
         "generator_gradient_norm",
     )
 
+    trains_on = "pairs"
+
     def __init__(
         self,
-        image_shape=(64, 64, 3),
-        source_channels=None,
-        generator=None,
-        discriminator=None,
-        loss="non_saturating",
-        distance_weight=100.0,
-        seed=0,
-        **kwargs,
+        shape: Sequence[int] = (64, 64, 3),
+        source_channels: int | None = None,
+        generator: Any = None,
+        discriminator: Any = None,
+        loss: Any = "non_saturating",
+        distance_weight: float = 100.0,
+        seed: int = 0,
+        **kwargs: Any,
     ):
-        super().__init__(image_shape, source_channels, loss, seed, **kwargs)
+        super().__init__(shape, source_channels, loss, seed, **kwargs)
         self.distance_weight = inputs.check_number("distance_weight", distance_weight, 0.0)
-        self._network_arguments = (generator or {"class": "UNet"}, discriminator or {"class": "Patch"})
-        pair_shape = (*self.image_shape[:2], self.source_shape[-1] + self.image_shape[-1])
-        self.generator = networks.translator(
-            self._network_arguments[0], self.source_shape, self.image_shape, self.dtype_policy
-        )
-        self.discriminator = networks.patch_discriminator(self._network_arguments[1], pair_shape, self.dtype_policy)
+        self._network_arguments = (generator or "UNet", discriminator or "patch")
+        pair_shape = (*self.shape[:2], self.source.shape[-1] + self.shape[-1])
+        arguments, dtype = self._network_arguments, self.dtype_policy
+        self.generator = resolve.translator(arguments[0], self.source.shape, self.shape, dtype)
+        self.discriminator = resolve.patch_discriminator(arguments[1], pair_shape, dtype)
 
-    def get_config(self):
-        generator, discriminator = (
-            networks.serialize(made, argument)
-            for made, argument in zip((self.generator, self.discriminator), self._network_arguments, strict=True)
-        )
+    def get_config(self) -> dict[str, Any]:
+        generator, discriminator = self._network_arguments
         return super().get_config() | {
-            "source_channels": self.source_shape[-1],
-            "generator": generator,
-            "discriminator": discriminator,
+            "source_channels": self.source.shape[-1],
+            "generator": resolve.serialize(self.generator, generator),
+            "discriminator": resolve.serialize(self.discriminator, discriminator),
             "distance_weight": self.distance_weight,
         }
 
-    def generated(self, x, training=False):
+    def generate(self, x: Tensor, training: bool = False) -> Tensor:
         return ops.cast(self.generator(x, training=training), "float32")
 
-    def judged(self, x, y, training=False):
-        """Logits of pairs."""
+    def logits(self, x: Tensor, y: Tensor, training: bool = False) -> Tensor:
+        """The discriminator's, of pairs."""
         pairs = ops.concatenate([x, y], axis=-1)
         return ops.cast(self.discriminator(pairs, training=training), "float32")
 
-    def discriminator_losses(self, x, y, training=False):
+    def discriminator_losses(self, x: Tensor, y: Tensor, training: bool = False) -> tuple[Tensor, dict]:
         """`[B]`, and the logs."""
-        fake = ops.stop_gradient(self.generated(x, training))
-        real_logit, fake_logit = (self.judged(x, images, training) for images in (y, fake))
-        losses = 0.5 * of_patches(self.loss_function.discriminator(real_logit, fake_logit))
+        fake = ops.stop_gradient(self.generate(x, training))
+        real_logit, fake_logit = (self.logits(x, images, training) for images in (y, fake))
+        losses = 0.5 * mean_over_patches(self.loss_function.discriminator(real_logit, fake_logit))
         return losses, {"discriminator_loss": losses, "real_logit": real_logit, "fake_logit": fake_logit}
 
-    def generator_losses(self, x, y, training=False):
+    def generator_losses(self, x: Tensor, y: Tensor, training: bool = False) -> tuple[Tensor, dict]:
         """`[B]`, and the logs."""
-        fake = self.generated(x, training)
-        losses = of_patches(self.loss_function.generator(self.judged(x, fake, training)))
+        fake = self.generate(x, training)
+        losses = mean_over_patches(self.loss_function.generator(self.logits(x, fake, training)))
         far = distance(y, fake)
         losses = losses + self.distance_weight * far
         return losses, {"generator_loss": losses, "distance": far}
 
     @backend.train_step
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, Tensor]:
         x, y = self.unpack(data)
 
         def mean_of(function):
             losses, logs = function(x, y, training=True)
             return ops.mean(losses), logs
 
-        logs = self.move("discriminator", lambda: mean_of(self.discriminator_losses))
-        logs |= self.move("generator", lambda: mean_of(self.generator_losses))
+        logs = self.minimize_player("discriminator", lambda: mean_of(self.discriminator_losses))
+        logs |= self.minimize_player("generator", lambda: mean_of(self.generator_losses))
         self.optimizer.iterations.assign_add(1)
         return self.update_metrics(**logs)
 
     @backend.test_step
-    def test_step(self, data):
+    def test_step(self, data: Any) -> dict[str, Tensor]:
         x, y = self.unpack(data)
         logs = self.discriminator_losses(x, y)[1] | self.generator_losses(x, y)[1]
         return self.update_metrics(**logs)
 
-    def translate_step(self, images):
-        return self.translated(self.generator, images)
+    def translate_step(self, images: Tensor) -> Tensor:
+        return self.run_generator(self.generator, images)
 
-    def translate(self, x, batch_size=64, verbose="auto"):
+    def translate(self, x: ArrayLike, batch_size: int = 64, verbose: Any = "auto") -> np.ndarray:
         """y of images x `[N, H, W, source_channels]`: float32 `[N, H, W, channels]` in [0, 1]."""
-        return self.run_on(self.translate_step, x, self.source_shape, batch_size, verbose)
+        return self.run_on(self.translate_step, x, self.source, batch_size, verbose)
+
+    def exhibit(self, examples: np.ndarray | None, labels: np.ndarray | None, settings: Evaluation) -> list[Exhibit]:
+        """y of pairs, and below each what G makes of its x; `examples` are x, `labels` y."""
+
+        def translations():
+            real = self.modality.to_float(self.modality.check(labels[:SHOWN]))
+            return np.concatenate([real, self.translate(examples[:SHOWN], verbose=0)])
+
+        caption = "The first images to give, not picked, and below each what was made of its other half."
+        return [Exhibit(translations, SHOWN, caption)]

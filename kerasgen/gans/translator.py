@@ -1,79 +1,135 @@
 """`Translator`: what models from images to images share."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import keras
+import numpy as np
 from keras import ops
+from numpy.typing import ArrayLike
 
 from kerasgen import inputs
+from kerasgen.backend import Tensor
+from kerasgen.base.program import rows
 from kerasgen.errors import InputError
-from kerasgen.models import game
-from kerasgen.base.model import ImageModel, rows
-from kerasgen.gans.optimizer import Game, Players
+from kerasgen.gans.adversarial import AdversarialModel
+from kerasgen.gans.losses import LOSSES, AdversarialLoss
+from kerasgen.gans.optimizer import GANOptimizer
+from kerasgen.modalities import Images
+from kerasgen.networks import resolve
 
 
-class Translator(Game, ImageModel):
-    """A game whose generators take images.
+class Translator(AdversarialModel):
+    """An adversarial model whose generators take images.
 
     `fit` takes images and, in place of labels, those of the other kind: two arrays of one length, or a data set of
     pairs of batches.
 
     Args:
-        image_shape: `(height, width, channels)` of the images to give.
+        shape: `(height, width, channels)` of the images to give.
         source_channels: of the images to take, if not as many.
-        loss: a name in `kerasgen.gans.losses.LOSSES`, or a `GameLoss`.
+        loss: a name in `kerasgen.gans.losses.LOSSES`, or an `AdversarialLoss`.
         seed: of the noise drawn in training.
     """
 
-    def __init__(self, image_shape, source_channels, loss, seed, **kwargs):
-        super().__init__(image_shape, None, seed, **kwargs)
-        channels = inputs.check_integer("source_channels", source_channels or self.image_shape[-1], 1)
-        self.source_shape = (*self.image_shape[:2], channels)
-        self.loss_function = game.resolve("loss", loss, game.LOSSES, game.GameLoss)
+    task = "image-to-image"
+
+    def __init__(self, shape: Sequence[int], source_channels: int | None, loss: Any, seed: int, **kwargs: Any):
+        super().__init__(shape, None, seed, **kwargs)
+        channels = inputs.check_integer("source_channels", source_channels or self.shape[-1], 1)
+        self.source = Images((*self.shape[:2], channels))
+        self.loss_function = resolve.resolve("loss", loss, LOSSES, AdversarialLoss)
         self.check_precision()
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config() | {"loss": keras.saving.serialize_keras_object(self.loss_function)}
         del config["num_classes"]
         return config
 
-    def default_optimizer(self):
-        """Adam for both, of Isola et al. 2017, section 3.3, and Zhu et al. 2017, section 4."""
-        return Players(*(keras.optimizers.Adam(2e-4, beta_1=0.5) for _ in range(2)))
+    @property
+    def given_shape(self) -> tuple[int, ...]:
+        """Of the images to translate."""
+        return self.source.shape
 
-    def _check_training_data(self, x, y):
+    def source_shape_of(self, verb: str) -> tuple[int, ...]:
+        return self.given_shape
+
+    def default_optimizer(self) -> GANOptimizer:
+        """Adam for both, of Isola et al. 2017, section 3.3, and Zhu et al. 2017, section 4."""
+        return GANOptimizer(*(keras.optimizers.Adam(2e-4, beta_1=0.5) for _ in range(2)))
+
+    def check_training_data(self, x: Any, y: Any) -> tuple[Any, Any]:
+        kinds = (self.source, self.modality)
         if hasattr(x, "element_spec"):  # a tf.data.Dataset
             if not isinstance(x.element_spec, tuple) or len(x.element_spec) != 2:
                 raise InputError(f"{type(self).__name__} trains on pairs: the data set must give (images, images).")
-            for spec, shape in zip(x.element_spec, (self.source_shape, self.image_shape), strict=True):
+            for spec, kind in zip(x.element_spec, kinds, strict=True):
                 if spec.shape.rank is not None:
-                    inputs.check_spec(spec.shape.as_list(), spec.dtype.name, shape)
+                    kind.check_spec(spec.shape.as_list(), spec.dtype.name)
         elif hasattr(x, "__array__"):
             if y is None:
                 raise InputError(f"{type(self).__name__} trains on pairs: give fit(images, images of the other kind).")
-            x, y = inputs.check_images(x, self.source_shape), inputs.check_images(y, self.image_shape)
+            x, y = (kind.check(images) for kind, images in zip(kinds, (x, y), strict=True))
             if len(x) != len(y):
                 raise InputError(f"there are {len(x)} and {len(y)} images; expected as many of each.")
         return x, y
 
-    def unpack(self, data):
+    def unpack(self, data: Any) -> tuple[Tensor, Tensor]:
         """Images of both kinds, float32 in [-1, 1]."""
         source, target = data[:2]
-        return tuple(2.0 * self.scale(images) - 1.0 for images in (source, target))
+        return tuple(self.modality.to_network(self.modality.scale(images)) for images in (source, target))
 
-    def translated(self, generator, images):
+    def run_generator(self, generator: Callable, images: Tensor) -> Tensor:
         """Images in [0, 1] by a generator, of uint8 or float ones."""
-        return 0.5 * (ops.cast(generator(2.0 * self.scale(images) - 1.0), "float32") + 1.0)
+        x = self.modality.to_network(self.modality.scale(images))
+        return self.modality.from_network(ops.cast(generator(x), "float32"))
 
-    def run_on(self, function, x, shape, batch_size, verbose):
-        """`function` on images `[N, *shape]`, checked first."""
-        x = inputs.check_images(x, shape)
+    def run_on(self, function: Callable, x: ArrayLike, modality: Images, batch_size: int, verbose: Any) -> np.ndarray:
+        """`function` on images, checked first."""
+        x = modality.check(x)
         return self.run(function, len(x), rows(x), batch_size, verbose)
 
+    def translate(self, x: ArrayLike, batch_size: int = 64, verbose: Any = "auto") -> np.ndarray:
+        raise NotImplementedError
 
-def distance(a, b):
+    # What it says of itself
+
+    def sampling_config(self, temperature: float = 1.0, **settings: Any) -> dict[str, Any]:
+        """As for models that sample; a translation has no settings."""
+        if settings:
+            raise InputError(f"{type(self).__name__} has no sampler, so no {', '.join(sorted(settings))} to set.")
+        return {"name": "translation", "steps": 1, "temperature": temperature}
+
+    def synthesize(
+        self,
+        num: int,
+        given: np.ndarray,
+        labels: np.ndarray | None,
+        seed: Any = None,
+        temperature: Any = 1.0,
+        **batching: Any,
+    ) -> tuple[np.ndarray, None]:
+        """The translations of the images given, to compare with real ones of the other kind."""
+        return self.translate(given, **batching), None
+
+    def snippet(self, handle: str, drawing: dict[str, Any] | None = None) -> str:
+        return f"""import kerasgen
+import numpy as np
+
+model = kerasgen.load("{handle}")
+images = np.zeros((16, {", ".join(map(str, self.given_shape))}), np.uint8)  # yours, or float in [0, 1]
+translated = model.translate(images)  # float32 in [0, 1]
+model.compile()  # then fine-tune: model.fit(images, images of the other kind)"""
+
+    def probe(self) -> np.ndarray:
+        return self.translate(np.zeros((2, *self.given_shape), np.float32), verbose=0)
+
+
+def distance(a: Tensor, b: Tensor) -> Tensor:
     """Mean absolute difference `[B]` of images in [-1, 1]."""
     return ops.mean(ops.abs(a - b), axis=(1, 2, 3))
 
 
-def of_patches(losses):
+def mean_over_patches(losses: Tensor) -> Tensor:
     """Means `[B]` over the patches of `[B, ...]`."""
     return ops.mean(ops.reshape(losses, (ops.shape(losses)[0], -1)), axis=-1)

@@ -4,14 +4,13 @@ import contextlib
 import hashlib
 import os
 import re
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from kerasgen.checkpoints import FILES as CHECKPOINT_FILES
+from kerasgen.checkpoints import METADATA
 from kerasgen.errors import HubError
 from kerasgen.version import __version__ as version
-from kerasgen.checkpoints.checkpoint import FILES as CHECKPOINT_FILES
-from kerasgen.checkpoints.checkpoint import METADATA
 
 HANDLE = re.compile(r"(?:hf://)?(?P<repo_id>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[^\s@]+))?")
 FILES = (*CHECKPOINT_FILES, "recipe.toml", "metrics.json", "log.csv", "samples.png", "README.md")
@@ -28,7 +27,7 @@ class Published:
     changed: bool  # False if the repository held all of it already
 
 
-def parse_handle(handle, revision=None):
+def parse_handle(handle: str, revision: str | None = None) -> tuple[str, str | None]:
     """`(repo_id, revision or None)` of "hf://user/repo[@revision]" or "user/repo[@revision]".
 
     Raises:
@@ -111,7 +110,13 @@ STATUS = {
 # Download
 
 
-def download(handle, revision=None, token=None, cache_dir=None, local_files_only=False):
+def download(
+    handle: str,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | os.PathLike | None = None,
+    local_files_only: bool = False,
+) -> Path:
     """The folder of a repository's files in the client's cache, all of one revision, each verified by its hash.
 
     Args:
@@ -173,47 +178,15 @@ def _verify(path, subject):
 # Publish
 
 
-def publish(
-    source,
-    repo_id,
-    private=False,
-    revision=None,
-    create_pr=False,
-    commit_message=None,
-    token=None,
-):
-    """Publishes a model, a checkpoint folder or a name of the zoo as one commit; returns a `Published`.
-
-    All files are written to a temporary folder, loaded from there, and compared with the source in one forward pass
-    before anything is sent. If the repository holds the same already, nothing is committed. After a failure the
-    repository is as it was; a repository or branch that was made for this is removed again.
-
-    Args:
-        source: a `GenerativeModel`, a folder, or a name.
-        repo_id: "user/repo"; made if it does not exist.
-        private: of a new repository.
-        revision: a branch; made from "main" if it does not exist.
-        create_pr: open a pull request instead of committing.
-        commit_message: "Publish with kerasgen VERSION" if `None`.
-        token: of the Hub; the one you logged in with if `None`.
-
-    Raises:
-        CheckpointError: what was written is not what was to be published.
-        HubError: the Hub did not take it.
-    """
-    from kerasgen.hub.package import write_package
-    from kerasgen.hub.registry import checkpoint_folder
-
-    repo_id, _ = parse_handle(repo_id)
-    if isinstance(source, (str, os.PathLike)):
-        source = checkpoint_folder(source)
-    with tempfile.TemporaryDirectory(prefix="kerasgen-") as folder:
-        folder = Path(folder)
-        write_package(source, folder, repo_id)
-        return upload(folder, repo_id, private, revision, create_pr, commit_message, token)
-
-
-def upload(folder, repo_id, private=False, revision=None, create_pr=False, commit_message=None, token=None):
+def upload(
+    folder: Path,
+    repo_id: str,
+    private: bool = False,
+    revision: str | None = None,
+    create_pr: bool = False,
+    commit_message: str | None = None,
+    token: str | bool | None = None,
+) -> Published:
     """Sends the files of a folder, as `publish` has written and tried them; arguments and errors are as there."""
     from huggingface_hub import HfApi
 
@@ -222,7 +195,7 @@ def upload(folder, repo_id, private=False, revision=None, create_pr=False, commi
         return _upload(HfApi(token=token, **LIBRARY), folder, repo_id, private, revision, create_pr, message)
 
 
-def holds(repo_id, folder, revision=None, token=None):
+def holds(repo_id: str, folder: Path, revision: str | None = None, token: str | bool | None = None) -> bool:
     """Whether a repository has the files of a folder already, so that `upload` would change nothing.
 
     Raises:

@@ -1,16 +1,23 @@
 """What a checkpoint holds, told without loading it: no value of a weight is read and no model is built."""
 
 import math
+import os
+from typing import Any
 
+from kerasgen.checkpoints import CONFIG, WEIGHTS, sha256, weights
+from kerasgen.checkpoints import config as configs
 from kerasgen.errors import CheckpointError
-from kerasgen.hub import config as configs
-from kerasgen.hub import weights
-from kerasgen.checkpoints.checkpoint import CONFIG, WEIGHTS, sha256
 from kerasgen.hub.client import FILES
 from kerasgen.hub.registry import checkpoint_folder, describe
 
 
-def inspect(handle, revision=None, token=None, cache_dir=None, local_files_only=False):
+def inspect(
+    handle: Any,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | os.PathLike | None = None,
+    local_files_only: bool = False,
+) -> dict[str, Any]:
     """Files, class, arguments, arrays and figures of a checkpoint, as a dictionary; and whether it would be refused.
 
     Args:

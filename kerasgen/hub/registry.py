@@ -6,11 +6,12 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from kerasgen.checkpoints import WEIGHTS, load_checkpoint, sha256
 from kerasgen.errors import CheckpointError, HubError, RecipeError, UnknownModelError
+from kerasgen.hub import client
 from kerasgen.recipes import Recipe
-from kerasgen.hub import hub
-from kerasgen.checkpoints.checkpoint import WEIGHTS, load_checkpoint, sha256
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Entry:
     folder: Path
 
     @functools.cached_property
-    def recipe(self):
+    def recipe(self) -> Recipe:
         """Its `Recipe`.
 
         Raises:
@@ -33,24 +34,24 @@ class Entry:
         return recipe
 
     @property
-    def bundled(self):
+    def bundled(self) -> bool:
         """Whether the weights are here."""
         return (self.folder / WEIGHTS).is_file()
 
     @property
-    def metrics(self):
+    def metrics(self) -> dict[str, Any]:
         """What metrics.json says, or an empty dictionary without that file."""
         path = self.folder / "metrics.json"
         return json.loads(path.read_text()) if path.is_file() else {}
 
 
-def zoo_folder():
+def zoo_folder() -> Path:
     """The folder of the entries: inside an installed package, or at the top of a checkout."""
     here = Path(__file__).resolve().parent
     return here / "entries" if (here / "entries").is_dir() else here.parents[1] / "zoo"
 
 
-def entries():
+def entries() -> dict[str, Entry]:
     """`{name: Entry}`, sorted by name."""
     return {
         path.parent.name: Entry(path.parent.name, path.parent) for path in sorted(zoo_folder().glob("*/recipe.toml"))
@@ -64,12 +65,12 @@ def _is_path(handle):
     return not isinstance(handle, str) or exists or text.startswith(("/", "./", "../", "~"))
 
 
-def is_repository(handle):
+def is_repository(handle: Any) -> bool:
     """Whether a handle means a repository of the Hub: "hf://user/repo", or "user/repo" where no such folder is."""
     return not _is_path(handle) and "/" in os.fspath(handle)
 
 
-def find_recipe(handle):
+def find_recipe(handle: Any) -> Path:
     """The path of the recipe.toml that a zoo name, a recipe.toml, a folder or a repository with one means.
 
     Raises:
@@ -78,7 +79,7 @@ def find_recipe(handle):
         HubError: the repository cannot be had.
     """
     if is_repository(handle) and not handle.endswith(".toml"):
-        path = hub.download(handle)
+        path = client.download(handle)
     elif _is_path(handle) or handle.endswith(".toml"):
         path = Path(handle).expanduser()
     else:
@@ -92,20 +93,26 @@ def find_recipe(handle):
     return path / "recipe.toml"
 
 
-def describe(handle):
+def describe(handle: Any) -> dict[str, Any]:
     """Recipe and metrics of a zoo name or a checkpoint folder, as one dictionary."""
     path = find_recipe(handle)
     entry = Entry(path.parent.name, path.parent)
     return Recipe.load(path).to_dict() | {"bundled": entry.bundled, "measured": entry.metrics}
 
 
-def checkpoint_folder(handle, revision=None, token=None, cache_dir=None, local_files_only=False):
+def checkpoint_folder(
+    handle: Any,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | os.PathLike | None = None,
+    local_files_only: bool = False,
+) -> Path:
     """The folder of the checkpoint that a handle means; see `load` for arguments and errors."""
     if _is_path(handle):
         return Path(handle).expanduser()
     options = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
     if is_repository(handle):
-        return hub.download(handle, revision, **options)
+        return client.download(handle, revision, **options)
     if revision is not None:
         raise HubError(f"{handle!r} is a name of the zoo, which pins its revision; revision=... is for repositories.")
     entry = find(handle)
@@ -113,7 +120,7 @@ def checkpoint_folder(handle, revision=None, token=None, cache_dir=None, local_f
     if entry.bundled:
         folder, remedy = entry.folder, "install kerasgen again"
     elif weights.handle is not None:
-        folder, remedy = hub.download(weights.handle, weights.revision, **options), "report this"
+        folder, remedy = client.download(weights.handle, weights.revision, **options), "report this"
     else:
         raise UnknownModelError(
             f"the weights of {handle!r} are not bundled with kerasgen; train them with "
@@ -126,7 +133,13 @@ def checkpoint_folder(handle, revision=None, token=None, cache_dir=None, local_f
     return folder
 
 
-def load(handle, revision=None, token=None, cache_dir=None, local_files_only=False):
+def load(
+    handle: Any,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | os.PathLike | None = None,
+    local_files_only: bool = False,
+) -> Any:
     """The model of a checkpoint folder, of a name of the zoo, or of a repository of the Hugging Face Hub.
 
     Args:
@@ -143,11 +156,13 @@ def load(handle, revision=None, token=None, cache_dir=None, local_files_only=Fal
     folder = checkpoint_folder(handle, revision, token, cache_dir, local_files_only)
     model = load_checkpoint(folder)
     if not _is_path(handle):
-        model.origin = "@".join(filter(None, hub.parse_handle(handle, revision))) if is_repository(handle) else handle
+        model.origin = (
+            "@".join(filter(None, client.parse_handle(handle, revision))) if is_repository(handle) else handle
+        )
     return model
 
 
-def find(name):
+def find(name: str) -> Entry:
     """The `Entry` of that name.
 
     Raises:
@@ -161,14 +176,14 @@ def find(name):
     return known[name]
 
 
-def list_models(family=None):
+def list_models(family: str | None = None) -> list[dict[str, Any]]:
     """What the zoo has, one dictionary an entry, without loading any model.
 
     Args:
         family: a class name such as "VariationalAutoencoder", or `None` for all.
 
     Returns:
-        Dictionaries of `name`, `family`, `description`, `dataset`, `image_shape`, `num_classes`, `parameters` (`None`
+        Dictionaries of `name`, `family`, `description`, `dataset`, `shape`, `num_classes`, `parameters` (`None`
         where metrics.json does not say), `bundled` and `metrics`.
     """
     models = []
@@ -181,7 +196,7 @@ def list_models(family=None):
                     "family": recipe.model.class_name,
                     "description": recipe.description,
                     "dataset": recipe.dataset.title or recipe.dataset.source,
-                    "image_shape": recipe.model.config.get("image_shape"),
+                    "shape": recipe.model.config.get("shape"),
                     "num_classes": recipe.model.config.get("num_classes"),
                     "parameters": metrics.get("parameters"),
                     "bundled": entry.bundled,
@@ -189,3 +204,8 @@ def list_models(family=None):
                 }
             )
     return models
+
+
+def save(model: Any, path: str | os.PathLike, overwrite: bool = True, **settings: Any) -> None:
+    """As `model.save`: to a checkpoint folder, or to a `.keras` file with the optimizer."""
+    model.save(path, overwrite, **settings)

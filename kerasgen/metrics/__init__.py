@@ -1,8 +1,9 @@
 """Figures of a model on a test set, and what they are made of."""
 
 from kerasgen.metrics.compare import compare
-from kerasgen.metrics.evaluation import FIGURES, Evaluation, evaluate
-from kerasgen.metrics.extractors import load_extractor
+from kerasgen.metrics.evaluation import Evaluation, evaluate
+from kerasgen.metrics.extractors import Extractor, InceptionExtractor
+from kerasgen.metrics.figures import FIGURES
 from kerasgen.metrics.frechet import Moments, frechet_distance
 from kerasgen.metrics.kernel import kernel_distance
 from kerasgen.metrics.neighbours import density_and_coverage, memorised, precision_and_recall
@@ -13,6 +14,8 @@ from kerasgen.metrics.similarity import ms_ssim, psnr, ssim
 __all__ = [
     "FIGURES",
     "Evaluation",
+    "Extractor",
+    "InceptionExtractor",
     "Moments",
     "compare",
     "density_and_coverage",
@@ -20,7 +23,6 @@ __all__ = [
     "frechet_distance",
     "inception_score",
     "kernel_distance",
-    "load_extractor",
     "memorised",
     "ms_ssim",
     "path_lengths",

@@ -5,17 +5,17 @@ import shutil
 import sys
 import urllib.error
 import urllib.request
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from keras import ops
 
 from kerasgen import backend
+from kerasgen.base.program import batched, rows
+from kerasgen.checkpoints import sha256
 from kerasgen.errors import HubError, InputError
 from kerasgen.metrics import cache, inception, torch_file
-from kerasgen.base.model import batched, rows
-from kerasgen.classifiers.classifier import Classifier
-from kerasgen.recipes import Recipe
-from kerasgen.checkpoints.checkpoint import WEIGHTS, sha256
 
 INCEPTION = "inception-2015"
 INCEPTION_URL = (
@@ -24,36 +24,23 @@ INCEPTION_URL = (
 INCEPTION_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 
 
-class ClassifierExtractor:
-    """A `Classifier` of the zoo, or of a checkpoint folder or repository.
+class Extractor(Protocol):
+    """What figures are measured in.
 
-    `extract(images)` gives features `[N, F]` and probabilities `[N, K]`, or `None` for probabilities of attributes,
-    which do not exclude each other.
+    `num_classes` is `None` where there are no probabilities of classes.
     """
 
-    def __init__(self, handle):
-        from kerasgen.hub.registry import checkpoint_folder, load  # they load models, which this module measures
+    name: str
+    sha256: str
+    num_classes: int | None
 
-        self.classifier = load(handle)
-        if not isinstance(self.classifier, Classifier):
-            raise InputError(f"extractor {handle!r} is a {type(self.classifier).__name__}; expected a Classifier.")
-        folder = checkpoint_folder(handle)
-        recipe = folder / "recipe.toml"
-        self.handle = handle
-        self.name = Recipe.load(recipe).name if recipe.is_file() else folder.name
-        self.sha256 = sha256(folder / WEIGHTS)
-        self.num_classes = None if self.classifier.attributes else self.classifier.num_classes
+    def check_shape(self, shape: tuple[int, ...]) -> None:
+        """Raises `InputError` if it does not take images of this shape."""
 
-    def check_shape(self, image_shape):
-        if self.classifier.image_shape != image_shape:
-            raise InputError(
-                f"extractor {self.name} takes images of shape {self.classifier.image_shape}, not {image_shape}; choose "
-                f"one of the same data, or {INCEPTION}."
-            )
-
-    def extract(self, images, batch_size=250, verbose="auto"):
-        features, probabilities = self.classifier.extract(images, batch_size, verbose)
-        return features, None if self.num_classes is None else probabilities
+    def extract(
+        self, images: np.ndarray, batch_size: int = 250, verbose: Any = "auto"
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Features `[N, F]` and probabilities `[N, num_classes]` or `None`, float32."""
 
 
 class InceptionExtractor:
@@ -65,7 +52,7 @@ class InceptionExtractor:
     name = INCEPTION
     num_classes = inception.NUM_CLASSES
 
-    def __init__(self, path=None, digest=INCEPTION_SHA256):
+    def __init__(self, path: Path | None = None, digest: str | None = INCEPTION_SHA256):
         self.sha256 = digest or sha256(path)
         weights = inception_weights(path, digest)
         self.network = inception.inception_network()
@@ -80,17 +67,19 @@ class InceptionExtractor:
 
         self._program = backend.compiled(self.network, outputs)
 
-    def check_shape(self, image_shape):
-        if image_shape[2] not in (1, 3):
-            raise InputError(f"extractor {INCEPTION} takes images of 1 or 3 channels, not of shape {image_shape}.")
+    def check_shape(self, shape: tuple[int, ...]) -> None:
+        if shape[2] not in (1, 3):
+            raise InputError(f"extractor {INCEPTION} takes images of 1 or 3 channels, not of shape {shape}.")
 
-    def extract(self, images, batch_size=50, verbose="auto"):
+    def extract(
+        self, images: np.ndarray, batch_size: int = 50, verbose: Any = "auto"
+    ) -> tuple[np.ndarray, np.ndarray | None]:
         images = np.asarray(images)
         both = batched(self._program, len(images), rows(images), batch_size, verbose)
         return np.split(both, [inception.NUM_FEATURES], axis=1)
 
 
-def inception_weights(path=None, digest=INCEPTION_SHA256):
+def inception_weights(path: Path | None = None, digest: str | None = INCEPTION_SHA256) -> dict[str, np.ndarray]:
     """`{"layer/index": array}`, converted once and kept in the cache; `path` is the file of the PyTorch ports."""
     if path is None:
         kept = cache.home() / "extractors" / f"{INCEPTION}-{digest[:16]}.npz"
@@ -132,12 +121,9 @@ def _download(url, path):
         temporary.unlink(missing_ok=True)
 
 
-def load_extractor(name):
-    """The extractor of that name: "inception-2015", or whatever `kerasgen.load` takes that is a classifier."""
-    return InceptionExtractor() if name == INCEPTION else ClassifierExtractor(name)
-
-
-def extract_cached(extractor, images, fingerprint, batch_size=250, verbose="auto"):
+def extract_cached(
+    extractor: Extractor, images: np.ndarray, fingerprint: str, batch_size: int = 250, verbose: Any = "auto"
+) -> tuple[np.ndarray, np.ndarray | None]:
     """`extractor.extract(images)`, kept in the cache under the extractor's hash and the images' fingerprint."""
 
     def compute():
@@ -149,7 +135,7 @@ def extract_cached(extractor, images, fingerprint, batch_size=250, verbose="auto
     return arrays["features"], arrays.get("probabilities")
 
 
-def fingerprint(images):
+def fingerprint(images: np.ndarray) -> str:
     """SHA-256 of an array of images, as they are after all preprocessing: of its shape and its bytes."""
     images = np.ascontiguousarray(images)
     digest = hashlib.sha256(f"{images.dtype} {images.shape}".encode())

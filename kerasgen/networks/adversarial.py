@@ -11,12 +11,12 @@ from keras import layers, ops
 
 from kerasgen.errors import InputError
 from kerasgen.inputs import check_choice
+from kerasgen.networks.conv import sides_of
 from kerasgen.networks.layers.attention import SelfAttention
 from kerasgen.networks.layers.conditional_batch_normalization import ConditionalBatchNormalization
 from kerasgen.networks.layers.group_normalization import GroupNormalization
 from kerasgen.networks.layers.minibatch_stddev import MinibatchStandardDeviation
 from kerasgen.networks.layers.spectral_normalization import SpectralNormalization
-from kerasgen.networks.conv import sides_of
 
 NORMALIZATIONS = (None, "spectral", "layer")
 SLOPE = 0.2  # of leaky rectifiers

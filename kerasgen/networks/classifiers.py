@@ -6,12 +6,12 @@ from keras import layers
 MOMENTUM = 0.9  # of moving means and variances: with Keras' 0.99 a short training is judged on stale ones
 
 
-def lenet(image_shape, width, name="backbone", dtype=None):
+def lenet(shape, width, name="backbone", dtype=None):
     """Images `[B, H, W, C]` to features `[B, 4 * width]`: two convolutions, each with pooling, and a dense layer.
 
     After LeCun et al. 1998, with rectifiers, 3 x 3 kernels and batch normalization.
     """
-    x = inputs = keras.Input(image_shape, name="images")
+    x = inputs = keras.Input(shape, name="images")
     for level in (1, 2):
         for part in ("a", "b"):
             x = layers.Conv2D(
@@ -25,7 +25,7 @@ def lenet(image_shape, width, name="backbone", dtype=None):
     return keras.Model(inputs, x, name=name)
 
 
-def resnet(image_shape, width, name="backbone", dtype=None):
+def resnet(shape, width, name="backbone", dtype=None):
     """Images `[B, H, W, C]` to features `[B, 4 * width]`: the mean over places of a residual network.
 
     Three stages of two blocks with `width`, 2 `width` and 4 `width` channels, each stage after the first at half the
@@ -39,8 +39,8 @@ def resnet(image_shape, width, name="backbone", dtype=None):
     def relu(x, name):
         return layers.ReLU(dtype=dtype, name=f"{name}_relu")(x)
 
-    x = inputs = keras.Input(image_shape, name="images")
-    x = relu(conv(x, width, 3, 2 if min(image_shape[:2]) > 40 else 1, "stem"), "stem")
+    x = inputs = keras.Input(shape, name="images")
+    x = relu(conv(x, width, 3, 2 if min(shape[:2]) > 40 else 1, "stem"), "stem")
     for stage in range(3):
         filters = width * 2**stage
         for block in range(2):

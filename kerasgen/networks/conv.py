@@ -23,10 +23,10 @@ def _channels(width, level):
     return width * min(2 ** (level - 1), 4)
 
 
-def conv_encoder(image_shape, outputs, width, name="encoder", dtype=None):
+def conv_encoder(shape, outputs, width, name="encoder", dtype=None):
     """Images `[B, H, W, C]` to `[B, outputs]`."""
-    levels = len(sides_of(*image_shape[:2]))
-    x = inputs = keras.Input(image_shape, name="images")
+    levels = len(sides_of(*shape[:2]))
+    x = inputs = keras.Input(shape, name="images")
     for level in range(1, max(levels, 2)):
         strides = 2 if levels > 1 else 1
         x = layers.Conv2D(

@@ -6,10 +6,10 @@ import keras
 from keras import layers
 
 
-def dense_encoder(image_shape, outputs, width, name="encoder", dtype=None):
+def dense_encoder(shape, outputs, width, name="encoder", dtype=None):
     """Images `[B, H, W, C]` to `[B, outputs]`."""
     network = [
-        keras.Input(image_shape, name="images"),
+        keras.Input(shape, name="images"),
         layers.Flatten(dtype=dtype, name="flatten"),
         layers.Dense(width, activation="silu", dtype=dtype, name="dense_1"),
         layers.Dense(width, activation="silu", dtype=dtype, name="dense_2"),

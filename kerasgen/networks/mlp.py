@@ -2,8 +2,8 @@
 
 from keras import layers, ops
 
-from kerasgen.networks.layers.conditioning import Conditioning
 from kerasgen.networks.dit import dense, plain_norm
+from kerasgen.networks.layers.conditioning import Conditioning
 
 
 class Block(layers.Layer):

@@ -1,7 +1,14 @@
-"""What the families are built from: networks by name, or any Keras layer of the user's."""
+"""A network, or any other object with a config, from its name, a dictionary with its name, its config, or itself.
+
+In all families `"conv"` means `{"class": "conv"}`, and `{"class": "UNet", "width": 64}` adds arguments of the class.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import keras
 
+from kerasgen import inputs
 from kerasgen.errors import InputError
 from kerasgen.networks.adversarial import ConvDiscriminator, ConvGenerator, DenseDiscriminator, DenseGenerator
 from kerasgen.networks.classifiers import lenet, resnet
@@ -17,229 +24,171 @@ BACKBONES = {"lenet": lenet, "resnet": resnet}
 ENCODERS = {"conv": conv_encoder, "dense": dense_encoder}
 DECODERS = {"conv": conv_decoder, "dense": dense_decoder}
 DENOISERS = {"DiT": DiT, "MLP": MLP, "UNet": UNet}  # MLP for vectors, the others for images
-GENERATORS = {"Conv": ConvGenerator, "Dense": DenseGenerator}
-DISCRIMINATORS = {"Conv": ConvDiscriminator, "Dense": DenseDiscriminator}
-TRANSLATORS = {"Residual": ResidualGenerator, "UNet": UNetGenerator}
-PATCH_DISCRIMINATORS = {"Patch": PatchDiscriminator}
+GENERATORS = {"conv": ConvGenerator, "dense": DenseGenerator}
+DISCRIMINATORS = {"conv": ConvDiscriminator, "dense": DenseDiscriminator}
+TRANSLATORS = {"residual": ResidualGenerator, "UNet": UNetGenerator}
+PATCH_DISCRIMINATORS = {"patch": PatchDiscriminator}
 COUPLINGS = {
     "conv": conv_coupling,
     "dense": dense_coupling,
     "linear": linear_coupling,
     "residual": residual_coupling,
 }
+FOR_IMAGES = ("conv", "residual", "linear")
+
+Shape = tuple[int | None, ...]
 
 
-def _resolve(role, network, builders, width, dtype, shape, name=None, **sizes):
-    if isinstance(network, dict):
-        network = keras.saving.deserialize_keras_object(network)
-    if isinstance(network, str):
-        if network not in builders:
-            raise InputError(f"{role} {network!r} is unknown; expected one of {sorted(builders)} or a Keras layer.")
-        if isinstance(width, bool) or not isinstance(width, int) or width < 1:
-            raise InputError(f"width is {width!r}; expected an integer of at least 1.")
-        return builders[network](width=width, name=name or role, dtype=dtype, **sizes)
-    if not isinstance(network, keras.layers.Layer):
-        raise InputError(f"{role} is a {type(network).__name__}; expected one of {sorted(builders)} or a Keras layer.")
-    if not network.built:
-        network.build((None, *shape))
-    return network
+def named(value: Any) -> dict[str, Any] | None:
+    """`{"class": name, ...}` of a name or such a dictionary; `None` of anything else."""
+    if isinstance(value, str):
+        return {"class": value}
+    return value if isinstance(value, dict) and "class" in value else None
 
 
-def _check_output(role, network, input_shape, output_shape):
-    found = network.compute_output_shape((None, *input_shape))
-    if tuple(found)[1:] != tuple(output_shape):
-        raise InputError(
-            f"{role} gives outputs of shape {tuple(found)[1:]} for inputs of shape {tuple(input_shape)}; "
-            f"this model needs {tuple(output_shape)}."
-        )
-    return network
+def resolve(role: str, value: Any, known: Mapping[str, Callable], kind: type, **settings: Any) -> Any:
+    """An object of `kind` from what a user or a config says.
 
+    Args:
+        role: what it is for, in errors.
+        value: a name in `known`, a dictionary with it as "class" and arguments, a serialized object, or an object.
+        settings: arguments for what is named; those of a dictionary come before `width`.
 
-def encoder(network, image_shape, num_outputs, width, dtype):
-    """A network from images `[B, *image_shape]` to `[B, num_outputs]`.
-
-    `network` is a name (see `ENCODERS`), built with the dtype policy `dtype`, or a Keras layer or its serialized form.
-    Raises `InputError`.
+    Raises:
+        InputError: it is none of these, or the arguments do not fit.
     """
-    sizes = {"image_shape": image_shape, "outputs": num_outputs}
-    network = _resolve("encoder", network, ENCODERS, width, dtype, image_shape, **sizes)
-    return _check_output("encoder", network, image_shape, (num_outputs,))
-
-
-def decoder(network, num_inputs, output_shape, width, dtype):
-    """A network from latents `[B, num_inputs]` to `[B, *output_shape]`.
-
-    `network` is a name (see `DECODERS`), built with the dtype policy `dtype`, or a Keras layer or its serialized form.
-    Raises `InputError`.
-    """
-    sizes = {"inputs": num_inputs, "output_shape": output_shape}
-    network = _resolve("decoder", network, DECODERS, width, dtype, (num_inputs,), **sizes)
-    return _check_output("decoder", network, (num_inputs,), output_shape)
-
-
-def coupling(network, input_shape, output_shape, width, dtype, name):
-    """A network from the part that a coupling reads, `[B, *input_shape]`, to its parameters, `[B, *output_shape]`.
-
-    `network` is a name (see `COUPLINGS`), built with the dtype policy `dtype`, or a Keras layer or its serialized form.
-    Raises `InputError`.
-    """
-    if len(input_shape) == 1 and network in ("conv", "residual", "linear"):
-        raise InputError(f"network {network!r} is for images; use 'dense' for vectors.")
-    sizes = {"input_shape": tuple(input_shape), "output_shape": tuple(output_shape)}
-    network = _resolve("network", network, COUPLINGS, width, dtype, input_shape, name, **sizes)
-    return _check_output("network", network, input_shape, output_shape)
-
-
-def backbone(network, image_shape, width, dtype):
-    """A network from images `[B, *image_shape]` to features `[B, F]`.
-
-    `network` is a name (see `BACKBONES`), built with the dtype policy `dtype`, or a Keras layer or its serialized form.
-    Raises `InputError`.
-    """
-    network = _resolve("backbone", network, BACKBONES, width, dtype, image_shape, image_shape=image_shape)
-    found = network.compute_output_shape((None, *image_shape))
-    if len(found) != 2:
-        raise InputError(f"backbone gives outputs of shape {tuple(found)[1:]}; a classifier needs (features,).")
-    return network
-
-
-def denoiser(network, image_shape, inputs, num_classes, dtype):
-    """A network `(x, time, one_hot)` from images `[B, H, W, inputs]` to images like `[B, *image_shape]`; or vectors.
-
-    `network` is a dictionary with the name of a class (see `DENOISERS`) as "class" and arguments of it, or a Keras
-    layer or its serialized form. Raises `InputError`.
-    """
-    vectors = len(image_shape) == 1
-    if _names_class(network) and network["class"] in DENOISERS and vectors != (network["class"] == "MLP"):
-        raise InputError(f"network is of class {network['class']!r}; 'MLP' is for vectors and the others for images.")
-    made = _by_class("network", network, DENOISERS, inputs, image_shape[-1], num_classes, dtype=dtype)
-    if not made.built:
-        raise InputError("network has no variables yet; call it once on images and times, or build it, before.")
-    if not vectors:
-        check_size(made, *image_shape[:2])
-    return made
-
-
-def generator(network, inputs, output_shape, num_classes, dtype):
-    """A network from z `[B, inputs]`, with classes from `[z, one_hot]`, to `[B, *output_shape]`.
-
-    `network` is a dictionary with the name of a class (see `GENERATORS`) as "class" and arguments of it, or a Keras
-    layer or its serialized form. Raises `InputError`.
-    """
-    return _player("generator", network, GENERATORS, (inputs,), output_shape, num_classes, dtype)
-
-
-def discriminator(network, input_shape, num_classes, dtype):
-    """A network from `[B, *input_shape]`, with classes from `[x, one_hot]`, to logits `[B]`; see `generator`."""
-    return _player("discriminator", network, DISCRIMINATORS, input_shape, (), num_classes, dtype)
-
-
-def _player(role, network, builders, input_shape, output_shape, num_classes, dtype):
-    if _names_class(network) and network["class"] == "Conv" and max(len(input_shape), len(output_shape)) == 1:
-        raise InputError(f"a convolutional {role} is for images; use 'Dense' for vectors.")
-    sizes = (*input_shape, output_shape) if role == "generator" else (input_shape,)
-    made = _by_class(role, network, builders, *sizes, num_classes, name=role, dtype=dtype)
-    if not _names_class(network):
-        given = keras.KerasTensor((None, *input_shape))
-        if num_classes is not None:
-            given = [given, keras.KerasTensor((None, num_classes))]
-        _check_call(role, made, given, (None, *output_shape))
-    return made
-
-
-def translator(network, input_shape, output_shape, dtype, name="generator"):
-    """A network from images `[B, *input_shape]` in [-1, 1] to images `[B, *output_shape]` in [-1, 1].
-
-    `network` is a dictionary with the name of a class (see `TRANSLATORS`) as "class" and arguments of it, or a Keras
-    layer or its serialized form. Raises `InputError`.
-    """
-    made = _by_class("generator", network, TRANSLATORS, input_shape, output_shape[-1], name=name, dtype=dtype)
-    if not _names_class(network):
-        _check_call("generator", made, keras.KerasTensor((None, *input_shape)), (None, *output_shape))
-    return made
-
-
-def patch_discriminator(network, input_shape, dtype, name="discriminator"):
-    """A network from images `[B, *input_shape]` in [-1, 1] to logits `[B, h, w]` of patches, or `[B]` of images.
-
-    As `translator`, of `PATCH_DISCRIMINATORS`.
-    """
-    made = _by_class("discriminator", network, PATCH_DISCRIMINATORS, input_shape, name=name, dtype=dtype)
-    if not _names_class(network):
-        _check_call("discriminator", made, keras.KerasTensor((None, *input_shape)), (None,), (None, None, None))
-    return made
-
-
-def _names_class(network):
-    """Whether it is a dictionary such as `{"class": "UNet", "width": 64}`."""
-    return isinstance(network, dict) and "class" in network
-
-
-def _by_class(role, network, builders, *sizes, **settings):
-    """A layer of the class that the dictionary names; a Keras layer as it is, or from its serialized form."""
-    if _names_class(network):
-        arguments = {key: value for key, value in network.items() if key != "class"}
-        if network["class"] not in builders:
-            raise InputError(f"{role} is of class {network['class']!r}; expected one of {sorted(builders)}.")
+    if description := named(value):
+        name, arguments = description["class"], {k: v for k, v in description.items() if k != "class"}
+        if name not in known:
+            raise InputError(f"{role} is {name!r}; expected one of {sorted(known)}, or a {kind.__name__}.")
+        if "width" in settings | arguments:
+            settings["width"] = inputs.check_integer("width", arguments.pop("width", settings.get("width")), 1)
         try:
-            return builders[network["class"]](*sizes, **arguments, **settings)
+            return known[name](**settings, **arguments)
         except TypeError as error:
-            raise InputError(f"{role} does not fit {network['class']}: {error}") from error
-    if isinstance(network, dict):
-        network = keras.saving.deserialize_keras_object(network)
-    if not isinstance(network, keras.layers.Layer):
-        raise InputError(f"{role} is a {type(network).__name__}; expected a dictionary with a class, or a Keras layer.")
-    return network
+            raise InputError(f"{role} does not fit {name!r}: {error}") from error
+    if isinstance(value, dict):
+        value = keras.saving.deserialize_keras_object(value)
+    if not isinstance(value, kind):
+        noun = "Keras layer" if kind is keras.layers.Layer else kind.__name__
+        raise InputError(
+            f"{role} is a {type(value).__name__}; expected one of {sorted(known)}, a dictionary with one of them as "
+            f'"class", or a {noun}.'
+        )
+    return value
 
 
-def _check_call(role, network, given, *expected):
-    """Raises `InputError` unless the layer takes the given symbolic inputs and gives one of the expected shapes.
+def serialize(network: Any, argument: Any) -> Any:
+    """The constructor argument that gives this network again: names as they are, a Keras layer in serialized form."""
+    return argument if named(argument) else keras.saving.serialize_keras_object(network)
 
-    `None` in an expected shape is any number.
+
+def _network(role, argument, known, input_shapes, *expected, **settings):
+    """A layer from inputs `[B, *shape]` of each of the shapes to one of the expected shapes, `None` being any number.
+
+    Those of the user's are built and checked by a symbolic call.
     """
+    network = resolve(role, argument, known, keras.layers.Layer, **settings)
+    if named(argument):
+        return network
+    given = [keras.KerasTensor((None, *shape)) for shape in input_shapes]
     try:
-        found = tuple(network(given).shape)
-    except ValueError as error:
-        shape = given[0].shape if isinstance(given, list) else given.shape
-        raise InputError(f"{role} does not take inputs of shape {shape}: {error}") from error
+        found = tuple(network(given[0] if len(given) == 1 else given).shape)[1:]
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{role} does not take inputs of shape {given[0].shape}: {error}") from error
     for shape in expected:
         if len(found) == len(shape) and all(want in (None, have) for have, want in zip(found, shape, strict=True)):
-            return
-    needs = " or ".join(map(str, expected))
-    raise InputError(f"{role} gives outputs of shape {found}; this model needs {needs}.")
+            return network
+    raise InputError(
+        f"{role} gives outputs of shape {found} for inputs of shape {tuple(input_shapes[0])}; this model needs "
+        f"{' or '.join(map(str, expected))}."
+    )
 
 
-def check_size(network, height, width):
+def encoder(argument: Any, shape: Shape, num_outputs: int, width: int, dtype: Any) -> keras.layers.Layer:
+    """A network of `ENCODERS` from images `[B, *shape]` to `[B, num_outputs]`. Raises `InputError`, as all below."""
+    sizes = {"shape": shape, "outputs": num_outputs, "width": width, "name": "encoder", "dtype": dtype}
+    return _network("encoder", argument, ENCODERS, [shape], (num_outputs,), **sizes)
+
+
+def decoder(argument: Any, num_inputs: int, output_shape: Shape, width: int, dtype: Any) -> keras.layers.Layer:
+    """A network of `DECODERS` from latents `[B, num_inputs]` to `[B, *output_shape]`."""
+    sizes = {"inputs": num_inputs, "output_shape": output_shape, "width": width, "name": "decoder", "dtype": dtype}
+    return _network("decoder", argument, DECODERS, [(num_inputs,)], tuple(output_shape), **sizes)
+
+
+def coupling(
+    argument: Any, input_shape: Shape, output_shape: Shape, width: int, dtype: Any, name: str
+) -> keras.layers.Layer:
+    """A network of `COUPLINGS` from what a coupling reads, `[B, *input_shape]`, to parameters `[B, *output_shape]`."""
+    if len(input_shape) == 1 and (named(argument) or {}).get("class") in FOR_IMAGES:
+        raise InputError(f"network {named(argument)['class']!r} is for images; use 'dense' for vectors.")
+    sizes = {"input_shape": tuple(input_shape), "output_shape": tuple(output_shape), "width": width}
+    settings = sizes | {"name": name, "dtype": dtype}
+    return _network("network", argument, COUPLINGS, [input_shape], tuple(output_shape), **settings)
+
+
+def backbone(argument: Any, shape: Shape, width: int, dtype: Any) -> keras.layers.Layer:
+    """A network of `BACKBONES` from images `[B, *shape]` to features `[B, F]`."""
+    settings = {"shape": shape, "width": width, "name": "backbone", "dtype": dtype}
+    return _network("backbone", argument, BACKBONES, [shape], (None,), **settings)
+
+
+def denoiser(argument: Any, shape: Shape, num_inputs: int, num_classes: int | None, dtype: Any) -> keras.layers.Layer:
+    """A network of `DENOISERS`, `(x, time, one_hot)`, from images `[B, H, W, num_inputs]` to `[B, *shape]`; or vectors."""
+    vectors = len(shape) == 1
+    name = (named(argument) or {}).get("class")
+    if name in DENOISERS and vectors != (name == "MLP"):
+        raise InputError(f"network is of class {name!r}; 'MLP' is for vectors and the others for images.")
+    sizes = {"inputs": num_inputs, "outputs": shape[-1], "num_classes": num_classes, "name": "network", "dtype": dtype}
+    network = resolve("network", argument, DENOISERS, keras.layers.Layer, **sizes)
+    if not network.built:
+        raise InputError("network has no variables yet; call it once on images and times, or build it, before.")
+    if not vectors:
+        check_size(network, *shape[:2])
+    return network
+
+
+def check_size(network: keras.layers.Layer, height: int, width: int) -> None:
     """Raises `InputError` for sides that one of `DENOISERS` cannot take; nothing is known of other layers."""
     if hasattr(network, "check_size"):
         network.check_size(height, width)
 
 
-def serialize(network, argument):
-    """The constructor argument that gives this network again: names as they are, a Keras layer in serialized form."""
-    named = isinstance(argument, str) or _names_class(argument)
-    return argument if named else keras.saving.serialize_keras_object(network)
+def generator(
+    argument: Any, num_inputs: int, output_shape: Shape, num_classes: int | None, dtype: Any
+) -> keras.layers.Layer:
+    """A network of `GENERATORS` from z `[B, num_inputs]`, with classes from `[z, one_hot]`, to `[B, *output_shape]`."""
+    sizes = {"inputs": num_inputs, "output_shape": output_shape}
+    return _player("generator", argument, GENERATORS, (num_inputs,), tuple(output_shape), num_classes, dtype, sizes)
 
 
-__all__ = [
-    "BACKBONES",
-    "COUPLINGS",
-    "DECODERS",
-    "DENOISERS",
-    "DISCRIMINATORS",
-    "ENCODERS",
-    "GENERATORS",
-    "PATCH_DISCRIMINATORS",
-    "TRANSLATORS",
-    "backbone",
-    "check_size",
-    "coupling",
-    "decoder",
-    "denoiser",
-    "discriminator",
-    "encoder",
-    "generator",
-    "patch_discriminator",
-    "serialize",
-    "translator",
-]
+def discriminator(argument: Any, input_shape: Shape, num_classes: int | None, dtype: Any) -> keras.layers.Layer:
+    """A network of `DISCRIMINATORS` from `[B, *input_shape]`, with classes from `[x, one_hot]`, to logits `[B]`."""
+    sizes = {"input_shape": input_shape}
+    return _player("discriminator", argument, DISCRIMINATORS, input_shape, (), num_classes, dtype, sizes)
+
+
+def _player(role, argument, known, input_shape, output_shape, num_classes, dtype, sizes):
+    if (named(argument) or {}).get("class") == "conv" and max(len(input_shape), len(output_shape)) == 1:
+        raise InputError(f"a convolutional {role} is for images; use 'dense' for vectors.")
+    shapes = [input_shape] if num_classes is None else [input_shape, (num_classes,)]
+    return _network(
+        role, argument, known, shapes, output_shape, **sizes, num_classes=num_classes, name=role, dtype=dtype
+    )
+
+
+def translator(
+    argument: Any, input_shape: Shape, output_shape: Shape, dtype: Any, name: str = "generator"
+) -> keras.layers.Layer:
+    """A network of `TRANSLATORS` from images `[B, *input_shape]` to images `[B, *output_shape]`, both in [-1, 1]."""
+    sizes = {"input_shape": input_shape, "outputs": output_shape[-1], "name": name, "dtype": dtype}
+    return _network("generator", argument, TRANSLATORS, [input_shape], tuple(output_shape), **sizes)
+
+
+def patch_discriminator(
+    argument: Any, input_shape: Shape, dtype: Any, name: str = "discriminator"
+) -> keras.layers.Layer:
+    """A network of `PATCH_DISCRIMINATORS` from images in [-1, 1] to logits `[B, h, w]` of patches, or `[B]`."""
+    sizes = {"input_shape": input_shape, "name": name, "dtype": dtype}
+    return _network("discriminator", argument, PATCH_DISCRIMINATORS, [input_shape], (), (None, None), **sizes)

@@ -10,9 +10,9 @@ from keras import layers, ops
 
 from kerasgen.errors import InputError
 from kerasgen.inputs import check_choice
-from kerasgen.networks.layers.group_normalization import GroupNormalization
 from kerasgen.networks.adversarial import SLOPE, apply, channels_of, conv, enlarged
 from kerasgen.networks.conv import sides_of
+from kerasgen.networks.layers.group_normalization import GroupNormalization
 
 NORMALIZATIONS = (None, "instance", "spectral")
 

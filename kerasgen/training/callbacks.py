@@ -5,18 +5,16 @@ import json
 import math
 import os
 import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
-from kerasgen import pictures
+from kerasgen.base.exhibit import Exhibit
 from kerasgen.errors import CheckpointError, KerasgenError
-from kerasgen.gans.cyclegan import DIRECTIONS
-
-TRANSLATED = 12  # images of each kind in a grid of translations
-ENLARGED = 10  # images in a row of a grid of enlarged ones
 
 
 class Backup(keras.callbacks.Callback):
@@ -27,16 +25,16 @@ class Backup(keras.callbacks.Callback):
     variable of the model and its optimizer, the epochs done and the seconds they took.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: Path):
         super().__init__()
-        self.path = Path(path)
+        self.path = path
         self.seconds = 0.0
 
     def _variables(self, model):
         metrics = {id(v) for v in model.metrics_variables}  # running means, reset at every epoch
         return [v for v in model.variables if id(v) not in metrics] + list(model.optimizer.variables)
 
-    def restore(self, model):
+    def restore(self, model: Any) -> int:
         """Brings model and optimizer to the state in the file, if there is one; returns the epochs done."""
         if not self.path.exists():
             return 0
@@ -49,10 +47,10 @@ class Backup(keras.callbacks.Callback):
             self.seconds = float(file["seconds"])
             return int(file["epoch"])
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: Any = None) -> None:
         self._start = time.monotonic() - self.seconds
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.seconds = time.monotonic() - self._start
         variables = self._variables(self.model)
         arrays = {f"{index}": keras.ops.convert_to_numpy(v.value) for index, v in enumerate(variables)}
@@ -68,13 +66,13 @@ class Backup(keras.callbacks.Callback):
 class Log(keras.callbacks.Callback):
     """One line an epoch in a CSV file; a resumed run goes on after the last epoch that its backup holds."""
 
-    def __init__(self, path, first_epoch):
+    def __init__(self, path: Path, first_epoch: int):
         super().__init__()
-        self.path = Path(path)
+        self.path = path
         lines = self.path.read_text().splitlines(keepends=True) if first_epoch else []
         self.path.write_text("".join(lines[: 1 + first_epoch]))
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         row = {"epoch": epoch + 1} | {name: f"{float(np.squeeze(value)):.6g}" for name, value in logs.items()}
         with open(self.path, "a", newline="") as file:
             writer = csv.DictWriter(file, row)
@@ -83,30 +81,34 @@ class Log(keras.callbacks.Callback):
             writer.writerow(row)
 
 
-class Grids(keras.callbacks.Callback):
-    """Writes a grid after every epoch, always of the same seed and images.
+class Pictures(keras.callbacks.Callback):
+    """Writes what the model shows of itself after every epoch, always of the same seed and images.
 
-    `save(model, path)` is one of the functions below, but for its other arguments; `images` are some of the training
-    set, for models whose sampling must be prepared (`prepare_sampling`), else `None`.
+    Args:
+        folder: of the pictures.
+        exhibit: gives the `Exhibit`.
+        images: some of the training set, for models whose sampling must be prepared (`prepare_sampling`), or `None`.
     """
 
-    def __init__(self, folder, save, images=None):
+    def __init__(self, folder: Path, exhibit: Callable[[], Exhibit], images: np.ndarray | None = None):
         super().__init__()
-        self.folder = Path(folder)
-        self.save = save
+        self.folder = folder
+        self.exhibit = exhibit
         self.images = images
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         with averaged_weights(self.model):
             if self.images is not None:
                 self.model.prepare_sampling(self.images)
-            self.save(self.model, self.folder / f"epoch-{epoch + 1:04d}.png")
+            exhibit = self.exhibit()
+            path = self.folder / f"epoch-{epoch + 1:04d}.png"
+            self.model.modality.write(exhibit.examples, path, exhibit.columns)
 
 
 class StopAtNonFiniteLoss(keras.callbacks.Callback):
     """Ends training with an error when the loss is no longer finite, before the backup is replaced."""
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         for name, value in logs.items():
             if not name.endswith("loss") or math.isfinite(value := float(np.squeeze(value))):
                 continue
@@ -119,7 +121,7 @@ class StopAtNonFiniteLoss(keras.callbacks.Callback):
 
 
 @contextmanager
-def averaged_weights(model):
+def averaged_weights(model: Any) -> Iterator[None]:
     """The model with its averaged weights, if its optimizer, or one of them, averages them (`use_ema`)."""
     if not any(optimizer.use_ema for optimizer in getattr(model.optimizer, "optimizers", [model.optimizer])):
         yield
@@ -129,43 +131,3 @@ def averaged_weights(model):
     yield
     for variable, value in zip(model.trainable_variables, values, strict=True):
         variable.assign(value)
-
-
-def save_samples(model, path, settings):
-    """Writes a grid of samples as `[evaluation]` says; one column a class for a class-conditional model."""
-    columns = model.num_classes if model.num_classes and model.num_classes <= 20 else None
-    samples = model.sample(settings.grid, seed=settings.seed, verbose=0, **settings.drawing)
-    pictures.save_grid(samples, path, columns)
-
-
-def enlargements(model, images, labels, settings):
-    """`(images, columns)` of a grid: a row of small images, what `upscale` makes of them, and what they were made from.
-
-    And so on with the next images, as many as `settings.grid` says; float32 in [0, 1].
-    """
-    num = min(settings.grid, len(images))
-    columns = min(ENLARGED, num)
-    real = images[: num // columns * columns]
-    labels = None if model.num_classes is None else labels[: len(real)]
-    small = model.downscale(real)
-    large = model.upscale(small, labels, seed=settings.seed, verbose=0, **settings.drawing)
-    factor = model.super_resolution
-    small = small.repeat(factor, axis=1).repeat(factor, axis=2)
-    parts = np.stack([small / np.float32(255.0), large, real / np.float32(255.0)])
-    shape = model.image_shape
-    return parts.reshape(3, -1, columns, *shape).swapaxes(0, 1).reshape(-1, *shape), columns
-
-
-def save_enlargements(model, path, images, labels, settings):
-    """Writes the grid of `enlargements`."""
-    pictured, columns = enlargements(model, images, labels, settings)
-    pictures.save_grid(pictured, path, columns)
-
-
-def save_translations(model, path, kinds):
-    """Writes a grid of four rows: images of one kind over their translations, images of the other over theirs."""
-    rows = []
-    for images, direction in zip(kinds, DIRECTIONS, strict=True):
-        shown = images[:TRANSLATED]
-        rows += [shown / np.float32(255.0), model.translate(shown, direction, verbose=0)]
-    pictures.save_grid(np.concatenate(rows), path, len(shown))

@@ -32,7 +32,7 @@ def _accelerators():
     return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
 
 
-def describe():
+def describe() -> dict[str, str]:
     """Hardware and software in a few words, as a dictionary."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     processor = f"{cores} {'core' if cores == 1 else 'cores'} of {_processor()}"

@@ -1,15 +1,16 @@
 """The optimizer that a recipe asks for."""
 
 import dataclasses
+from typing import Any
 
 import keras
 
-from kerasgen.gans.optimizer import Players
+from kerasgen.recipes import Training
 
 OPTIMIZERS = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}
 
 
-def learning_rate(training, num_steps):
+def learning_rate(training: Training, num_steps: int) -> Any:
     """A constant or cosine schedule over `num_steps`, after a linear warm-up from zero."""
     if training.schedule == "constant" and not training.warmup_steps:
         return training.learning_rate
@@ -23,7 +24,7 @@ def learning_rate(training, num_steps):
     )
 
 
-def optimizer(training, num_steps):
+def optimizer(training: Training, num_steps: int) -> keras.optimizers.Optimizer:
     """A Keras optimizer from the `[training]` table of a recipe."""
     arguments = {"beta_1": training.beta_1, "beta_2": training.beta_2}
     arguments |= {"global_clipnorm": training.clip_norm, "name": "optimizer"}
@@ -34,8 +35,16 @@ def optimizer(training, num_steps):
     return OPTIMIZERS[training.optimizer](learning_rate(training, num_steps), **arguments)
 
 
-def game_optimizer(training, num_steps, discriminator_steps):
-    """The two optimizers of a GAN that takes `num_steps` steps; the generator's weights are averaged, if any."""
-    rate = training.discriminator_learning_rate or training.learning_rate
-    discriminator = dataclasses.replace(training, learning_rate=rate, ema_momentum=None)
-    return Players(optimizer(training, num_steps), optimizer(discriminator, num_steps * discriminator_steps))
+def optimizer_of(model: Any, training: Training, num_steps: int) -> keras.optimizers.Optimizer:
+    """The optimizer for a model: that of the recipe, or several if the family has several networks that take turns.
+
+    A discriminator takes more steps, has a learning rate of its own, if the recipe says so, and is not averaged.
+    """
+
+    def make(player: str | None = None, steps: int = 1) -> keras.optimizers.Optimizer:
+        if player is None:
+            return optimizer(training, num_steps)
+        rate = training.discriminator_learning_rate or training.learning_rate
+        return optimizer(dataclasses.replace(training, learning_rate=rate, ema_momentum=None), num_steps * steps)
+
+    return model.optimizer_from(make)

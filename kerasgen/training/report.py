@@ -5,18 +5,17 @@ import csv
 import html
 import io
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from kerasgen import pictures
-from kerasgen.metrics.evaluation import pixels
+from kerasgen.metrics.figures import pixels
+from kerasgen.metrics.names import title
 from kerasgen.metrics.neighbours import nearest
-from kerasgen.base.model import GenerativeModel
-from kerasgen.base.latent import LatentModel
-from kerasgen.training.callbacks import enlargements
+from kerasgen.recipes import Recipe
 from kerasgen.training.run import load_split
-from kerasgen.hub.card import said, title
 
 COLUMNS = 10
 STYLE = """
@@ -27,8 +26,7 @@ svg { font: 12px sans-serif } details { color: #555 }
 """
 
 
-def _picture(images, columns, caption):
-    picture = pictures.grid(images, columns)
+def _picture(picture, caption):
     file = io.BytesIO()
     Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(file, "png", optimize=True)
     data = base64.b64encode(file.getvalue()).decode()
@@ -38,7 +36,7 @@ def _picture(images, columns, caption):
     )
 
 
-def curve(lines, x_name, y_name, width=560, height=280):
+def curve(lines: dict[str, list], x_name: str, y_name: str, width: int = 560, height: int = 280) -> str:
     """An SVG picture of lines, `{name: [(x, y), ...]}`, with the ends of both axes labelled."""
     points = [point for line in lines.values() for point in line if np.isfinite(point).all()]
     (left, low), (right, high) = np.min(points, axis=0), np.max(points, axis=0)
@@ -97,42 +95,24 @@ def _loss(log):
     return curve(lines, "epoch", "loss")
 
 
-def _drawn(model, recipe):
-    """Pictures of what the model does to images of its data set."""
+def _pictures(model, recipe):
+    """All that the model shows of itself; and, of models that draw from nothing, what samples are nearest to."""
     settings = recipe.evaluation
     images, labels = load_split(recipe, settings.split)
-    labels = None if model.num_classes is None else labels
-    shown, shown_labels = images[:COLUMNS], None if labels is None else labels[:COLUMNS]
-    real = shown.astype(np.float32) / 255.0
-    how = f"seed {settings.seed}, {said(model.how_drawn(**settings.drawing))}, not picked"
-    if model.super_resolution is not None:
-        pictured, columns = enlargements(model, images, labels, settings)
-        caption = f"images of {settings.split} made small, what was drawn for them below, and below that the images"
-        return [_picture(pictured, columns, f"{caption}; {how}")]
-    number = 5 * COLUMNS
-    samples = model.sample(number, seed=settings.seed, verbose=0, **settings.drawing)
-    parts = [_picture(samples, COLUMNS, f"{number} samples, {how}")]
-    if isinstance(model, LatentModel):
-        if not model.lossless:
-            pairs = np.concatenate([real, model.reconstruct(shown, shown_labels, verbose=0)])
-            parts.append(_picture(pairs, len(shown), f"images of {settings.split}, and their reconstructions below"))
-        ends = np.arange(4)
-        if labels is not None:  # a line within a class
-            ends = np.concatenate([np.flatnonzero(labels == label)[:2] for label in labels[:2]])
-        a, b = images[ends[::2]], images[ends[1::2]]
-        between = None if labels is None else labels[ends[::2]]
-        strips = model.interpolate(a, b, COLUMNS, between, verbose=0).reshape(-1, *model.image_shape)
-        parts.append(_picture(strips, COLUMNS, f"interpolations between images of {settings.split}"))
-    training = load_split(recipe, recipe.dataset.train_split)[0]
-    beside = samples[:COLUMNS]
-    closest, ratios = nearest(pixels(pictures.to_uint8(beside)), pixels(training))
-    pairs = np.concatenate([beside, training[closest].astype(np.float32) / 255.0])
-    caption = "samples, and below each the nearest training image; distance over the mean of the next 49: "
-    parts.append(_picture(pairs, COLUMNS, caption + ", ".join(f"{ratio:.2f}" for ratio in ratios)))
+    exhibits = model.exhibit(images, labels, settings)
+    parts = [_picture(model.modality.grid(e.examples, e.columns), e.caption) for e in exhibits]
+    if exhibits and model.given_shape is None:
+        training = load_split(recipe, recipe.dataset.train_split)[0]
+        samples = exhibits[0].examples[:COLUMNS]
+        closest, ratios = nearest(pixels(model.modality.to_storage(samples)), pixels(training))
+        pairs = np.concatenate([samples, model.modality.to_float(training[closest])])
+        caption = "samples, and below each the nearest training image; distance over the mean of the next 49: "
+        caption += ", ".join(f"{ratio:.2f}" for ratio in ratios)
+        parts.append(_picture(model.modality.grid(pairs, COLUMNS), caption))
     return parts
 
 
-def write_report(recipe, model, folder, path):
+def write_report(recipe: Recipe, model: Any, folder: Path, path: Path) -> None:
     """Writes the page.
 
     Args:
@@ -142,8 +122,8 @@ def write_report(recipe, model, folder, path):
         path: of the page.
     """
     parts = [f"<h1>{html.escape(recipe.name)}</h1>", f"<p>{html.escape(recipe.description)}</p>"]
-    if isinstance(model, GenerativeModel) and len(model.image_shape) == 3:
-        parts += ["<h2>Pictures</h2>", *_drawn(model, recipe)]
+    if pictures := _pictures(model, recipe):
+        parts += ["<h2>Pictures</h2>", *pictures]
     if (folder / "metrics.json").is_file():
         report = json.loads((folder / "metrics.json").read_text())
         parts += ["<h2>Figures</h2>", _figures(report)]

@@ -1,54 +1,61 @@
 """From a recipe to a checkpoint: `train` repeats what made a zoo entry."""
 
 import fcntl
-import functools
 import json
 import shutil
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import keras
+import numpy as np
 
-from kerasgen import data, models
+from kerasgen import data
+from kerasgen.base.exhibit import Exhibit
+from kerasgen.base.generative import GenerativeModel
+from kerasgen.base.model import FAMILIES
+from kerasgen.checkpoints import load_checkpoint, save_checkpoint, sha256
 from kerasgen.errors import KerasgenError, RecipeError
-from kerasgen.metrics import Evaluation, evaluate
-from kerasgen.gans.optimizer import Game
-from kerasgen.training import hardware
-from kerasgen.training.callbacks import (
-    Backup,
-    Grids,
-    Log,
-    StopAtNonFiniteLoss,
-    save_enlargements,
-    save_samples,
-    save_translations,
-)
-from kerasgen.training.optimizers import game_optimizer, optimizer
-from kerasgen.recipes import Recipe
 from kerasgen.hub.card import write_card
-from kerasgen.checkpoints.checkpoint import load_checkpoint, save_checkpoint, sha256
+from kerasgen.hub.registry import load
+from kerasgen.metrics import Evaluation, evaluate
+from kerasgen.recipes import Recipe
+from kerasgen.training import hardware
+from kerasgen.training.callbacks import Backup, Log, Pictures, StopAtNonFiniteLoss
+from kerasgen.training.extractors import load_extractor
+from kerasgen.training.optimizers import optimizer_of
 
-PREVIEW_IMAGES = 2000  # of the training set, to prepare the sampling of an epoch's grid
+PREVIEW_IMAGES = 2000  # of the training set, to prepare the sampling of an epoch's picture
 
 
-def build(recipe, precision="float32"):
-    """The untrained model of a recipe. Raises `RecipeError` where its arguments do not fit the class."""
-    families = sorted(models.FAMILIES.keys() - {"Pix2Pix"})  # no data set in the form of TFDS has pairs of images
-    if recipe.model.class_name not in families:
-        raise RecipeError(f"model.class is {recipe.model.class_name!r}; expected one of {families}.")
-    if (recipe.model.class_name == "CycleGAN") != (recipe.dataset.domain is not None):
+def build(recipe: Recipe, precision: str = "float32") -> Any:
+    """The untrained model of a recipe, with other models that its config names by handle.
+
+    Raises:
+        RecipeError: the class is unknown, or the arguments do not fit it.
+    """
+    name = recipe.model.class_name
+    # No data set in the form of TFDS has pairs of images.
+    families = sorted(name for name, family in FAMILIES.items() if family.trains_on != "pairs")
+    if name not in families:
+        raise RecipeError(f"model.class is {name!r}; expected one of {families}.")
+    if (FAMILIES[name].trains_on == "domains") != (recipe.dataset.domain is not None):
         raise RecipeError(
             f"dataset.domain is {recipe.dataset.domain}; a CycleGAN needs the class or attribute that parts the data "
             "set in two, and others none."
         )
+    config = dict(recipe.model.config)
+    if isinstance(config.get("autoencoder"), str):
+        config["autoencoder"] = load(config["autoencoder"])
     try:
-        return models.FAMILIES[recipe.model.class_name](**recipe.model.config, dtype=precision)
+        return FAMILIES[name](**config, dtype=precision)
     except (TypeError, ValueError) as error:
-        raise RecipeError(f"[model.config] does not fit {recipe.model.class_name}: {error}") from error
+        raise RecipeError(f"[model.config] does not fit {name}: {error}") from error
 
 
 @contextmanager
-def _only_run_in(folder):
+def _only_run_in(folder: Path) -> Iterator[None]:
     """Holds a lock on the folder, so that two runs never share one."""
     with open(folder / ".lock", "w") as file:
         try:
@@ -82,29 +89,24 @@ def _source(recipe, split):
     }
 
 
-def load_split(recipe, split):
-    """Images and labels (or `None`) of a split of the recipe's data set, as NumPy arrays."""
+def load_split(recipe: Recipe, split: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """Images and labels (or `None`) of a split of the recipe's data set, as NumPy arrays.
+
+    With `dataset.domain`, images of both kinds.
+    """
+    if recipe.dataset.domain is not None:
+        return data.load_domain_arrays(**_source(recipe, split), domain=recipe.dataset.domain)
     return data.load_arrays(**_source(recipe, split))
 
 
-def load_kinds(recipe, split):
-    """Images of both kinds in a split of a recipe with `dataset.domain`, as NumPy arrays."""
-    return data.load_domain_arrays(**_source(recipe, split), domain=recipe.dataset.domain)
-
-
-def grid(recipe, model, split):
-    """`save(model, path)`, which writes the grid of models of this recipe, or `None` for classifiers.
-
-    Those that read images get the first of a split.
-    """
-    if isinstance(model, models.CycleGAN):
-        return functools.partial(save_translations, kinds=load_kinds(recipe, split))
-    if not isinstance(model, models.GenerativeModel):
+def exhibit(recipe: Recipe, model: Any, split: str) -> Callable[[], Exhibit] | None:
+    """What gives the first exhibit of a model of this recipe, of the images of a split; `None` if there is none."""
+    if not model.exhibit(None, None, recipe.evaluation):
         return None
-    if model.super_resolution is None:
-        return functools.partial(save_samples, settings=recipe.evaluation)
-    images, labels = load_split(recipe, split)
-    return functools.partial(save_enlargements, images=images, labels=labels, settings=recipe.evaluation)
+    examples = labels = None
+    if model.given_shape is not None:
+        examples, labels = load_split(recipe, split)
+    return lambda: model.exhibit(examples, labels, recipe.evaluation)[0]
 
 
 def _load(recipe, split, **settings):
@@ -123,10 +125,10 @@ def _num_steps(recipe):
     return len(_load(recipe, split, batch_size=batch_size))
 
 
-def train(recipe, workdir, verbose="auto"):
+def train(recipe: Recipe, workdir: str | Path, verbose: Any = "auto") -> Path:
     """Trains, evaluates and saves the model of a recipe; returns the checkpoint folder, `workdir/checkpoint`.
 
-    `workdir` gets log.csv (a line an epoch), samples/ (a grid an epoch) and backup.npz (the state after the last whole
+    `workdir` gets log.csv (a line an epoch), samples/ (a picture an epoch) and backup.npz (the state after the last whole
     epoch). Run again after a kill, it goes on from there, and ends with the same weights as if it had not been killed.
     Raises `RecipeError` if the folder holds a run of another recipe.
     """
@@ -138,16 +140,13 @@ def train(recipe, workdir, verbose="auto"):
     workdir.mkdir(parents=True, exist_ok=True)
     with _only_run_in(workdir):
         _check_same_recipe(recipe, workdir)
-        if isinstance(model, Game):
-            model.compile(game_optimizer(training, steps * training.epochs, model.discriminator_steps))
-        else:
-            model.compile(optimizer(training, steps * training.epochs))
+        model.compile(optimizer_of(model, training, steps * training.epochs))
         backup = Backup(workdir / "backup.npz")
         epoch = backup.restore(model)
         if epoch < training.epochs:
             _fit(recipe, model, steps, epoch, backup, workdir, verbose)
         model.optimizer.finalize_variable_values(model.trainable_variables)  # the averaged weights, if averaged
-        if isinstance(model, models.GenerativeModel):
+        if isinstance(model, GenerativeModel):
             images, _ = load_split(recipe, recipe.dataset.train_split)
             model.prepare_sampling(images)
         facts = hardware.describe() | {
@@ -173,13 +172,13 @@ def _fit(recipe, model, steps, epoch, backup, workdir, verbose):
         first_epoch=epoch,
     )
     callbacks = [StopAtNonFiniteLoss(), Log(workdir / "log.csv", epoch), backup]
-    save = grid(recipe, model, recipe.dataset.validation_split or recipe.dataset.train_split)
-    if save is not None:
+    shown = exhibit(recipe, model, recipe.dataset.validation_split or recipe.dataset.train_split)
+    if shown is not None:
         preview = None
-        if isinstance(model, models.GenerativeModel):
+        if isinstance(model, GenerativeModel):
             preview = next(iter(data.load(**_source(recipe, recipe.dataset.train_split), batch_size=PREVIEW_IMAGES)))
             preview = (preview[0] if isinstance(preview, tuple) else preview).numpy()
-        callbacks.insert(1, Grids(workdir / "samples", save, preview))
+        callbacks.insert(1, Pictures(workdir / "samples", shown, preview))
     if training.ema_momentum is not None:
         callbacks.append(keras.callbacks.SwapEMAWeights())  # for the validation only
     validation = None
@@ -213,31 +212,34 @@ def _finish(recipe, model, facts, log, folder, verbose):
         "training": facts,
     } | evaluate_recipe(recipe, model, recipe.evaluation.split, verbose)
     (folder / "metrics.json").write_text(json.dumps(report, indent=2) + "\n")
-    save = grid(recipe, model, recipe.evaluation.split)
-    if save is not None:
-        save(model, folder / "samples.png")
+    save_picture(recipe, model, folder)
     (folder / "recipe.toml").write_text(recipe.override([f"weights.sha256={digest!r}"]).to_toml())
     shutil.copyfile(log, folder / "log.csv")
-    write_card(recipe, report, folder)
+    write_card(recipe, model, report, folder)
     return folder
 
 
-def evaluation(recipe, model, split, verbose="auto"):
+def save_picture(recipe: Recipe, model: Any, folder: Path) -> None:
+    """Writes samples.png, what the model shows of itself, if it shows anything."""
+    if shown := exhibit(recipe, model, recipe.evaluation.split):
+        first = shown()
+        model.modality.write(first.examples, folder / "samples.png", first.columns)
+
+
+def evaluation(recipe: Recipe, model: Any, split: str, verbose: Any = "auto") -> Evaluation:
     """The `Evaluation` of a recipe's model on a split of its data set."""
     settings = recipe.evaluation
-    if recipe.dataset.domain is None:
-        contents = {"training": lambda: load_split(recipe, recipe.dataset.train_split)[0]}
-        images, labels = load_split(recipe, split)
-    else:
-        sources, images = load_kinds(recipe, split)
-        contents, labels = {"sources": sources}, None
+    images, labels = load_split(recipe, split)
+    contents = {"training": lambda: load_split(recipe, recipe.dataset.train_split)[0]}
+    if recipe.dataset.domain is not None:
+        contents, images, labels = {"given": images}, labels, None
     return Evaluation(
         model,
         images,
         labels,
         split,
         dataset=recipe.dataset.source,
-        extractor=settings.extractor,
+        extractor=None if settings.extractor is None else load_extractor(settings.extractor),
         num_samples=settings.num_samples,
         num_importance_samples=settings.num_importance_samples,
         num_evaluations=settings.num_evaluations,
@@ -250,6 +252,8 @@ def evaluation(recipe, model, split, verbose="auto"):
     )
 
 
-def evaluate_recipe(recipe, model, split, verbose="auto", metrics=None):
+def evaluate_recipe(
+    recipe: Recipe, model: Any, split: str, verbose: Any = "auto", metrics: Sequence[str] | None = None
+) -> dict[str, Any]:
     """Figures of a recipe's model on a split of its data set, with the hardware that measured them."""
     return evaluate(evaluation(recipe, model, split, verbose), metrics) | {"evaluation": hardware.describe()}

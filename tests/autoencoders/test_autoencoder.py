@@ -5,8 +5,8 @@ from scipy import stats
 from sklearn.mixture import GaussianMixture
 
 from kerasgen import Autoencoder
-from kerasgen.errors import InputError
 from kerasgen.autoencoders.mixture import fit_mixture, log_densities
+from kerasgen.errors import InputError
 from tests.model_case import LatentCase, long_fit
 
 

@@ -5,8 +5,8 @@ from keras import layers, ops
 from scipy import stats
 
 from kerasgen import VariationalAutoencoder
-from kerasgen.errors import InputError
 from kerasgen.autoencoders.distributions import Bernoulli, DiscretizedLogistic, Gaussian
+from kerasgen.errors import InputError
 from tests.model_case import LatentCase, assert_same, long_fit
 
 

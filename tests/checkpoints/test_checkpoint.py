@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 import kerasgen
+from kerasgen.checkpoints.checkpoint import CONFIG, FILES, METADATA, WEIGHTS, checkpoint_file, sha256
 from kerasgen.errors import CheckpointError
 from kerasgen.hub import config as configs
 from kerasgen.hub import load_checkpoint, save_checkpoint
-from kerasgen.checkpoints.checkpoint import CONFIG, FILES, METADATA, WEIGHTS, checkpoint_file, sha256
 
 ROOT = Path(__file__).parents[2]
 BIAS = "encoder/layers/dense/vars/1"

@@ -4,8 +4,8 @@ import pytest
 from keras import ops
 
 from kerasgen import Autoencoder, DiffusionModel, FlowMatching, LatentDiffusion, VariationalAutoencoder
-from kerasgen.errors import InputError
 from kerasgen.diffusion.samplers import DDIM, SAMPLERS
+from kerasgen.errors import InputError
 from tests.model_case import LatentCase, assert_same, long_fit
 
 DIT = {"class": "DiT", "width": 16, "depth": 1, "heads": 2, "patch": 2}

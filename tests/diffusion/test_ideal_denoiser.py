@@ -7,8 +7,8 @@ from keras import ops
 from scipy.special import expit, ndtr
 
 from kerasgen import DiffusionModel, FlowMatching
-from kerasgen.errors import InputError
 from kerasgen.diffusion.samplers import SAMPLERS
+from kerasgen.errors import InputError
 
 SHAPE = (4, 2, 1)
 MEAN = np.linspace(-0.2, 0.2, 8).reshape(SHAPE)

@@ -6,16 +6,16 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
+from kerasgen.models import Players, game, gan
 
 from kerasgen import GAN, backend
 from kerasgen.errors import InputError
-from kerasgen.networks.layers.conditional_batch_normalization import ConditionalBatchNormalization
-from kerasgen.networks.layers.minibatch_stddev import MinibatchStandardDeviation
-from kerasgen.networks.layers.spectral_normalization import SpectralNormalization
-from kerasgen.models import Players, game, gan
 from kerasgen.gans.augmentation import AUGMENTATIONS
 from kerasgen.gans.losses import R1, GradientPenalty
 from kerasgen.networks.adversarial import ConvDiscriminator, ConvGenerator
+from kerasgen.networks.layers.conditional_batch_normalization import ConditionalBatchNormalization
+from kerasgen.networks.layers.minibatch_stddev import MinibatchStandardDeviation
+from kerasgen.networks.layers.spectral_normalization import SpectralNormalization
 from tests.model_case import ModelCase, assert_same
 
 GENERATOR = {"class": "Conv", "width": 8}

@@ -6,10 +6,10 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
+from kerasgen.models import Players
 
 from kerasgen import CycleGAN, Pix2Pix
 from kerasgen.errors import InputError
-from kerasgen.models import Players
 from kerasgen.gans.cyclegan import EMPTY, ImagePool
 from kerasgen.networks.translation import PatchDiscriminator, ResidualGenerator, UNetGenerator
 from tests.model_case import assert_same

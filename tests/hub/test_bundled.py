@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import kerasgen
+from kerasgen.checkpoints.checkpoint import sha256
 from kerasgen.hub import entries
 from kerasgen.hub.card import write_card
-from kerasgen.checkpoints.checkpoint import sha256
 from kerasgen.hub.registry import zoo_folder
 
 NAMES = [name for name, entry in entries().items() if entry.bundled]

@@ -18,13 +18,13 @@ import numpy as np
 import pytest
 
 import kerasgen
+from kerasgen.checkpoints.checkpoint import save_checkpoint
 from kerasgen.cli import main as cli
 from kerasgen.errors import CheckpointError, HubError
-from kerasgen.recipes import Recipe
 from kerasgen.hub import hub as hub_module
 from kerasgen.hub import registry
-from kerasgen.checkpoints.checkpoint import save_checkpoint
 from kerasgen.hub.package import write_package
+from kerasgen.recipes import Recipe
 from tests.model_case import assert_same
 
 CHECKPOINT = ("config.json", "metadata.json", "model.weights.h5")

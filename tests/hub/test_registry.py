@@ -8,8 +8,8 @@ import pytest
 
 import kerasgen
 from kerasgen.errors import CheckpointError, RecipeError, UnknownModelError
-from kerasgen.recipes import set_weights
 from kerasgen.hub import checkpoint, registry, save_checkpoint
+from kerasgen.recipes import set_weights
 
 ROOT = Path(__file__).parents[2]
 RECIPE = """

@@ -18,11 +18,11 @@ from PIL import Image
 
 import kerasgen
 from kerasgen.errors import RecipeError
-from kerasgen.training.report import write_report
-from kerasgen.recipes import Recipe
-from kerasgen.training.run import build, load_split, train
 from kerasgen.hub.card import title
 from kerasgen.hub.package import write_package
+from kerasgen.recipes import Recipe
+from kerasgen.training.report import write_report
+from kerasgen.training.run import build, load_split, train
 
 RECIPE = """
 name = "tiny"

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from kerasgen.errors import InputError
 from kerasgen.diffusion.samplers.base import Sampler
+from kerasgen.errors import InputError
 
 
 class DDPM(Sampler):

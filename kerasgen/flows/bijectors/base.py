@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from kerasgen import inputs
+from kerasgen.modalities import Images, Vectors, modality_of
 
 
 class Bijector(keras.layers.Layer):
@@ -20,7 +20,7 @@ class Bijector(keras.layers.Layer):
 
     def __init__(self, shape, name=None):
         super().__init__(name=name, dtype="float32")
-        self.shape = inputs.check_event_shape(shape)
+        self.shape = modality_of(shape, (Images, Vectors)).shape
         self.latent_shape = self.shape
         self.built = True
 

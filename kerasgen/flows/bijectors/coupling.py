@@ -3,9 +3,10 @@
 import numpy as np
 from keras import ops
 
-from kerasgen import inputs, networks
-from kerasgen.flows.bijectors.base import Bijector, sum_per_example
+from kerasgen import inputs
 from kerasgen.errors import InputError
+from kerasgen.flows.bijectors.base import Bijector, sum_per_example
+from kerasgen.networks import resolve
 
 MASKS = ("channel", "checkerboard")
 
@@ -60,7 +61,7 @@ class Coupling(Bijector):
             kept, changed = self.num_kept, channels - self.num_kept
         else:
             kept = changed = channels
-        self.network = networks.coupling(
+        self.network = resolve.coupling(
             network,
             (*sides, kept + context_channels),
             (*sides, changed * self.outputs_per_value),

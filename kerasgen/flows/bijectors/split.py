@@ -4,9 +4,9 @@ import keras
 from keras import ops
 
 from kerasgen import networks
+from kerasgen.errors import InputError
 from kerasgen.flows.bijectors.base import Bijector, sum_per_example
 from kerasgen.flows.bijectors.coupling import bounded
-from kerasgen.errors import InputError
 
 LOG_SCALE_BOUND = 5.0
 

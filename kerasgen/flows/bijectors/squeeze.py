@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
-from kerasgen.flows.bijectors.base import Bijector, repeated
 from kerasgen.errors import InputError
+from kerasgen.flows.bijectors.base import Bijector, repeated
 
 
 @keras.saving.register_keras_serializable("kerasgen")

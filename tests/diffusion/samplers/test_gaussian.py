@@ -7,8 +7,8 @@ probability-flow ODE keeps (x - alpha m) / sqrt(v), and the SDE keeps x ~ N(alph
 import numpy as np
 import pytest
 
-from kerasgen.errors import InputError
 from kerasgen.diffusion.samplers import DDIM, DDPM, DPMSolver, Euler, Heun, Levels, UniPC
+from kerasgen.errors import InputError
 
 MEAN, STD = 0.3, 0.6
 

@@ -5,6 +5,7 @@ from keras import ops
 from sklearn.datasets import load_sample_image
 
 from kerasgen import bijectors
+from kerasgen.errors import InputError
 from kerasgen.flows.bijectors import (
     ActNorm,
     AdditiveCoupling,
@@ -25,7 +26,6 @@ from kerasgen.flows.bijectors import (
     VariationalDequantization,
 )
 from kerasgen.flows.bijectors.rational_quadratic_spline import spline
-from kerasgen.errors import InputError
 from tests.flows.bijectors.flow_case import check_bijector, randomise
 
 IMAGE, VECTOR = (4, 4, 3), (5,)

@@ -1,0 +1,37 @@
+"""What a model shows of itself: pictures with captions, drawn when they are asked for."""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass
+class Exhibit:
+    """Examples in rows of `columns` (`None`: as square as possible), as `draw` gives them, and what they show.
+
+    The caption is known before anything is drawn.
+    """
+
+    draw: Callable[[], np.ndarray]
+    columns: int | None
+    caption: str
+
+    @functools.cached_property
+    def examples(self) -> np.ndarray:
+        """`[N, *shape]`, float32."""
+        return self.draw()
+
+
+def describe_sampling(config: dict[str, Any]) -> str:
+    """How samples were drawn, in words: from what `sampling_config` records, or from the settings of a recipe."""
+    parts = [f"temperature {config.get('temperature', 1.0):g}"]
+    if config.get("steps", 1) > 1:
+        parts = [config.get("sampler") or config["name"], f"{config['steps']} steps", *parts]
+    if "truncation" in config:
+        parts.append(f"truncation {config['truncation']:g}")
+    if config.get("guidance", 1.0) != 1.0:
+        parts.append(f"guidance {config['guidance']:g}")
+    return ", ".join(parts)

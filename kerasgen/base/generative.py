@@ -1,0 +1,111 @@
+"""`GenerativeModel`: what every family that samples shares."""
+
+import json
+from typing import Any
+
+import numpy as np
+from keras import ops
+from numpy.typing import ArrayLike
+
+from kerasgen.backend import Tensor
+from kerasgen.base.exhibit import Exhibit, describe_sampling
+from kerasgen.base.model import BaseModel
+from kerasgen.errors import InputError
+from kerasgen.recipes import Evaluation
+
+# What is measured of samples, for any family that has some.
+SAMPLED = (
+    *("frechet_distance", "kernel_distance", "precision_recall", "density_coverage", "inception_score"),
+    *("class_accuracy", "ms_ssim", "memorisation"),
+)
+MOST_COLUMNS = 20  # classes that get a column each in a grid
+
+
+class GenerativeModel(BaseModel):
+    """A `BaseModel` that samples; with `num_classes` it is class-conditional."""
+
+    num_levels = 256  # values that a pixel can take in the images whose bits are counted
+
+    def with_label_planes(self, images: Tensor, one_hot: Tensor | None) -> Tensor:
+        """What a network reads: images in [-1, 1], with one constant plane a class if there are classes."""
+        images = self.modality.to_network(images)
+        if one_hot is None:
+            return images
+        planes = ops.broadcast_to(one_hot[:, None, None, :], (ops.shape(images)[0], *self.shape[:2], self.num_classes))
+        return ops.concatenate([images, planes], axis=-1)
+
+    def prepare_sampling(self, x: ArrayLike) -> None:
+        """Does what remains to be done after `fit` before `sample` works; nothing for most families."""
+
+    def sampling_config(self, temperature: float = 1.0, **settings: Any) -> dict[str, Any]:
+        """What `sample` does with these arguments, as plain JSON values, for the record.
+
+        Raises:
+            InputError: there is no such setting.
+        """
+        if settings:
+            raise InputError(f"{type(self).__name__} has no sampler, so no {', '.join(sorted(settings))} to set.")
+        return {"name": "one pass", "steps": 1, "temperature": temperature}
+
+    def sample_labels(self, labels: ArrayLike | None, num: int) -> np.ndarray | None:
+        """Labels for `sample`: as given, or the classes in turn."""
+        if labels is None and self.num_classes is not None:
+            return np.arange(num, dtype=np.int32) % self.num_classes
+        return self.check_labels(labels, num)
+
+    def synthesize(
+        self, num: int, given: np.ndarray, labels: np.ndarray | None, **settings: Any
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Samples to compare with real examples, and their labels: `num` of them, or with `given_shape` one for each.
+
+        Args:
+            given, labels: real examples and their labels, for models that draw others for them.
+            settings: of `sample`.
+        """
+        labels = self.sample_labels(None, num)
+        return self.sample(num, labels=labels, **settings), labels
+
+    def likelihood_protocol(self, settings: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Arguments of `bits_per_dim`, from the settings of an evaluation, and what else its figures depend on."""
+        return {}, {}
+
+    def measures(self) -> tuple[str, ...]:
+        synthetic = ("train_on_synthetic",) if self.num_classes is not None and self.given_shape is None else ()
+        return (*SAMPLED, *synthetic, *(("bits_per_dim",) if self.likelihood is not None else ()))
+
+    def exhibit(self, examples: np.ndarray | None, labels: np.ndarray | None, settings: Evaluation) -> list[Exhibit]:
+        """A grid of samples, one column a class where there are few."""
+        if not self.modality.drawable:
+            return []
+        columns = self.num_classes if self.num_classes and self.num_classes <= MOST_COLUMNS else None
+        how = f"seed {settings.seed}, {describe_sampling(settings.drawing)}, not picked."
+        return [
+            Exhibit(
+                lambda: self.sample(settings.grid, seed=settings.seed, verbose=0, **settings.drawing),
+                columns,
+                f"{settings.grid} samples, {how}",
+            )
+        ]
+
+    def snippet(self, handle: str, drawing: dict[str, Any] | None = None) -> str:
+        arguments = (", labels=0" if self.num_classes else "") + written(drawing)
+        noun, shape = self.modality.noun, ", ".join(map(str, self.shape))
+        return f"""import kerasgen
+
+model = kerasgen.load("{handle}")
+{noun} = model.sample(16{arguments})  # float32 [16, {shape}]{self.modality.range_note}
+model.compile()  # then fine-tune: model.fit({noun}{", labels" if self.num_classes else ""})"""
+
+    def probe(self) -> np.ndarray:
+        return self.sample(2, labels=self.probe_labels(), seed=0, verbose=0)
+
+    def probe_labels(self) -> np.ndarray | None:
+        return None if self.num_classes is None else np.zeros(2, np.int32)
+
+
+def written(settings: dict[str, Any] | None) -> str:
+    """Settings as further arguments of a call, as one writes them; a temperature of 1 is the default."""
+    settings = {name: value for name, value in (settings or {}).items() if (name, value) != ("temperature", 1.0)}
+    return "".join(
+        f", {name}={json.dumps(value) if isinstance(value, str) else repr(value)}" for name, value in settings.items()
+    )

@@ -1,0 +1,1 @@
+"""Classifiers, which the other models are measured with."""

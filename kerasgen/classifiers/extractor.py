@@ -1,0 +1,73 @@
+"""A classifier as the network whose features and classes figures are measured in."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from kerasgen import data
+from kerasgen.classifiers.classifier import Classifier
+from kerasgen.errors import InputError
+from kerasgen.recipes import Training
+
+
+class ClassifierExtractor:
+    """`extract(images)` gives features `[N, F]` and probabilities `[N, K]`.
+
+    Probabilities are `None` for attributes, which do not exclude each other.
+
+    Args:
+        classifier: a `Classifier`.
+        name: in figures.
+        sha256: of its weights, for the record.
+        training: how its recipe trains it, or `None`; `retrained` needs it.
+        make_optimizer: from that and the number of steps to an optimizer.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        name: str,
+        sha256: str,
+        training: Training | None = None,
+        make_optimizer: Callable[[Training, int], Any] | None = None,
+    ):
+        if not isinstance(classifier, Classifier):
+            raise InputError(f"extractor {name!r} is a {type(classifier).__name__}; expected a Classifier.")
+        self.classifier, self.name, self.sha256 = classifier, name, sha256
+        self.num_classes = None if classifier.attributes else classifier.num_classes
+        self.training, self.make_optimizer = training, make_optimizer
+
+    def check_shape(self, shape: tuple[int, ...]) -> None:
+        """Raises `InputError` if it does not take images of this shape."""
+        if self.classifier.shape != shape:
+            raise InputError(
+                f"extractor {self.name} takes images of shape {self.classifier.shape}, not {shape}; choose one of the "
+                "same data, or inception-2015."
+            )
+
+    def extract(
+        self, images: np.ndarray, batch_size: int = 250, verbose: Any = "auto"
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        features, probabilities = self.classifier.extract(images, batch_size, verbose)
+        return features, None if self.num_classes is None else probabilities
+
+    def retrained(
+        self, images: np.ndarray, labels: np.ndarray, most_epochs: int, seed: int, verbose: Any
+    ) -> tuple[Classifier, int]:
+        """A new classifier of the same kind, trained by the same recipe on these images, and the epochs it took.
+
+        Raises:
+            InputError: there is no recipe.
+        """
+        if self.training is None:
+            raise InputError(f"extractor {self.name} has no recipe.toml to train another one by.")
+        training = dataclasses.replace(self.training, epochs=min(self.training.epochs, most_epochs))
+        dataset = data.load((images, labels), batch_size=training.batch_size, shuffle=True, seed=seed)
+        keras.utils.set_random_seed(seed % 2**32)  # of the initial weights
+        student = Classifier.from_config(self.classifier.get_config())
+        student.compile(self.make_optimizer(training, len(dataset) * training.epochs))
+        student.fit(dataset, epochs=training.epochs, verbose=2 if verbose else 0)
+        return student, training.epochs

@@ -1,0 +1,1 @@
+"""The `kerasgen` command, one module a subcommand."""

@@ -1,0 +1,49 @@
+"""kerasgen compare."""
+
+import json
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from kerasgen.cli import options
+from kerasgen.errors import InputError
+from kerasgen.metrics import compare
+
+HELP = "Compare the figures of two metrics.json files; exit status 1 if any was measured otherwise."
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("a", metavar="A.json", type=Path)
+    parser.add_argument("b", metavar="B.json", type=Path)
+
+
+def _read(path):
+    try:
+        report = json.loads(path.read_text())
+        if not isinstance(report["metrics"], dict):
+            raise KeyError("metrics")
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is not a metrics.json as kerasgen evaluate writes it ({error}).") from error
+    return report
+
+
+def run(args: Namespace) -> None:
+    a, b = _read(args.a), _read(args.b)
+    names = [report.get("model") or str(path) for report, path in ((a, args.a), (b, args.b))]
+    if names[0] == names[1]:
+        names = [f"{name} ({path})" for name, path in zip(names, (args.a, args.b), strict=True)]
+    alike, unlike = compare(a, b)
+    if alike:
+        options.print_table(
+            [
+                {"metric": name, names[0]: options.interval(one), names[1]: options.interval(other)}
+                for name, (one, other) in alike.items()
+            ]
+        )
+    for name, fields in unlike.items():
+        differing = "; ".join(f"{field} is {one!r} and {other!r}" for field, (one, other) in fields.items())
+        print(f"{name} is not compared: {differing}")
+    if unlike or not alike:
+        raise InputError(
+            f"{len(unlike)} of the {len(unlike) + len(alike)} figures that both have were measured otherwise; measure "
+            "both alike with kerasgen evaluate."
+        )

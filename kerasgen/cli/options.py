@@ -1,0 +1,88 @@
+"""Arguments and output that several subcommands share."""
+
+import argparse
+import json
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import Any
+
+from kerasgen.hub.registry import find_recipe
+from kerasgen.recipes import Recipe
+
+
+def positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return value
+
+
+def labels(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
+def names(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def add_model(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        help="a zoo name (see kerasgen list), a checkpoint folder, or user/repo[@revision] on the Hugging Face Hub",
+    )
+
+
+def add_output(parser: ArgumentParser, default: str) -> None:
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path(default),
+        help="a grid (.png), an array (.npy), or a folder of PNG files; .csv for vectors (default: %(default)s)",
+    )
+
+
+def add_input(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--input", required=True, help="a data set name, a TFDS folder, a folder of images or a .npy file"
+    )
+    parser.add_argument("--split", default="test", help="of the data set (default: %(default)s)")
+    parser.add_argument("--num_images", type=positive, default=20, help="the first so many (default: %(default)s)")
+
+
+def add_sampling(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--seed", type=int, default=0, help="the same seed gives the same images (default: %(default)s)"
+    )
+    parser.add_argument("--temperature", type=float, default=1.0, help="spread of the latents (default: %(default)s)")
+    parser.add_argument("--sampler", help="of diffusion and flow-matching models: ddpm, ddim, dpm++, unipc, ...")
+    parser.add_argument("--steps", type=positive, help="of the sampler")
+    parser.add_argument("--guidance", type=float, help="weight of the labels; 1 is none")
+
+
+def given(args: Namespace, *names: str) -> dict[str, Any]:
+    """Those of these arguments that were given."""
+    return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+
+
+def read_recipe(handle: str) -> Recipe:
+    """The recipe of a zoo name, or of a path to a recipe.toml or a folder that holds one."""
+    return Recipe.load(find_recipe(handle))
+
+
+def dataset_override(args: Namespace) -> list[str]:
+    return [f"dataset.source={json.dumps(args.dataset)}"] if args.dataset else []
+
+
+def print_table(rows: list[dict[str, Any]]) -> None:
+    columns = list(rows[0])
+    table = [columns] + [["-" if row[c] is None else str(row[c]) for c in columns] for row in rows]
+    widths = [max(len(line[i]) for line in table) for i in range(len(columns))]
+    for line in table:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def interval(figure: dict[str, Any]) -> str:
+    """A figure with its standard error."""
+    error = figure.get("standard_error")
+    return f"{figure['value']:.5g}" + (f" ± {error:.2g}" if error is not None else "")

@@ -1,0 +1,55 @@
+"""What subcommands share that make images of images."""
+
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kerasgen import data, pictures
+from kerasgen.errors import InputError
+from kerasgen.hub.registry import load
+from kerasgen.modalities import Images
+
+MOST_COLUMNS = 10
+
+
+def transform(args: Namespace, verb: str, **settings: Any) -> None:
+    """Reads images, lets the model do `verb` with them, and writes what comes of it."""
+    model = load(args.model)
+    method = model.verb(verb)
+    output = model.modality.check_output(args.output)
+    images, labels = _read(args, model.source_shape_of(verb))
+    if model.num_classes is not None:
+        settings["labels"] = labels if args.labels is None else np.resize(args.labels, len(images))
+    results = method(images, **settings)
+    if output.suffix == ".png":
+        _write_below(images, results, output)
+    else:
+        model.modality.write(results, output)
+    print(f"{len(results)} {model.modality.noun} written to {output}")
+
+
+def _read(args, shape):
+    """The first examples of `--input` and their labels, or `None`, for a model that reads this shape."""
+    if not args.input.endswith(".npy"):
+        height, width, channels = shape
+        return data.load_arrays(args.input, args.split, (height, width), channels=channels, limit=args.num_images)
+    if not Path(args.input).is_file():
+        raise InputError(f"{args.input} does not exist; expected an array of images in a .npy file.")
+    return np.load(args.input, allow_pickle=False)[: args.num_images], None
+
+
+def _write_below(images, results, output):
+    """Pairs of rows, up to ten images, and below them what they became; small and gray ones are made alike."""
+    images = Images(images.shape[1:]).to_float(images)
+    factor = results.shape[1] // images.shape[1]
+    images = images.repeat(factor, axis=1).repeat(factor, axis=2)
+    channels = max(images.shape[-1], results.shape[-1])
+    columns = min(MOST_COLUMNS, len(images))
+    pad = [(0, -len(images) % columns)] + [(0, 0)] * 3
+    pairs = [np.broadcast_to(a, (*a.shape[:3], channels)) for a in (images, results)]
+    pairs = np.stack([np.pad(a, pad, constant_values=1.0) for a in pairs])
+    shape = pairs.shape[2:]
+    grid = pictures.grid(pairs.reshape(2, -1, columns, *shape).swapaxes(0, 1).reshape(-1, *shape), columns)
+    pictures.save_frames([grid], output)

@@ -1,0 +1,256 @@
+"""Editing: inpainting, noising and drawing anew, and enlargement of low-resolution images."""
+
+from typing import Any
+
+import numpy as np
+from keras import ops
+from numpy.typing import ArrayLike
+
+from kerasgen import inputs, noise
+from kerasgen.backend import Tensor
+from kerasgen.base.exhibit import Exhibit, describe_sampling
+from kerasgen.base.generative import SAMPLED, written
+from kerasgen.base.latent import SHOWN, LatentModel
+from kerasgen.base.program import rows
+from kerasgen.diffusion.samplers import Levels, Sampler
+from kerasgen.diffusion.sampling import SamplingOptions
+from kerasgen.errors import InputError
+from kerasgen.modalities import Images
+from kerasgen.recipes import Evaluation
+
+ENLARGING = ("upscale", "downscale")
+
+
+class DenoiserEditing(LatentModel):
+    """Mixed into `Denoiser`: `inpaint`, `edit`, and `upscale` of models with `super_resolution`."""
+
+    super_resolution: int | None
+
+    def inpaint_step(
+        self,
+        key: Tensor,
+        z: Tensor,
+        images: Tensor,
+        mask: Tensor,
+        labels: Tensor | None,
+        options: SamplingOptions,
+    ) -> Tensor:
+        condition = self.condition_for(labels)
+        sampler, levels = self.sampler_and_levels(options)
+        known, mask = self.to_x0(self.modality.scale(images)), ops.cast(mask, "float32")
+        x = self.solve(options.temperature * z, key, condition, sampler, levels, options, known, mask)
+        return self.to_images(x)
+
+    @inputs.names_settings
+    def inpaint(
+        self,
+        x: ArrayLike,
+        mask: ArrayLike,
+        labels: ArrayLike | None = None,
+        seed: int | None = None,
+        batch_size: int = 64,
+        verbose: Any = "auto",
+        *,
+        sampler: str | Sampler = "dpm++",
+        steps: int = 20,
+        guidance: float = 1.0,
+        spacing: str = "trailing",
+        clip: bool = True,
+        temperature: float = 1.0,
+    ) -> np.ndarray:
+        """Images with the pixels drawn anew where the mask is 1, and kept where it is 0.
+
+        At every level what is kept is the image with that level's noise (Song et al. 2021b, appendix I.2).
+
+        Args:
+            x: images `[N, H, W, C]`.
+            mask: of 0 and 1 or bool, `[N, H, W, 1]`, `[H, W, 1]` or `[H, W]`; of vectors `[N, D]` or `[D]`.
+            sampler, steps, guidance, spacing, clip, temperature: as in `sample`.
+        """
+        x = self.modality.check(x)
+        labels = self.check_labels(labels, len(x))
+        mask = self._check_mask(mask, len(x))
+        seed = noise.check_seed(seed)
+        options = self.sampling_options(sampler, steps, guidance, spacing, clip, temperature)
+
+        def batch(start, stop):
+            z = noise.normal(start, stop, self.shape, seed)
+            return [noise.keys(start, stop, seed), z, *rows(x, mask, labels)(start, stop)]
+
+        drawn = self.run(self.inpaint_step, len(x), batch, batch_size, verbose, static=(options,))
+        return np.where(mask > 0, drawn, self.modality.to_float(x))
+
+    def _check_mask(self, mask, num):
+        mask = np.asarray(mask)
+        one = self.shape if self.vectors else (*self.shape[:2], 1)
+        shapes = {(num, *one), one, one if self.vectors else one[:2]}
+        if mask.shape not in shapes:
+            raise InputError(f"the mask has shape {mask.shape}; expected one of {sorted(shapes, key=len)}.")
+        if not np.isin(mask, (0, 1)).all():
+            raise InputError("the mask has values other than 0 (keep) and 1 (draw anew).")
+        mask = mask[..., None] if mask.shape == one[:-1] else mask
+        return np.broadcast_to(mask, (num, *one)).astype(np.float32)
+
+    def edit_step(
+        self, key: Tensor, z: Tensor, images: Tensor, labels: Tensor | None, options: SamplingOptions, begin: int
+    ) -> Tensor:
+        condition = self.condition_for(labels)
+        sampler, levels = self.sampler_and_levels(options)
+        levels = Levels(levels.alpha[begin:], levels.sigma[begin:], levels.time[begin:])
+        x = levels.alpha[0] * self.to_x0(self.modality.scale(images)) + levels.sigma[0] * z
+        return self.to_images(self.solve(x, key, condition, sampler, levels, options))
+
+    @inputs.names_settings
+    def edit(
+        self,
+        x: ArrayLike,
+        strength: float = 0.5,
+        labels: ArrayLike | None = None,
+        seed: int | None = None,
+        batch_size: int = 64,
+        verbose: Any = "auto",
+        *,
+        sampler: str | Sampler = "dpm++",
+        steps: int = 20,
+        guidance: float = 1.0,
+        spacing: str = "trailing",
+        clip: bool = True,
+        temperature: float = 1.0,
+    ) -> np.ndarray:
+        """Images noised by so much of the way, and drawn anew from there (Meng et al. 2022, "SDEdit").
+
+        Args:
+            x: images `[N, H, W, C]`.
+            strength: from 0, next to nothing changes, to 1, all is new.
+            labels: of the classes that the results shall be of.
+            sampler, steps, guidance, spacing, clip, temperature: as in `sample`.
+        """
+        x = self.modality.check(x)
+        labels = self.check_labels(labels, len(x))
+        strength = inputs.check_number("strength", strength, 0.0)
+        if strength > 1.0:
+            raise InputError(f"strength is {strength:g}; expected at most 1.")
+        seed = noise.check_seed(seed)
+        options = self.sampling_options(sampler, steps, guidance, spacing, clip, temperature)
+        begin = min(round((1.0 - strength) * options.steps), options.steps - 1)
+
+        def batch(start, stop):
+            z = noise.normal(start, stop, self.shape, seed)
+            return [noise.keys(start, stop, seed), z, *rows(x, labels)(start, stop)]
+
+        return self.run(self.edit_step, len(x), batch, batch_size, verbose, static=(options, begin))
+
+    # Super-resolution
+
+    @property
+    def given_shape(self) -> tuple[int, ...] | None:
+        """With `super_resolution`, of the low-resolution images that `upscale` enlarges: `(height, width, channels)`."""
+        if self.super_resolution is None:
+            return None
+        height, width, channels = self.shape
+        return (height // self.super_resolution, width // self.super_resolution, channels)
+
+    @property
+    def offers(self) -> tuple[str, ...]:
+        if self.given_shape is None:
+            return tuple(verb for verb in super().offers if verb not in ENLARGING)
+        return ("log_prob", "bits_per_dim", "anomaly_score", "upscale", "downscale")
+
+    def source_shape_of(self, verb: str) -> tuple[int, ...]:
+        return self.given_shape if verb == "upscale" else self.shape
+
+    def downscale_step(self, images: Tensor) -> Tensor:
+        return self.low_res(self.modality.scale(images))
+
+    def downscale(self, x: ArrayLike, batch_size: int = 64) -> np.ndarray:
+        """Images `[N, H, W, C]` made small as those that the model learns to enlarge: uint8 `[N, *given_shape]`."""
+        self.verb("downscale")  # refuses models that do not enlarge
+        x = self.modality.check(x)
+        return self.modality.to_storage(self.run(self.downscale_step, len(x), rows(x), batch_size, verbose=0))
+
+    @inputs.names_settings
+    def upscale(
+        self,
+        x: ArrayLike,
+        labels: ArrayLike | None = None,
+        seed: int | None = None,
+        batch_size: int = 64,
+        verbose: Any = "auto",
+        *,
+        sampler: str | Sampler = "dpm++",
+        steps: int = 20,
+        guidance: float = 1.0,
+        spacing: str = "trailing",
+        clip: bool = True,
+        temperature: float = 1.0,
+    ) -> np.ndarray:
+        """Images drawn for low-resolution ones: float32 `[N, H, W, C]` in [0, 1], for models with `super_resolution`.
+
+        Args:
+            x: images of `given_shape`, as `downscale` makes them.
+            sampler, steps, guidance, spacing, clip, temperature: as in `sample`.
+        """
+        self.verb("upscale")  # refuses models that do not enlarge
+        x = Images(self.given_shape).check(x)
+        labels = self.check_labels(labels, len(x))
+        options = self.sampling_options(sampler, steps, guidance, spacing, clip, temperature)
+        return self.draw(len(x), self.shape, labels, x, seed, batch_size, verbose, options)
+
+    # What models with super_resolution say of themselves
+
+    def synthesize(
+        self, num: int, given: np.ndarray, labels: np.ndarray | None, **settings: Any
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        if self.given_shape is None:
+            return super().synthesize(num, given, labels, **settings)
+        return self.upscale(self.downscale(given), labels, **settings), labels
+
+    def measures(self) -> tuple[str, ...]:
+        if self.given_shape is None:
+            return super().measures()
+        return ("mean_squared_error", "psnr", "ssim", *SAMPLED, "bits_per_dim")
+
+    def exhibit(self, examples: np.ndarray | None, labels: np.ndarray | None, settings: Evaluation) -> list[Exhibit]:
+        """With `super_resolution`, rows of low-resolution images, of what `upscale` makes of them, and of the originals."""
+        if self.given_shape is None:
+            return super().exhibit(examples, labels, settings)
+        num = settings.grid if examples is None else min(settings.grid, len(examples))
+        columns = min(SHOWN, num)
+
+        def enlargements():
+            real = examples[: num // columns * columns]
+            given = self.downscale(real)
+            of_real = None if self.num_classes is None else labels[: len(real)]
+            large = self.upscale(given, of_real, seed=settings.seed, verbose=0, **settings.drawing)
+            factor = self.super_resolution
+            small = given.repeat(factor, axis=1).repeat(factor, axis=2)
+            parts = np.stack([self.modality.to_float(small), large, self.modality.to_float(real)])
+            return parts.reshape(3, -1, columns, *self.shape).swapaxes(0, 1).reshape(-1, *self.shape)
+
+        caption = (
+            f"The first images of `{settings.split}`, not picked, made small; below each what was drawn for it (seed "
+            f"{settings.seed}, {describe_sampling(settings.drawing)}), and below that the image itself."
+        )
+        return [Exhibit(enlargements, columns, caption)]
+
+    @property
+    def task(self) -> str:
+        return super().task if self.given_shape is None else "image-to-image"
+
+    def snippet(self, handle: str, drawing: dict[str, Any] | None = None) -> str:
+        if self.given_shape is None:
+            return super().snippet(handle, drawing)
+        small, full = (", ".join(map(str, shape)) for shape in (self.given_shape, self.shape))
+        arguments = (", labels=np.zeros(16, np.int32)" if self.num_classes else "") + written(drawing)
+        return f"""import kerasgen
+import numpy as np
+
+model = kerasgen.load("{handle}")
+small = np.zeros((16, {small}), np.uint8)  # yours, or float in [0, 1]
+images = model.upscale(small{arguments})  # float32 [16, {full}] in [0, 1]
+model.compile()  # then fine-tune, on images of full size: model.fit(images{", labels" if self.num_classes else ""})"""
+
+    def probe(self) -> np.ndarray:
+        if self.given_shape is None:
+            return super().probe()
+        return self.upscale(np.zeros((2, *self.given_shape), np.float32), self.probe_labels(), seed=0, verbose=0)

@@ -1,0 +1,55 @@
+"""`AdversarialModel`: a generator and a discriminator that train against each other."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+from kerasgen import backend
+from kerasgen.backend import Tensor
+from kerasgen.base.model import BaseModel
+from kerasgen.errors import InputError
+from kerasgen.gans.optimizer import GANOptimizer
+
+
+class AdversarialModel(BaseModel):
+    """A model whose parts "generator" and "discriminator" have a loss and an optimizer each."""
+
+    discriminator_steps = 1  # to each step of the generator
+
+    def check_precision(self) -> None:
+        """Raises `InputError` for mixed_float16."""
+        if self.dtype_policy.name == "mixed_float16":
+            raise InputError(
+                f"a {type(self).__name__} has two optimizers, which the loss scaling of mixed_float16 does not reach; "
+                "use mixed_bfloat16."
+            )
+
+    def player_variables(self, player: str) -> list:
+        """The weights that the "generator" or the "discriminator" learns."""
+        return getattr(self, player).trainable_variables
+
+    def compile(self, optimizer: Any = None, **kwargs: Any) -> None:
+        """As for any model.
+
+        Args:
+            optimizer: a `kerasgen.GANOptimizer`; a Keras optimizer, of which both networks get a copy; or `None` for
+                the default.
+        """
+        optimizer = self.default_optimizer() if optimizer is None else optimizer
+        if not isinstance(optimizer, GANOptimizer):
+            optimizer = GANOptimizer(optimizer, optimizer)
+        optimizer.build_for(*(self.player_variables(player) for player in ("generator", "discriminator")))
+        super().compile(optimizer, **kwargs)
+
+    def optimizer_from(self, make: Callable[..., keras.optimizers.Optimizer]) -> GANOptimizer:
+        return GANOptimizer(make(), make("discriminator", self.discriminator_steps))
+
+    def minimize_player(self, player: str, loss: Callable[[], tuple[Tensor, dict]]) -> dict[str, Tensor]:
+        """One optimizer step of a player on `loss() -> (scalar, logs)`: the logs, and its gradient's norm."""
+        variables = self.player_variables(player)
+        (_, logs), gradients = backend.value_and_grad(loss, variables)
+        backend.apply_gradients(getattr(self.optimizer, player), gradients, variables)
+        squares = [ops.sum(ops.square(ops.cast(gradient, "float32"))) for gradient in gradients]
+        return logs | {f"{player}_gradient_norm": ops.sqrt(sum(squares))}

@@ -1,0 +1,67 @@
+"""Images: `[H, W, C]`, uint8 in 0..255 or float in [0, 1]."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import ArrayLike
+
+from kerasgen import pictures
+from kerasgen.errors import InputError
+from kerasgen.modalities.modality import Modality
+from kerasgen.pictures import save_frames
+
+
+class Images(Modality):
+    """Images of one size. With other than 1 or 3 channels they have no picture and are written to `.npy` alone."""
+
+    noun, axes, rank = "images", "height, width, channels", 3
+    dtypes, values = ("float", "uint8"), "uint8 in 0..255 or float in [0, 1]"
+    advice = " Resize or convert them first, for example with kerasgen.data.load."
+    suffixes = (".png", ".npy", "")
+    drawable = True
+
+    def __init__(self, shape: int | Sequence[int]) -> None:
+        super().__init__(shape)
+        if self.shape[-1] not in (1, 3):
+            self.suffixes, self.drawable = (".npy",), False
+
+    def check(self, x: ArrayLike) -> np.ndarray:
+        x = self.to_array(x)
+        if x.dtype == np.uint8:
+            return x
+        x = x.astype(np.float32, copy=False)
+        low, high = float(x.min()), float(x.max())  # NaN if any is
+        if low != low or high != high:
+            raise InputError(f"{self.noun} have NaN values; expected float in [0, 1].")
+        if low < 0.0 or high > 1.0:
+            expected = "float in [0, 1] or uint8 in 0..255"
+            expected += "; convert with x.astype('uint8')" if low >= 0.0 and high <= 255.0 else ""
+            raise InputError(f"{self.noun} range over [{low:g}, {high:g}]; expected {expected}.")
+        return x
+
+    def scale(self, x: Any) -> Any:
+        return super().scale(x) / 255.0 if keras.backend.standardize_dtype(x.dtype) == "uint8" else super().scale(x)
+
+    def to_network(self, x: Any) -> Any:
+        return 2.0 * x - 1.0
+
+    def from_network(self, x: Any) -> Any:
+        return 0.5 * (x + 1.0)
+
+    def to_storage(self, x: np.ndarray) -> np.ndarray:
+        return x if x.dtype == np.uint8 else pictures.to_uint8(x)
+
+    def to_float(self, x: np.ndarray) -> np.ndarray:
+        return x / np.float32(255.0) if x.dtype == np.uint8 else x
+
+    def grid(self, examples: ArrayLike, columns: int | None = None) -> np.ndarray:
+        return pictures.grid(self.to_float(self.to_array(examples)), columns)
+
+    def save(self, x: np.ndarray, path: Path, columns: int | None) -> None:
+        if path.suffix:
+            return save_frames([self.grid(x, columns)], path)
+        for index, example in enumerate(self.to_storage(x)):
+            save_frames(example.reshape(-1, *self.shape[-3:]), path / f"{index:06d}{self.suffixes[0]}")

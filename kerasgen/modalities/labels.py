@@ -1,0 +1,57 @@
+"""Checks of what comes with examples: labels, attributes and latents."""
+
+import numbers
+from typing import Any
+
+import numpy as np
+from keras import ops
+from numpy.typing import ArrayLike
+
+from kerasgen.errors import InputError
+from kerasgen.modalities.modality import to_numpy
+
+
+def check_labels(labels: ArrayLike | None, num: int, num_classes: int | None) -> np.ndarray | None:
+    """Labels as int32 `[N]`; `None` for a model without classes."""
+    if num_classes is None:
+        if labels is not None:
+            raise InputError("labels were given, but this model is not class-conditional (num_classes is None).")
+        return None
+    if labels is None:
+        raise InputError(f"this model needs labels: give {num} integers from 0 to {num_classes - 1}.")
+    labels = np.full(num, labels) if isinstance(labels, numbers.Integral) else to_numpy("labels", labels)
+    if labels.dtype.kind not in "iu":
+        raise InputError(f"labels have dtype {labels.dtype}; expected integers from 0 to {num_classes - 1}.")
+    if labels.shape != (num,):
+        raise InputError(f"labels have shape {labels.shape}; expected ({num},), one for each image.")
+    low, high, last = labels.min(), labels.max(), num_classes - 1
+    if low < 0 or high > last:
+        raise InputError(f"labels range over {low}..{high}; this model has {num_classes} classes, 0 to {last}.")
+    return labels.astype(np.int32)
+
+
+def check_attributes(labels: ArrayLike | None, num: int, num_attributes: int) -> np.ndarray:
+    """Attributes as int32 `[N, num_attributes]` of 0 and 1."""
+    if labels is None:
+        raise InputError(f"this model needs labels: give {num} rows of {num_attributes} attributes, each 0 or 1.")
+    labels = to_numpy("labels", labels)
+    if labels.shape != (num, num_attributes):
+        raise InputError(f"labels have shape {labels.shape}; expected ({num}, {num_attributes}), attributes of 0 or 1.")
+    if labels.dtype.kind not in "biu" or labels.min() < 0 or labels.max() > 1:
+        raise InputError(f"labels have dtype {labels.dtype}; expected attributes, each 0 or 1 or a bool.")
+    return labels.astype(np.int32)
+
+
+def check_latents(z: ArrayLike, latent_dim: int) -> np.ndarray:
+    """Latents as float32 `[N, latent_dim]`."""
+    z = to_numpy("latents", z)
+    if z.ndim != 2 or z.shape[1] != latent_dim or len(z) == 0:
+        raise InputError(f"latents have shape {z.shape}; expected [N, {latent_dim}] with N of at least 1.")
+    if z.dtype.kind not in "fiu" or not np.isfinite(z).all():
+        raise InputError(f"latents of dtype {z.dtype} must be finite numbers.")
+    return z.astype(np.float32)
+
+
+def one_hot(labels: Any, num_classes: int) -> Any:
+    """float32 `[B, num_classes]`."""
+    return ops.one_hot(ops.cast(labels, "int32"), num_classes, dtype="float32")

@@ -1,0 +1,112 @@
+"""`Modality`: what the kinds of examples share."""
+
+import numbers
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from keras import ops
+from numpy.typing import ArrayLike
+
+from kerasgen.errors import InputError
+from kerasgen.files import replacing
+
+
+class Modality:
+    """A kind of example, and the shape of one.
+
+    A subclass gives the attributes, what differs, `save(x, path, columns)` to forms other than `.npy`, and `check(x)`:
+    examples as a NumPy array `[N, *shape]` that a model computes with, each value checked.
+    """
+
+    noun, axes, rank = "examples", "...", 0  # their name; the names and the number of the axes of one
+    dtypes, values = ("float",), "float"  # parts of the names of dtypes that it takes; what it takes, in words
+    dtype = "float32"  # that models compute in
+    advice = ""  # how to bring examples to the shape
+    suffixes = (".npy",)  # of files that it writes, "" for a folder
+    drawable = False  # whether `grid` gives a picture
+
+    def __init__(self, shape: int | Sequence[int]) -> None:
+        _, self.shape = match(shape, type(self))
+
+    def check_spec(self, shape: Sequence[int | None], dtype: str) -> None:
+        """Checks the static shape `[batch, ...]` (`None` where unknown) and the dtype name."""
+        noun, axes, shape = self.noun, self.axes, tuple(shape)
+        if len(shape) != 1 + self.rank:
+            advice = "; add the batch axis with x[None]" if shape == self.shape else ""
+            raise InputError(f"{noun} have {len(shape)} axes, shape {shape}; expected [batch, {axes}]{advice}.")
+        if any(have is not None and have != want for have, want in zip(shape[1:], self.shape, strict=True)):
+            takes = ", ".join(map(str, ("batch", *self.shape)))
+            raise InputError(f"{noun} have shape {shape}; this model takes [{takes}] ({axes}).{self.advice}")
+        if not any(part in dtype for part in self.dtypes):
+            raise InputError(f"{noun} have dtype {dtype}; expected {self.values}.")
+
+    def to_array(self, x: ArrayLike) -> np.ndarray:
+        """Examples as a NumPy array `[N, *shape]` of a dtype that it takes, with N of at least 1."""
+        x = to_numpy(self.noun, x)
+        self.check_spec(x.shape, str(x.dtype))
+        if len(x) == 0:
+            raise InputError(f"there are no {self.noun}: the first axis has length 0.")
+        return x
+
+    def scale(self, x: Any) -> Any:
+        """What models compute with, from a tensor as users hold it."""
+        return ops.cast(x, self.dtype)
+
+    def to_network(self, x: Any) -> Any:
+        """What networks read, from scaled examples."""
+        return x
+
+    def from_network(self, x: Any) -> Any:
+        """Scaled examples, from what networks give."""
+        return x
+
+    def to_storage(self, x: np.ndarray) -> np.ndarray:
+        """Results as a data set holds examples."""
+        return x.astype(self.dtype, copy=False)
+
+    def to_float(self, x: np.ndarray) -> np.ndarray:
+        """Checked examples in the range of results."""
+        return x
+
+    def grid(self, examples: ArrayLike, columns: int | None = None) -> np.ndarray:
+        """One picture of the examples in rows of `columns`, uint8 `[height, width, C]`."""
+        raise InputError(f"{self.noun} have no picture; they can be written to {' or '.join(self.suffixes)}.")
+
+    def check_output(self, path: str | Path) -> Path:
+        """The path, if `write` can write to it."""
+        path, forms = Path(path), " or ".join(suffix or "a folder" for suffix in self.suffixes)
+        if path.suffix not in self.suffixes:
+            raise InputError(f"{path} ends in {path.suffix or 'no suffix'}; expected {forms}.")
+        if path.is_dir() if path.suffix else path.is_file():
+            raise InputError(f"{path} is a {'folder' if path.suffix else 'file'}; expected {forms}.")
+        return path
+
+    def write(self, examples: ArrayLike, path: str | Path, columns: int | None = None) -> None:
+        """Writes examples in the form that the suffix of `path` names; without one, to a folder, a file an example."""
+        path, x = self.check_output(path), self.to_array(examples)
+        if path.suffix != ".npy":
+            return self.save(x, path, columns)
+        with replacing(path) as file:
+            np.save(file, x)
+
+
+def match(shape: int | Sequence[int], *kinds: type[Modality]) -> tuple[type[Modality], tuple[int, ...]]:
+    """The one of these modalities that has the rank of the shape, and the shape as a tuple of ints."""
+    shape = tuple(shape) if hasattr(shape, "__iter__") else (shape,)
+    kind = next((kind for kind in kinds if kind.rank == len(shape)), None)
+    if not (kind and all(isinstance(side, numbers.Integral) and side is not True and side >= 1 for side in shape)):
+        forms = " or ".join(f"({kind.axes}{',' * (kind.rank == 1)})" for kind in kinds)
+        raise InputError(f"shape is {shape}; expected {forms}, each at least 1.")
+    return kind, tuple(int(side) for side in shape)
+
+
+def to_numpy(name: str, x: ArrayLike) -> np.ndarray:
+    """An array, tensor, list or tuple as a NumPy array; `name` is what errors call it."""
+    if not (hasattr(x, "__array__") or isinstance(x, (list, tuple))):
+        raise InputError(f"{name} is a {type(x).__name__}; expected an array or a tensor.")
+    try:
+        return ops.convert_to_numpy(x) if ops.is_tensor(x) else np.asarray(x)
+    except ValueError as error:
+        raise InputError(f"{name} is a {type(x).__name__} of unequal shapes; expected equal ones.") from error
