@@ -12,11 +12,11 @@ from numpy.typing import ArrayLike
 
 from kerasgen import backend, inputs, noise
 from kerasgen.autoencoders.mixture import fit_mixture
-from kerasgen.backend import Tensor
 from kerasgen.base.latent import LatentModel
 from kerasgen.base.model import register_family
 from kerasgen.errors import InputError
 from kerasgen.networks import resolve
+from kerasgen.typing import Tensor
 
 HEADER = struct.Struct("<4sIIB")  # magic, number of images, latents an image, bits a latent
 MAGIC = b"kgae"

@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike
 
 from kerasgen import backend, inputs, noise
 from kerasgen.autoencoders.distributions import DISTRIBUTIONS
-from kerasgen.backend import Tensor
 from kerasgen.base.latent import LatentModel
 from kerasgen.base.model import register_family
 from kerasgen.base.program import rows
 from kerasgen.networks import resolve
+from kerasgen.typing import Tensor
 
 CHUNK = 16  # importance samples at once
 

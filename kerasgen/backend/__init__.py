@@ -19,11 +19,8 @@
 """
 
 import importlib
-from typing import Any
 
 import keras
-
-Tensor = Any  # of the framework under Keras
 
 _module = importlib.import_module(f"kerasgen.backend.{keras.backend.backend()}")
 
@@ -41,7 +38,6 @@ unshare = _module.unshare
 notify = _module.notify
 
 __all__ = [
-    "Tensor",
     "apply_gradients",
     "compiled",
     "gradient",

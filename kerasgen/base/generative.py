@@ -7,11 +7,11 @@ import numpy as np
 from keras import ops
 from numpy.typing import ArrayLike
 
-from kerasgen.backend import Tensor
 from kerasgen.base.exhibit import Exhibit, describe_sampling
 from kerasgen.base.model import BaseModel
 from kerasgen.errors import InputError
 from kerasgen.recipes import Evaluation
+from kerasgen.typing import Tensor
 
 # What is measured of samples, for any family that has some.
 SAMPLED = (

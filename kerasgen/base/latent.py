@@ -6,13 +6,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from kerasgen import inputs, noise
-from kerasgen.backend import Tensor
 from kerasgen.base.exhibit import Exhibit
 from kerasgen.base.generative import GenerativeModel
 from kerasgen.base.program import rows
 from kerasgen.errors import InputError
 from kerasgen.modalities import check_latents
 from kerasgen.recipes import Evaluation
+from kerasgen.typing import Tensor
 
 SHOWN = 10  # examples in a row of an exhibit
 

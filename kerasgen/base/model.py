@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from kerasgen import backend, inputs, noise
-from kerasgen.backend import Tensor
 from kerasgen.base.exhibit import Exhibit
 from kerasgen.base.program import batched
 from kerasgen.checkpoints import save_checkpoint
 from kerasgen.errors import InputError
 from kerasgen.modalities import Images, Modality, check_labels, modality_of, one_hot
 from kerasgen.recipes import Evaluation
+from kerasgen.typing import Tensor
 
 FAMILIES: dict[str, type["BaseModel"]] = {}
 # What a model can be asked to do, in the order in which it is told; `offers` says which of it a model does.

@@ -12,6 +12,7 @@ from pathlib import Path
 from kerasgen.checkpoints import config as configs
 from kerasgen.checkpoints import weights
 from kerasgen.errors import CheckpointError
+from kerasgen.version import __version__
 
 CONFIG = "config.json"
 METADATA = "metadata.json"

@@ -9,12 +9,12 @@ from keras import layers, ops
 from numpy.typing import ArrayLike
 
 from kerasgen import backend, inputs
-from kerasgen.backend import Tensor
 from kerasgen.base.model import BaseModel, register_family
 from kerasgen.base.program import rows
 from kerasgen.errors import InputError
 from kerasgen.modalities import check_attributes
 from kerasgen.networks import resolve
+from kerasgen.typing import Tensor
 
 
 @register_family

@@ -69,22 +69,14 @@ def load_arrays(
 
 
 def steps_per_epoch(
-    source: Any,
-    split: str,
-    batch_size: int,
-    drop_remainder: bool = False,
-    data_dir: str | os.PathLike | None = None,
+    source: Any, split: str, batch_size: int, drop_remainder: bool = False, data_dir: str | os.PathLike | None = None
 ) -> int:
     """Batches in an epoch of `load` with the same arguments; no image is read. Errors as in `load`."""
     return _num_batches(open_source(source, split, False, data_dir), batch_size, drop_remainder)
 
 
 def class_names(
-    source: Any,
-    split: str = "train",
-    *,
-    labels: str | bool | None = None,
-    data_dir: str | os.PathLike | None = None,
+    source: Any, split: str = "train", *, labels: str | bool | None = None, data_dir: str | os.PathLike | None = None
 ) -> list[str] | None:
     """Names of the classes, or `None` where they have none; no image is read. Errors as in `load`."""
     return open_source(source, split, labels, data_dir).class_names

@@ -8,7 +8,6 @@ import numpy as np
 from keras import ops
 
 from kerasgen import backend, inputs
-from kerasgen.backend import Tensor
 from kerasgen.diffusion.editing import DenoiserEditing
 from kerasgen.diffusion.likelihood import DenoiserLikelihood
 from kerasgen.diffusion.samplers import Levels
@@ -16,6 +15,7 @@ from kerasgen.diffusion.sampling import DenoiserSampling
 from kerasgen.errors import InputError
 from kerasgen.modalities import Images, Vectors
 from kerasgen.networks import resolve
+from kerasgen.typing import Tensor
 
 
 class Condition(NamedTuple):

@@ -9,12 +9,12 @@ import numpy as np
 from keras import ops
 
 from kerasgen import inputs
-from kerasgen.backend import Tensor
 from kerasgen.base.model import register_family
 from kerasgen.diffusion import schedules
 from kerasgen.diffusion.denoiser import Condition, Denoiser
 from kerasgen.diffusion.samplers import Levels, spacings
 from kerasgen.errors import InputError
+from kerasgen.typing import Tensor
 
 PREDICTIONS = ("epsilon", "x0", "v")
 LOSSES = ("simple", "min_snr", "edm")
@@ -29,8 +29,8 @@ class DiffusionModel(Denoiser):
 
     Args:
         shape, num_classes, network, label_dropout, self_conditioning, super_resolution, seed: see `Denoiser`.
-        schedule: "linear", "cosine" or "sigmoid" (`kerasgen.diffusion.schedules`), or "edm": log(sigma / alpha) is normal
-            in training, and samplers go from 80 to 0.002 as Karras et al. 2022 do. With "v", the loss "edm" and
+        schedule: "linear", "cosine" or "sigmoid" (see schedules.py), or "edm": log(sigma / alpha) is normal in
+            training, and samplers go from 80 to 0.002 as Karras et al. 2022 do. With "v", the loss "edm" and
             sigma_data 0.5 that is EDM: x_t is its scaled input c_in x, and F its F.
         num_steps: levels of the discrete chain, or `None` for continuous time.
         zero_terminal_snr: whether the last level is pure noise (Lin et al. 2024); for discrete time, not "epsilon".

@@ -7,7 +7,6 @@ from keras import ops
 from numpy.typing import ArrayLike
 
 from kerasgen import inputs, noise
-from kerasgen.backend import Tensor
 from kerasgen.base.exhibit import Exhibit, describe_sampling
 from kerasgen.base.generative import SAMPLED, written
 from kerasgen.base.latent import SHOWN, LatentModel
@@ -17,6 +16,7 @@ from kerasgen.diffusion.sampling import SamplingOptions
 from kerasgen.errors import InputError
 from kerasgen.modalities import Images
 from kerasgen.recipes import Evaluation
+from kerasgen.typing import Tensor
 
 ENLARGING = ("upscale", "downscale")
 
@@ -27,13 +27,7 @@ class DenoiserEditing(LatentModel):
     super_resolution: int | None
 
     def inpaint_step(
-        self,
-        key: Tensor,
-        z: Tensor,
-        images: Tensor,
-        mask: Tensor,
-        labels: Tensor | None,
-        options: SamplingOptions,
+        self, key: Tensor, z: Tensor, images: Tensor, mask: Tensor, labels: Tensor | None, options: SamplingOptions
     ) -> Tensor:
         condition = self.condition_for(labels)
         sampler, levels = self.sampler_and_levels(options)
@@ -144,7 +138,7 @@ class DenoiserEditing(LatentModel):
 
     @property
     def given_shape(self) -> tuple[int, ...] | None:
-        """With `super_resolution`, of the low-resolution images that `upscale` enlarges: `(height, width, channels)`."""
+        """With `super_resolution`, of the images that `upscale` enlarges: `(height, width, channels)`."""
         if self.super_resolution is None:
             return None
         height, width, channels = self.shape
@@ -211,7 +205,7 @@ class DenoiserEditing(LatentModel):
         return ("mean_squared_error", "psnr", "ssim", *SAMPLED, "bits_per_dim")
 
     def exhibit(self, examples: np.ndarray | None, labels: np.ndarray | None, settings: Evaluation) -> list[Exhibit]:
-        """With `super_resolution`, rows of low-resolution images, of what `upscale` makes of them, and of the originals."""
+        """With `super_resolution`, rows of small images, of what `upscale` makes of them, and of the originals."""
         if self.given_shape is None:
             return super().exhibit(examples, labels, settings)
         num = settings.grid if examples is None else min(settings.grid, len(examples))

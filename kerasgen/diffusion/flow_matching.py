@@ -8,10 +8,10 @@ import numpy as np
 from keras import ops
 
 from kerasgen import inputs
-from kerasgen.backend import Tensor
 from kerasgen.base.model import register_family
 from kerasgen.diffusion.denoiser import Condition, Denoiser
 from kerasgen.diffusion.samplers import Levels, spacings
+from kerasgen.typing import Tensor
 
 TIMES = ("uniform", "logit_normal")
 PREDICTIONS = ("velocity", "x0")

@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike
 from kerasgen import backend, inputs, noise
 from kerasgen.autoencoders.autoencoder import Autoencoder
 from kerasgen.autoencoders.variational_autoencoder import VariationalAutoencoder
-from kerasgen.backend import Tensor
 from kerasgen.base.latent import LatentModel, slerp
 from kerasgen.base.model import register_family
 from kerasgen.base.program import rows
@@ -22,6 +21,7 @@ from kerasgen.diffusion.samplers import Sampler
 from kerasgen.diffusion.sampling import SamplingOptions
 from kerasgen.errors import InputError
 from kerasgen.networks.resolve import resolve
+from kerasgen.typing import Tensor
 
 AUTOENCODERS = (Autoencoder, VariationalAutoencoder)
 DENOISERS = {"DiffusionModel": DiffusionModel, "FlowMatching": FlowMatching}

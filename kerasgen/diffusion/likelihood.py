@@ -9,10 +9,10 @@ from numpy.typing import ArrayLike
 
 from kerasgen import backend, inputs, noise
 from kerasgen.autoencoders.distributions import discretized_logistic
-from kerasgen.backend import Tensor
 from kerasgen.base.latent import LatentModel
 from kerasgen.base.program import rows
 from kerasgen.errors import InputError
+from kerasgen.typing import Tensor
 
 LOWEST_LOG_SNR = -14.0  # the bound's levels are evenly spread over log SNR from here on; below, little is left to learn
 RUNGE_KUTTA = 4  # evaluations a step
@@ -29,7 +29,7 @@ def variational_bound(model: Any, pixels: Tensor, condition: Any, key: Tensor, n
 
     with the "small" variances of Ho et al. 2020. The sum is estimated: one k is drawn from each of `num` intervals of
     equal length in log SNR, and its term is divided by the probability of k. P of a pixel integrates a logistic
-    distribution over the pixel's bin; the mean is the estimate at k = 0, the standard deviation that of the level k = 0.
+    distribution over the pixel's bin; its mean is the estimate at k = 0, its standard deviation that of the level.
     Vectors have a normal density instead.
 
     Args:
@@ -164,8 +164,8 @@ class DenoiserLikelihood(LatentModel):
         Args:
             x, labels: images `[N, H, W, C]`, and `[N]` or `None`.
             seed: of the noise.
-            num_evaluations: evaluations of the network for each image: 20 levels of the bound unless given, or 80 points
-                on the ODE, four a step.
+            num_evaluations: of the network, for each image: 20 levels of the bound unless given, or 80 points on the
+                ODE, four a step.
         """
         x = self.modality.check(x)
         labels = self.check_labels(labels, len(x))

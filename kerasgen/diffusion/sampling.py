@@ -9,12 +9,12 @@ from keras import ops
 from numpy.typing import ArrayLike
 
 from kerasgen import backend, inputs, noise
-from kerasgen.backend import Tensor
 from kerasgen.base.latent import LatentModel, slerp
 from kerasgen.base.program import rows
 from kerasgen.diffusion.samplers import DDIM, SAMPLERS, DPMSolver, Levels, Sampler
 from kerasgen.errors import InputError
 from kerasgen.networks import resolve
+from kerasgen.typing import Tensor
 
 KEPT_NOISE = 1 << 20  # noise of what an inpainting keeps is that of steps from here on
 

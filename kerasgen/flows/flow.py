@@ -14,7 +14,6 @@ from keras import ops
 from numpy.typing import ArrayLike
 
 from kerasgen import backend, inputs, noise
-from kerasgen.backend import Tensor
 from kerasgen.base.latent import LatentModel
 from kerasgen.base.program import rows
 from kerasgen.errors import InputError
@@ -28,6 +27,7 @@ from kerasgen.flows.bijectors import (
 )
 from kerasgen.modalities import Images, Vectors
 from kerasgen.networks import resolve
+from kerasgen.typing import Tensor
 
 DEQUANTIZATIONS = ("uniform", "variational")
 EQUALIZED_ALPHA = 1e-4
@@ -36,9 +36,9 @@ EQUALIZED_ALPHA = 1e-4
 class Flow(LatentModel):
     """A subclass gives `make_flow()`, a bijector from `[B, *shape]` to latents `[B, num_dims]`.
 
-    Images are taken as n-bit pixels: an 8-bit value k is cut to its upper `num_bits` bits, dequantized (see
-    `kerasgen.flows.bijectors.dequantization`), and sampled images are such pixels again, as k / (2^n - 1). Vectors are data
-    of a density as they are.
+    Images are taken as n-bit pixels: an 8-bit value k is cut to its upper `num_bits` bits and dequantized (see
+    bijectors/dequantization.py); sampled images are such pixels again, as k / (2^n - 1). Vectors have a density as they
+    are.
 
     Args:
         shape: `(height, width, channels)`, or `(features,)` for vectors.

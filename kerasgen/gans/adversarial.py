@@ -7,10 +7,10 @@ import keras
 from keras import ops
 
 from kerasgen import backend
-from kerasgen.backend import Tensor
 from kerasgen.base.model import BaseModel
 from kerasgen.errors import InputError
 from kerasgen.gans.optimizer import GANOptimizer
+from kerasgen.typing import Tensor
 
 
 class AdversarialModel(BaseModel):

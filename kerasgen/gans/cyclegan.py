@@ -9,7 +9,6 @@ from keras import ops
 from numpy.typing import ArrayLike
 
 from kerasgen import backend, inputs
-from kerasgen.backend import Tensor
 from kerasgen.base.exhibit import Exhibit
 from kerasgen.base.generative import SAMPLED
 from kerasgen.base.model import register_family
@@ -17,6 +16,7 @@ from kerasgen.errors import InputError
 from kerasgen.gans.translator import Translator, distance, mean_over_patches
 from kerasgen.networks import resolve
 from kerasgen.recipes import Evaluation
+from kerasgen.typing import Tensor
 
 DIRECTIONS = ("a_to_b", "b_to_a")
 SHOWN = 12  # images of each kind in an exhibit
@@ -24,7 +24,7 @@ EMPTY = 2.0  # in every place of a pool that holds no image yet; images are in [
 
 
 class ImagePool:
-    """Keeps fake images of earlier steps, which the discriminator sees with new ones (Shrivastava et al. 2017, sec. 2.3).
+    """Keeps fakes of earlier steps, which the discriminator sees with new ones (Shrivastava et al. 2017, section 2.3).
 
     The images are variables of the optimizer: it saves and resumes them, and the model's checkpoint leaves them out.
     Under a TensorFlow strategy they are those of the first replica.

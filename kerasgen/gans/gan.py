@@ -11,7 +11,6 @@ from keras import ops
 from numpy.typing import ArrayLike
 
 from kerasgen import backend, inputs, noise
-from kerasgen.backend import Tensor
 from kerasgen.base.latent import DecodingModel
 from kerasgen.base.model import register_family
 from kerasgen.errors import InputError
@@ -22,6 +21,7 @@ from kerasgen.gans.optimizer import GANOptimizer
 from kerasgen.gans.penalties import PENALTIES, Penalty
 from kerasgen.modalities import Images, Vectors
 from kerasgen.networks import resolve
+from kerasgen.typing import Tensor
 
 STANDING_BATCHES = 20  # of latents, from which the moving statistics of the averaged generator are taken
 STANDING_BATCH = 100

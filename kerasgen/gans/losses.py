@@ -5,7 +5,7 @@ from typing import Any, Self
 import keras
 from keras import ops
 
-from kerasgen.backend import Tensor
+from kerasgen.typing import Tensor
 
 
 class Configured:
@@ -73,9 +73,4 @@ class Wasserstein(AdversarialLoss):
         return -fake
 
 
-LOSSES = {
-    "non_saturating": NonSaturating,
-    "least_squares": LeastSquares,
-    "hinge": Hinge,
-    "wasserstein": Wasserstein,
-}
+LOSSES = {"non_saturating": NonSaturating, "least_squares": LeastSquares, "hinge": Hinge, "wasserstein": Wasserstein}

@@ -7,8 +7,8 @@ import keras
 from keras import ops
 
 from kerasgen import backend, inputs
-from kerasgen.backend import Tensor
 from kerasgen.gans.losses import Configured
+from kerasgen.typing import Tensor
 
 
 class Penalty(Configured):

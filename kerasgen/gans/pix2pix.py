@@ -8,12 +8,12 @@ from keras import ops
 from numpy.typing import ArrayLike
 
 from kerasgen import backend, inputs
-from kerasgen.backend import Tensor
 from kerasgen.base.exhibit import Exhibit
 from kerasgen.base.model import register_family
 from kerasgen.gans.translator import Translator, distance, mean_over_patches
 from kerasgen.networks import resolve
 from kerasgen.recipes import Evaluation
+from kerasgen.typing import Tensor
 
 SHOWN = 10  # pairs in a row of an exhibit
 

@@ -9,7 +9,6 @@ from keras import ops
 from numpy.typing import ArrayLike
 
 from kerasgen import inputs
-from kerasgen.backend import Tensor
 from kerasgen.base.program import rows
 from kerasgen.errors import InputError
 from kerasgen.gans.adversarial import AdversarialModel
@@ -17,6 +16,7 @@ from kerasgen.gans.losses import LOSSES, AdversarialLoss
 from kerasgen.gans.optimizer import GANOptimizer
 from kerasgen.modalities import Images
 from kerasgen.networks import resolve
+from kerasgen.typing import Tensor
 
 
 class Translator(AdversarialModel):

@@ -28,12 +28,7 @@ GENERATORS = {"conv": ConvGenerator, "dense": DenseGenerator}
 DISCRIMINATORS = {"conv": ConvDiscriminator, "dense": DenseDiscriminator}
 TRANSLATORS = {"residual": ResidualGenerator, "UNet": UNetGenerator}
 PATCH_DISCRIMINATORS = {"patch": PatchDiscriminator}
-COUPLINGS = {
-    "conv": conv_coupling,
-    "dense": dense_coupling,
-    "linear": linear_coupling,
-    "residual": residual_coupling,
-}
+COUPLINGS = {"conv": conv_coupling, "dense": dense_coupling, "linear": linear_coupling, "residual": residual_coupling}
 FOR_IMAGES = ("conv", "residual", "linear")
 
 Shape = tuple[int | None, ...]
@@ -135,7 +130,7 @@ def backbone(argument: Any, shape: Shape, width: int, dtype: Any) -> keras.layer
 
 
 def denoiser(argument: Any, shape: Shape, num_inputs: int, num_classes: int | None, dtype: Any) -> keras.layers.Layer:
-    """A network of `DENOISERS`, `(x, time, one_hot)`, from images `[B, H, W, num_inputs]` to `[B, *shape]`; or vectors."""
+    """A network of `DENOISERS`, `(x, time, one_hot)`, from `[B, H, W, num_inputs]` to `[B, *shape]`; or vectors."""
     vectors = len(shape) == 1
     name = (named(argument) or {}).get("class")
     if name in DENOISERS and vectors != (name == "MLP"):

@@ -128,9 +128,11 @@ def _num_steps(recipe):
 def train(recipe: Recipe, workdir: str | Path, verbose: Any = "auto") -> Path:
     """Trains, evaluates and saves the model of a recipe; returns the checkpoint folder, `workdir/checkpoint`.
 
-    `workdir` gets log.csv (a line an epoch), samples/ (a picture an epoch) and backup.npz (the state after the last whole
-    epoch). Run again after a kill, it goes on from there, and ends with the same weights as if it had not been killed.
-    Raises `RecipeError` if the folder holds a run of another recipe.
+    `workdir` gets log.csv (a line an epoch), samples/ (a picture an epoch) and backup.npz (the state after the last
+    whole epoch). Run again after a kill, it goes on from there, and ends with the same weights as if not killed.
+
+    Raises:
+        RecipeError: the folder holds a run of another recipe.
     """
     workdir = Path(workdir)
     training = recipe.training

@@ -336,10 +336,7 @@ def tfds_folder(tmp_path_factory):
         split: tf.data.Dataset.from_tensor_slices({"image": x[part], "label": np.arange(12)[part] % 3})
         for split, part in {"train": slice(0, 10), "test": slice(10, 12)}.items()
     }
-    features = {
-        "image": tfds.features.Image(shape=(6, 4, 1)),
-        "label": tfds.features.ClassLabel(names=["a", "b", "c"]),
-    }
+    features = {"image": tfds.features.Image(shape=(6, 4, 1)), "label": tfds.features.ClassLabel(names=["a", "b", "c"])}
     tfds.dataset_builders.store_as_tfds_dataset(
         "squares", "1.0.0", features=tfds.features.FeaturesDict(features), split_datasets=splits, data_dir=root
     )

@@ -466,10 +466,7 @@ def test_publishing_the_zoo(hub, tmp_path):
 
     done = publish_zoo("--dry_run")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
-        "org/ae-fashion-mnist would be published",
-        "org/vae-mnist would be published",
-    ]
+    assert done.stdout.splitlines() == ["org/ae-fashion-mnist would be published", "org/vae-mnist would be published"]
     assert not hub.repositories
     assert recipes == [path.read_text() for path in sorted(tmp_path.glob("zoo/*/recipe.toml"))]
     hub.fault = lambda number, method, path: 403 if "vae-mnist/commit" in path else None

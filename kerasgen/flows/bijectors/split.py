@@ -3,10 +3,10 @@
 import keras
 from keras import ops
 
-from kerasgen import networks
 from kerasgen.errors import InputError
 from kerasgen.flows.bijectors.base import Bijector, sum_per_example
 from kerasgen.flows.bijectors.coupling import bounded
+from kerasgen.networks import resolve
 
 LOG_SCALE_BOUND = 5.0
 
@@ -27,7 +27,7 @@ class Split(Bijector):
         *sides, channels = self.shape
         self.num_kept = channels // 2
         self.num_classes = num_classes
-        self.network = networks.coupling(
+        self.network = resolve.coupling(
             "linear",
             (*sides, self.num_kept + (num_classes or 0)),
             (*sides, 2 * (channels - self.num_kept)),

@@ -1,0 +1,14 @@
+"""Types of arguments and results, in hints."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike as ArrayLike
+
+Array = np.ndarray
+Tensor = Any  # of the framework under Keras
+Labels = ArrayLike | None  # integers `[N]`, or one for all
+Seed = int | None  # a fresh one for `None`
+Verbose = Any  # "auto" (a progress bar where there is more than one batch), 0 or 1
+Config = dict[str, Any]  # plain JSON values, layers and optimizers serialized
+Logs = dict[str, Tensor]  # of a step, by the names in `loss_names`
