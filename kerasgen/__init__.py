@@ -23,9 +23,7 @@ from kerasgen.gans.gan import GAN as GAN
 from kerasgen.gans.optimizer import GANOptimizer as GANOptimizer
 from kerasgen.gans.pix2pix import Pix2Pix as Pix2Pix
 from kerasgen.hub.publication import publish as publish
-from kerasgen.hub.registry import list_models as list_models
-from kerasgen.hub.registry import load as load
-from kerasgen.hub.registry import save as save
+from kerasgen.hub.registry import list_models as list_models, load as load, save as save
 from kerasgen.version import __version__ as __version__
 
 # Modules that are imported when they are first used.

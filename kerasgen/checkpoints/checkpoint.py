@@ -9,8 +9,7 @@ import shutil
 from datetime import datetime
 from pathlib import Path
 
-from kerasgen.checkpoints import config as configs
-from kerasgen.checkpoints import weights
+from kerasgen.checkpoints import config as configs, weights
 from kerasgen.errors import CheckpointError
 from kerasgen.version import __version__
 

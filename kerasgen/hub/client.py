@@ -7,8 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from kerasgen.checkpoints import FILES as CHECKPOINT_FILES
-from kerasgen.checkpoints import METADATA
+from kerasgen.checkpoints import FILES as CHECKPOINT_FILES, METADATA
 from kerasgen.errors import HubError
 from kerasgen.version import __version__ as version
 

@@ -4,8 +4,7 @@ import math
 import os
 from typing import Any
 
-from kerasgen.checkpoints import CONFIG, WEIGHTS, sha256, weights
-from kerasgen.checkpoints import config as configs
+from kerasgen.checkpoints import CONFIG, WEIGHTS, config as configs, sha256, weights
 from kerasgen.errors import CheckpointError
 from kerasgen.hub.client import FILES
 from kerasgen.hub.registry import checkpoint_folder, describe
