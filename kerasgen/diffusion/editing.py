@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from keras import ops
-from numpy.typing import ArrayLike
 
 from kerasgen import inputs, noise
 from kerasgen.base.exhibit import Exhibit, describe_sampling
@@ -16,7 +15,7 @@ from kerasgen.diffusion.sampling import SamplingOptions
 from kerasgen.errors import InputError
 from kerasgen.modalities import Images
 from kerasgen.recipes import Evaluation
-from kerasgen.typing import Tensor
+from kerasgen.typing import ArrayLike, Config, Labels, Seed, Tensor, Verbose
 
 ENLARGING = ("upscale", "downscale")
 
@@ -40,10 +39,10 @@ class DenoiserEditing(LatentModel):
         self,
         x: ArrayLike,
         mask: ArrayLike,
-        labels: ArrayLike | None = None,
-        seed: int | None = None,
+        labels: Labels = None,
+        seed: Seed = None,
         batch_size: int = 64,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
         *,
         sampler: str | Sampler = "dpm++",
         steps: int = 20,
@@ -99,10 +98,10 @@ class DenoiserEditing(LatentModel):
         self,
         x: ArrayLike,
         strength: float = 0.5,
-        labels: ArrayLike | None = None,
-        seed: int | None = None,
+        labels: Labels = None,
+        seed: Seed = None,
         batch_size: int = 64,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
         *,
         sampler: str | Sampler = "dpm++",
         steps: int = 20,
@@ -166,10 +165,10 @@ class DenoiserEditing(LatentModel):
     def upscale(
         self,
         x: ArrayLike,
-        labels: ArrayLike | None = None,
-        seed: int | None = None,
+        labels: Labels = None,
+        seed: Seed = None,
         batch_size: int = 64,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
         *,
         sampler: str | Sampler = "dpm++",
         steps: int = 20,
@@ -231,7 +230,7 @@ class DenoiserEditing(LatentModel):
     def task(self) -> str:
         return super().task if self.given_shape is None else "image-to-image"
 
-    def snippet(self, handle: str, drawing: dict[str, Any] | None = None) -> str:
+    def snippet(self, handle: str, drawing: Config | None = None) -> str:
         if self.given_shape is None:
             return super().snippet(handle, drawing)
         small, full = (", ".join(map(str, shape)) for shape in (self.given_shape, self.shape))

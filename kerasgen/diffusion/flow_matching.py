@@ -58,13 +58,6 @@ class FlowMatching(Denoiser):
         self.times = inputs.check_choice("times", times, TIMES)
         self.optimal_transport = bool(optimal_transport)
 
-    def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {
-            "prediction": self.prediction,
-            "times": self.times,
-            "optimal_transport": self.optimal_transport,
-        }
-
     ratio_range = (1e-3, 1e3)
 
     def level_at(self, s: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from keras import ops
-from numpy.typing import ArrayLike
 
 from kerasgen import backend, inputs, noise
 from kerasgen.base.latent import LatentModel, slerp
@@ -14,7 +13,7 @@ from kerasgen.base.program import rows
 from kerasgen.diffusion.samplers import DDIM, SAMPLERS, DPMSolver, Levels, Sampler
 from kerasgen.errors import InputError
 from kerasgen.networks import resolve
-from kerasgen.typing import Tensor
+from kerasgen.typing import Config, Labels, Seed, Tensor, Verbose
 
 KEPT_NOISE = 1 << 20  # noise of what an inpainting keeps is that of steps from here on
 
@@ -77,7 +76,7 @@ class DenoiserSampling(LatentModel):
         temperature = inputs.check_number("temperature", temperature, 0.0)
         return SamplingOptions(type(sampler), config, steps, spacing, guidance, bool(clip), temperature, **others)
 
-    def sampling_config(self, temperature: float = 1.0, **settings: Any) -> dict[str, Any]:
+    def sampling_config(self, temperature: float = 1.0, **settings: Any) -> Config:
         options = self.sampling_options(**settings)
         chosen = {name: getattr(options, name) for name in ("steps", "spacing", "guidance", "clip")}
         return {"name": options.sampler.__name__, **dict(options.config), **chosen, "temperature": temperature}
@@ -154,9 +153,9 @@ class DenoiserSampling(LatentModel):
         shape: tuple[int, ...],
         labels: np.ndarray | None,
         low_res: np.ndarray | None,
-        seed: int | None,
+        seed: Seed,
         batch_size: int,
-        verbose: Any,
+        verbose: Verbose,
         options: SamplingOptions,
     ) -> np.ndarray:
         """`num` images of a shape, from checked labels and low-resolution images."""
@@ -172,11 +171,11 @@ class DenoiserSampling(LatentModel):
     def sample(
         self,
         num_samples: int,
-        labels: ArrayLike | None = None,
-        seed: int | None = None,
+        labels: Labels = None,
+        seed: Seed = None,
         temperature: float = 1.0,
         batch_size: int = 64,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
         *,
         sampler: str | Sampler = "dpm++",
         steps: int = 20,

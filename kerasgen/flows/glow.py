@@ -124,6 +124,3 @@ class Glow(Flow):
             ]
             steps.append(Invertible(bijectors, name=name))
         return steps
-
-    def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"levels": self.levels, "steps": self.steps, "squeeze": self.squeeze}

@@ -94,8 +94,3 @@ class RealNVP(Flow):
                 ActNorm(shape, name=f"{name}_{index}_act_norm"),
             ]
         return chain
-
-    def get_config(self) -> dict[str, Any]:
-        config = super().get_config() | {"scales": self.scales, "steps": self.steps}
-        del config["num_classes"]
-        return config

@@ -6,7 +6,6 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
-from numpy.typing import ArrayLike
 
 from kerasgen import backend, inputs
 from kerasgen.base.exhibit import Exhibit
@@ -16,7 +15,7 @@ from kerasgen.errors import InputError
 from kerasgen.gans.translator import Translator, distance, mean_over_patches
 from kerasgen.networks import resolve
 from kerasgen.recipes import Evaluation
-from kerasgen.typing import Tensor
+from kerasgen.typing import ArrayLike, Logs, Tensor, Verbose
 
 DIRECTIONS = ("a_to_b", "b_to_a")
 SHOWN = 12  # images of each kind in an exhibit
@@ -126,9 +125,9 @@ class CycleGAN(Translator):
         self.identity_weight = inputs.check_number("identity_weight", identity_weight, 0.0)
         self.pool_size = inputs.check_integer("pool_size", pool_size, 0)
         self._pools = None
-        self._network_arguments = [generator or "residual", discriminator or "patch"]
         generators, discriminators = (
-            argument if isinstance(argument, (list, tuple)) else [argument] * 2 for argument in self._network_arguments
+            network if isinstance(network, (list, tuple)) else [network] * 2
+            for network in (generator or "residual", discriminator or "patch")
         )
         for role, pair in (("generator", generators), ("discriminator", discriminators)):
             if len(pair) != 2 or (pair[0] is pair[1] and not resolve.named(pair[0])):
@@ -144,22 +143,13 @@ class CycleGAN(Translator):
             resolve.patch_discriminator(argument, self.shape, dtype, name=f"discriminator_{kind}")
             for argument, kind in zip(discriminators, "ab", strict=True)
         )
-
-    def get_config(self) -> dict[str, Any]:
-        made = ((self.generator_a_to_b, self.generator_b_to_a), (self.discriminator_a, self.discriminator_b))
-        generator, discriminator = (
-            [resolve.serialize(*both) for both in zip(pair, argument, strict=True)]
-            if isinstance(argument, (list, tuple))
-            else argument
-            for pair, argument in zip(made, self._network_arguments, strict=True)
+        made = (
+            ("generator", generator or "residual", generators, (self.generator_a_to_b, self.generator_b_to_a)),
+            ("discriminator", discriminator or "patch", discriminators, (self.discriminator_a, self.discriminator_b)),
         )
-        return super().get_config() | {
-            "generator": generator,
-            "discriminator": discriminator,
-            "cycle_weight": self.cycle_weight,
-            "identity_weight": self.identity_weight,
-            "pool_size": self.pool_size,
-        }
+        for role, argument, pair, networks in made:
+            parts = [part if resolve.named(part) else made for part, made in zip(pair, networks, strict=True)]
+            self.keep(**{role: parts if isinstance(argument, (list, tuple)) else argument})
 
     # Training
 
@@ -226,7 +216,7 @@ class CycleGAN(Translator):
         return tuple(pool.exchange(fake, *drawn) for pool, fake, drawn in zip(self._pools, fakes, draws, strict=True))
 
     @backend.train_step
-    def train_step(self, data: Any) -> dict[str, Tensor]:
+    def train_step(self, data: Any) -> Logs:
         a, b = self.unpack(data)
 
         def generator_loss():
@@ -245,7 +235,7 @@ class CycleGAN(Translator):
         return self.update_metrics(**logs)
 
     @backend.test_step
-    def test_step(self, data: Any) -> dict[str, Tensor]:
+    def test_step(self, data: Any) -> Logs:
         a, b = self.unpack(data)
         _, logs, fakes = self.generator_losses(a, b)
         return self.update_metrics(**logs | self.discriminator_losses((a, b), fakes)[1])
@@ -259,7 +249,7 @@ class CycleGAN(Translator):
         return self.run_generator(self.generator_b_to_a, images)
 
     def translate(
-        self, x: ArrayLike, direction: str = "a_to_b", batch_size: int = 64, verbose: Any = "auto"
+        self, x: ArrayLike, direction: str = "a_to_b", batch_size: int = 64, verbose: Verbose = "auto"
     ) -> np.ndarray:
         """Images `[N, H, W, C]` of one kind as those of the other: float32 in [0, 1].
 

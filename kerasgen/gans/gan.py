@@ -8,7 +8,6 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
-from numpy.typing import ArrayLike
 
 from kerasgen import backend, inputs, noise
 from kerasgen.base.latent import DecodingModel
@@ -21,7 +20,7 @@ from kerasgen.gans.optimizer import GANOptimizer
 from kerasgen.gans.penalties import PENALTIES, Penalty
 from kerasgen.modalities import Images, Vectors
 from kerasgen.networks import resolve
-from kerasgen.typing import Tensor
+from kerasgen.typing import ArrayLike, Config, Labels, Logs, Seed, Tensor, Verbose
 
 STANDING_BATCHES = 20  # of latents, from which the moving statistics of the averaged generator are taken
 STANDING_BATCH = 100
@@ -108,26 +107,15 @@ class GAN(AdversarialModel, DecodingModel):
         if not set(self.augmentation) <= set(AUGMENTATIONS) or (self.augmentation and not images):
             raise InputError(f"augmentation is {self.augmentation}; images take any of {list(AUGMENTATIONS)}.")
         self.collapse_fraction = inputs.check_number("collapse_fraction", collapse_fraction, 0.0)
-        default = "conv" if images else "dense"
-        self._network_arguments = (generator or default, discriminator or default)
+        generator, discriminator = (
+            network or ("conv" if images else "dense") for network in (generator, discriminator)
+        )
+        self.keep(loss=self.loss_function, generator=generator, discriminator=discriminator)
         sizes = (self.shape, self.num_classes, self.dtype_policy)
         with keras.name_scope("generator"):
-            self.generator = resolve.generator(self._network_arguments[0], self.latent_dim, *sizes)
+            self.generator = resolve.generator(generator, self.latent_dim, *sizes)
         with keras.name_scope("discriminator"):
-            self.discriminator = resolve.discriminator(self._network_arguments[1], *sizes)
-
-    def get_config(self) -> dict[str, Any]:
-        generator, discriminator = self._network_arguments
-        return super().get_config() | {
-            "latent_dim": self.latent_dim,
-            "generator": resolve.serialize(self.generator, generator),
-            "discriminator": resolve.serialize(self.discriminator, discriminator),
-            "loss": keras.saving.serialize_keras_object(self.loss_function),
-            "penalty": None if self.penalty is None else keras.saving.serialize_keras_object(self.penalty),
-            "discriminator_steps": self.discriminator_steps,
-            "augmentation": list(self.augmentation),
-            "collapse_fraction": self.collapse_fraction,
-        }
+            self.discriminator = resolve.discriminator(discriminator, *sizes)
 
     # The two networks
 
@@ -203,7 +191,7 @@ class GAN(AdversarialModel, DecodingModel):
         return ops.cond(due, cost, lambda: ops.zeros((ops.shape(real)[0],)))
 
     @backend.train_step
-    def train_step(self, data: Any) -> dict[str, Tensor]:
+    def train_step(self, data: Any) -> Logs:
         images, one_hot = self.unpack(data)
         real = self.modality.to_network(images)
 
@@ -224,7 +212,7 @@ class GAN(AdversarialModel, DecodingModel):
         return self.update_metrics(**logs)
 
     @backend.test_step
-    def test_step(self, data: Any) -> dict[str, Tensor]:
+    def test_step(self, data: Any) -> Logs:
         """The losses without penalty, and no gradients."""
         images, one_hot = self.unpack(data)
         _, fake, logs = self.discriminator_losses(self.modality.to_network(images), one_hot, training=False)
@@ -247,9 +235,7 @@ class GAN(AdversarialModel, DecodingModel):
             z = ops.convert_to_tensor(noise.normal(start, stop, (self.latent_dim,), self.seed, stream=5))
             self.generate(z, one_hot, training=True)
 
-    def sampling_config(
-        self, temperature: float = 1.0, truncation: float | None = None, **settings: Any
-    ) -> dict[str, Any]:
+    def sampling_config(self, temperature: float = 1.0, truncation: float | None = None, **settings: Any) -> Config:
         if truncation is not None and inputs.check_number("truncation", truncation, 0.0) == 0.0:
             raise InputError("truncation is 0; expected a positive number, or None.")
         config = super().sampling_config(temperature, **settings)
@@ -259,11 +245,11 @@ class GAN(AdversarialModel, DecodingModel):
     def sample(
         self,
         num_samples: int,
-        labels: ArrayLike | None = None,
-        seed: int | None = None,
+        labels: Labels = None,
+        seed: Seed = None,
         temperature: float = 1.0,
         batch_size: int = 64,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
         *,
         truncation: float | None = None,
     ) -> np.ndarray:
