@@ -11,8 +11,8 @@ from keras import ops
 
 from kerasgen import inputs, noise
 from kerasgen.autoencoders.mixture import fit_mixture
+from kerasgen.base.family import register_family
 from kerasgen.base.latent import LatentModel
-from kerasgen.base.model import register_family
 from kerasgen.errors import InputError
 from kerasgen.networks import resolve
 from kerasgen.typing import ArrayLike, Logs, Tensor, Verbose

@@ -10,8 +10,8 @@ from keras import ops
 
 from kerasgen import backend, inputs, noise
 from kerasgen.autoencoders.distributions import DISTRIBUTIONS
+from kerasgen.base.family import register_family
 from kerasgen.base.likelihood import LikelihoodModel
-from kerasgen.base.model import register_family
 from kerasgen.base.program import rows
 from kerasgen.networks import resolve
 from kerasgen.typing import ArrayLike, Config, Labels, Logs, Seed, Tensor, Verbose

@@ -1,7 +1,5 @@
 """`BaseModel`: what every model shares."""
 
-import functools
-import inspect
 import itertools
 import math
 import re
@@ -17,6 +15,7 @@ from keras.layers import Layer
 
 from kerasgen import backend, inputs, noise
 from kerasgen.base.exhibit import Exhibit
+from kerasgen.base.family import FAMILIES, constructor_arguments, plain
 from kerasgen.base.program import batched
 from kerasgen.checkpoints import save_checkpoint
 from kerasgen.errors import InputError
@@ -25,19 +24,12 @@ from kerasgen.networks import resolve
 from kerasgen.recipes import Evaluation
 from kerasgen.typing import Config, Labels, Logs, Tensor
 
-FAMILIES: dict[str, type["BaseModel"]] = {}
 # What a model can be asked to do, in the order in which it is told; `offers` says which of it a model does.
 VERBS = (
     *("sample", "encode", "decode", "reconstruct", "interpolate", "log_prob", "bits_per_dim", "anomaly_score"),
     *("denoise", "compress", "decompress", "inpaint", "edit", "upscale", "downscale", "translate"),
     *("classify", "features"),
 )
-
-
-def register_family(cls: type) -> type:
-    """Makes a family known by its class name: to recipes, to cards, and to whatever loads a checkpoint."""
-    FAMILIES[cls.__name__] = cls
-    return keras.saving.register_keras_serializable("kerasgen")(cls)
 
 
 class ReplicaSeedGenerator(keras.random.SeedGenerator):
@@ -78,6 +70,7 @@ class BaseModel(keras.Model):
     purpose = "For research, teaching and tests of"  # of generative models, in cards
     given_shape: tuple[int, ...] | None = None  # of the examples that a model draws others for, if it does
     likelihood: str | None = None  # "exact", "bound" or "estimate" for families with `log_prob`
+    model_arguments: tuple[str, ...] = ()  # those of the constructor that are models, which recipes name by handle
     hub: ClassVar[Any] = None  # `publish`, `load` and `list_models`; kerasgen/hub/methods.py puts it here
     presets = _Presets()
 
@@ -232,7 +225,7 @@ class BaseModel(keras.Model):
         return self.update_metrics(**self.losses(*self.unpack(data), training=False)[1])
 
     def update_metrics(self, **values: Tensor) -> Logs:
-        """Adds values `[B]` or scalars to the running means of these names, of `loss_names`; returns the means."""
+        """Adds values, `[B]` or scalars, to the running means named in `loss_names`; returns the means."""
         trackers = {tracker.name: tracker for tracker in self.trackers}
         for name, value in values.items():
             trackers[name].update_state(value)
@@ -339,26 +332,6 @@ class BaseModel(keras.Model):
             name = type(model).__name__
             raise InputError(f"{handle!r} is a {name}, not a {cls.__name__}; call {name}.from_preset or kerasgen.load.")
         return model
-
-
-@functools.cache
-def constructor_arguments(cls: type) -> tuple[str, ...]:
-    """Names of the arguments of a class, and of those above it up to the first registered family."""
-    names: dict[str, None] = {}
-    for base in cls.__mro__:
-        if "__init__" in vars(base):
-            parameters = list(inspect.signature(base.__init__).parameters.values())[1:]
-            names |= {p.name: None for p in parameters if p.kind is not inspect.Parameter.VAR_KEYWORD}
-        if base in FAMILIES.values() or base is BaseModel:
-            return tuple(names)
-    return tuple(names)
-
-
-def plain(value: Any) -> Any:
-    """A plain JSON value of an argument: layers, optimizers and the like in serialized form, tuples as lists."""
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    return keras.saving.serialize_keras_object(value) if hasattr(value, "get_config") else value
 
 
 def first_batch(x: Any, y: Any, batch_size: int) -> tuple[Any, Any]:

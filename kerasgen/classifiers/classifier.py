@@ -8,7 +8,8 @@ import numpy as np
 from keras import layers, ops
 
 from kerasgen import inputs
-from kerasgen.base.model import BaseModel, register_family
+from kerasgen.base.family import register_family
+from kerasgen.base.model import BaseModel
 from kerasgen.base.program import rows
 from kerasgen.errors import InputError
 from kerasgen.modalities import check_attributes
@@ -29,7 +30,7 @@ class Classifier(BaseModel):
         backbone: a name from `kerasgen.networks.BACKBONES`, a dictionary with it as "class" and arguments, or a Keras
             layer from images `[B, H, W, C]` in [-1, 1] to features `[B, F]`.
         width: of backbones given by name.
-        dropout: rate, of features in training.
+        dropout: rate at which training drops features.
         max_shift: in training, images are moved by up to so many pixels each way; their edges are repeated.
         label_smoothing: share of each target spread over the classes (Szegedy et al. 2016, section 7).
         seed: of the noise drawn in training.

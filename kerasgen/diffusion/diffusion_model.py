@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from kerasgen import inputs
-from kerasgen.base.model import register_family
+from kerasgen.base.family import register_family
 from kerasgen.diffusion import schedules
 from kerasgen.diffusion.denoiser import Condition, Denoiser
 from kerasgen.diffusion.samplers import Levels, spacings

@@ -10,8 +10,8 @@ from keras import ops
 from kerasgen import inputs, noise
 from kerasgen.autoencoders.autoencoder import Autoencoder
 from kerasgen.autoencoders.variational_autoencoder import VariationalAutoencoder
+from kerasgen.base.family import register_family
 from kerasgen.base.latent import LatentModel, slerp
-from kerasgen.base.model import register_family
 from kerasgen.base.program import rows
 from kerasgen.diffusion.denoiser import Denoiser
 from kerasgen.diffusion.diffusion_model import DiffusionModel
@@ -42,6 +42,8 @@ class LatentDiffusion(LatentModel):
         num_classes: number of classes if class-conditional, else `None`; that of the autoencoder if it has classes.
         seed: of the noise drawn in training, if the denoiser is made here.
     """
+
+    model_arguments = ("autoencoder",)
 
     def __init__(
         self,
@@ -177,7 +179,7 @@ class LatentDiffusion(LatentModel):
     def anomaly_score(
         self, x: ArrayLike, labels: Labels = None, seed: Seed = 0, batch_size: int = 64, verbose: Verbose = "auto"
     ) -> np.ndarray:
-        """-log p(z) in nats `[N]`, of the autoencoder's latents: higher is stranger."""
+        """-log p(z) in nats `[N]`, z the autoencoder's latents: higher is stranger."""
         x = self.modality.check(x)
         labels = self.check_labels(labels, len(x))
         z = self.run(self.latents, len(x), rows(x, labels), batch_size, verbose)

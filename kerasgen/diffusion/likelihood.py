@@ -158,7 +158,7 @@ class DenoiserLikelihood(LikelihoodModel):
     ) -> np.ndarray:
         """log p(x) in nats, float32 `[N]`; `likelihood` says whether a "bound" or an "estimate".
 
-        Of images it is the logarithm of the probability of their 8-bit pixels, of vectors that of a density.
+        For images p is the probability of their 8-bit pixels, for vectors a density.
 
         Args:
             x, labels: images `[N, H, W, C]`, and `[N]` or `None`.

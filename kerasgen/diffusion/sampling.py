@@ -147,25 +147,24 @@ class DenoiserSampling(LatentModel):
             x = ops.swapaxes(x, 0, 1)  # [B, steps + 1, H, W, C]
         return self.to_images(x)
 
-    def draw(
+    def run_sampler(
         self,
+        step: Callable,
         num: int,
-        shape: tuple[int, ...],
-        labels: np.ndarray | None,
-        low_res: np.ndarray | None,
+        shape: tuple,
+        arrays: tuple,
         seed: Seed,
         batch_size: int,
         verbose: Verbose,
-        options: SamplingOptions,
+        *static,
     ) -> np.ndarray:
-        """`num` images of a shape, from checked labels and low-resolution images."""
+        """`num` rows of `step(key, z, *arrays, *static)`, z noise of a shape."""
         seed = noise.check_seed(seed)
 
         def batch(start, stop):
-            z = noise.normal(start, stop, shape, seed)
-            return [noise.keys(start, stop, seed), z, *rows(labels, low_res)(start, stop)]
+            return [noise.keys(start, stop, seed), noise.normal(start, stop, shape, seed), *rows(*arrays)(start, stop)]
 
-        return self.run(self.sample_step, num, batch, batch_size, verbose, static=(options,))
+        return self.run(step, num, batch, batch_size, verbose, static)
 
     @inputs.names_settings
     def sample(
@@ -214,7 +213,8 @@ class DenoiserSampling(LatentModel):
             resolve.check_size(self.network, height, width)
         others = {"keep": bool(intermediates), "callback": callback}
         options = self.sampling_options(sampler, steps, guidance, spacing, clip, temperature, **others)
-        return self.draw(num_samples, shape, labels, None, seed, batch_size, verbose, options)
+        arrays = (labels, None)
+        return self.run_sampler(self.sample_step, num_samples, shape, arrays, seed, batch_size, verbose, options)
 
     # Latents: the noise that the probability-flow ODE leads to
 

@@ -147,9 +147,9 @@ class Flow(LikelihoodModel):
         return ops.floor(ops.round(255.0 * images) / 2.0 ** (8 - self.num_bits))
 
     def log_density(self, x: Tensor, u: Tensor | None, one_hot: Tensor | None = None, training: bool = False) -> Tensor:
-        """log p in nats `[B]`, of vectors x, or of images x in [0, 1] dequantized by uniform noise u.
+        """log p(x) in nats `[B]`; images x in [0, 1] are dequantized by uniform noise u.
 
-        Of images it is log p(v) - log q(u | k), a density over [0, 1] per value.
+        For images it is log p(v) - log q(u | k), a density over [0, 1] per value.
         """
         log_q = 0.0
         if not self.vectors:
@@ -186,7 +186,7 @@ class Flow(LikelihoodModel):
     # Sampling and coding
 
     def encode_step(self, x: Tensor, labels: Tensor | None) -> Tensor:
-        """Latents; of images, those of the middle of each pixel's bin."""
+        """Latents; an image is taken at the middle of each pixel's bin."""
         bins = 2.0**self.num_bits
         x = self.modality.scale(x)
         x = x if self.vectors else (self.pixels(x) + 0.5) / bins
@@ -210,8 +210,8 @@ class Flow(LikelihoodModel):
     ) -> np.ndarray:
         """log p(x) in nats, float32 `[N]`, by the change of variables.
 
-        Of vectors, their exact density. Of images, the exact density over [0, 1] per value of the image dequantized by
-        noise that the seed fixes; with "variational" dequantization log p - log q, a bound in expectation.
+        Vectors have their exact density. Images have the exact density over [0, 1] per value after dequantization by
+        noise that the seed fixes; "variational" dequantization gives log p - log q, a bound in expectation.
         """
         x = self.modality.check(x)
         labels = self.check_labels(labels, len(x))

@@ -9,8 +9,8 @@ from keras import ops
 
 from kerasgen import backend, inputs
 from kerasgen.base.exhibit import Exhibit
+from kerasgen.base.family import register_family
 from kerasgen.base.generative import SAMPLED
-from kerasgen.base.model import register_family
 from kerasgen.errors import InputError
 from kerasgen.gans.translator import Translator, distance, mean_over_patches
 from kerasgen.networks import resolve
@@ -79,9 +79,9 @@ class ImagePool:
 class CycleGAN(Translator):
     """G translates images of kind a to kind b, F those of kind b to kind a; each kind has a discriminator.
 
-    G and F minimize the sum of both adversarial losses, of `cycle_weight` (|F(G(a)) - a| + |G(F(b)) - b|) (equations 2
-    and 3) and of `identity_weight` (|G(b) - b| + |F(a) - a|) (section 5.2), with images in [-1, 1]. The loss of the
-    discriminators is halved; they see fakes out of a pool of earlier ones.
+    G and F minimize both adversarial losses plus `cycle_weight` (|F(G(a)) - a| + |G(F(b)) - b|) (equations 2 and 3)
+    plus `identity_weight` (|G(b) - b| + |F(a) - a|) (section 5.2), with images in [-1, 1]. The loss of the
+    discriminators is halved; a pool of earlier fakes feeds them.
 
     Args:
         shape: `(height, width, channels)` of both kinds.
@@ -125,31 +125,25 @@ class CycleGAN(Translator):
         self.identity_weight = inputs.check_number("identity_weight", identity_weight, 0.0)
         self.pool_size = inputs.check_integer("pool_size", pool_size, 0)
         self._pools = None
-        generators, discriminators = (
-            network if isinstance(network, (list, tuple)) else [network] * 2
-            for network in (generator or "residual", discriminator or "patch")
+        shapes = (self.shape, self.shape)
+        self.generator_a_to_b, self.generator_b_to_a = self._pair(
+            "generator", generator or "residual", DIRECTIONS, resolve.translator, *shapes
         )
-        for role, pair in (("generator", generators), ("discriminator", discriminators)):
-            if len(pair) != 2 or (pair[0] is pair[1] and not resolve.named(pair[0])):
-                raise InputError(
-                    f"{role} is for one kind alone; expected a name, a dictionary with a class, or a pair."
-                )
-        dtype = self.dtype_policy
-        self.generator_a_to_b, self.generator_b_to_a = (
-            resolve.translator(argument, self.shape, self.shape, dtype, name=f"generator_{direction}")
-            for argument, direction in zip(generators, DIRECTIONS, strict=True)
+        self.discriminator_a, self.discriminator_b = self._pair(
+            "discriminator", discriminator or "patch", "ab", resolve.patch_discriminator, self.shape
         )
-        self.discriminator_a, self.discriminator_b = (
-            resolve.patch_discriminator(argument, self.shape, dtype, name=f"discriminator_{kind}")
-            for argument, kind in zip(discriminators, "ab", strict=True)
-        )
-        made = (
-            ("generator", generator or "residual", generators, (self.generator_a_to_b, self.generator_b_to_a)),
-            ("discriminator", discriminator or "patch", discriminators, (self.discriminator_a, self.discriminator_b)),
-        )
-        for role, argument, pair, networks in made:
-            parts = [part if resolve.named(part) else made for part, made in zip(pair, networks, strict=True)]
-            self.keep(**{role: parts if isinstance(argument, (list, tuple)) else argument})
+
+    def _pair(self, role, argument, kinds, make, *shapes):
+        """The two networks of a role, from one argument for both or one for each."""
+        both = argument if isinstance(argument, (list, tuple)) else [argument] * 2
+        if len(both) != 2 or (both[0] is both[1] and not resolve.named(both[0])):
+            raise InputError(f"{role} is for one kind alone; expected a name, a dictionary with a class, or a pair.")
+        made = [
+            make(one, *shapes, self.dtype_policy, name=f"{role}_{kind}") for one, kind in zip(both, kinds, strict=True)
+        ]
+        given = [one if resolve.named(one) else network for one, network in zip(both, made, strict=True)]
+        self.keep(**{role: argument if resolve.named(argument) else given})
+        return made
 
     # Training
 
@@ -191,7 +185,7 @@ class CycleGAN(Translator):
         return losses, logs | {"generator_loss": losses}, (fake_a, fake_b)
 
     def discriminator_losses(self, real: tuple, fakes: tuple, training: bool = False) -> tuple[Tensor, dict]:
-        """`[B]`, of both kinds together, and the logs."""
+        """The sum over both kinds, `[B]`, and the logs."""
         logits = [
             tuple(self.logits(network, x, training) for x in pair)
             for network, *pair in zip((self.discriminator_a, self.discriminator_b), real, fakes, strict=True)

@@ -10,8 +10,8 @@ import numpy as np
 from keras import ops
 
 from kerasgen import backend, inputs, noise
+from kerasgen.base.family import register_family
 from kerasgen.base.latent import DecodingModel
-from kerasgen.base.model import register_family
 from kerasgen.errors import InputError
 from kerasgen.gans.adversarial import AdversarialModel
 from kerasgen.gans.augmentation import AUGMENTATIONS
@@ -64,7 +64,7 @@ class GAN(AdversarialModel, DecodingModel):
         penalty: `None`, "gradient_penalty" or "r1", a dictionary such as `{"class": "r1", "weight": 0.1, "interval":
             16}`, or a `Penalty`.
         discriminator_steps: to each step of the generator.
-        augmentation: any of "color", "translation" and "cutout", of all that the discriminator reads in training.
+        augmentation: any of "color", "translation" and "cutout", for all that the discriminator reads in training.
         collapse_fraction: `fit` warns when samples vary less than this part of what the data do.
         seed: of the noise drawn in training.
     """
@@ -120,11 +120,11 @@ class GAN(AdversarialModel, DecodingModel):
     # The two networks
 
     def generate(self, z: Tensor, one_hot: Tensor | None, training: bool = False) -> Tensor:
-        """Images in [-1, 1], or vectors, of z."""
+        """The generator's images in [-1, 1], or vectors."""
         return ops.cast(self.generator(z if one_hot is None else [z, one_hot], training=training), "float32")
 
     def logits(self, x: Tensor, one_hot: Tensor | None, training: bool = False) -> Tensor:
-        """The discriminator's, `[B]`."""
+        """The discriminator's logits `[B]`."""
         return ops.cast(self.discriminator(x if one_hot is None else [x, one_hot], training=training), "float32")
 
     def normal(self, shape: tuple) -> Tensor:
@@ -148,7 +148,7 @@ class GAN(AdversarialModel, DecodingModel):
     # Training
 
     def default_optimizer(self) -> GANOptimizer:
-        """Adam for both, with beta_1 = 0, and an averaged generator."""
+        """Adam for both networks, with beta_1 = 0, and an averaged generator."""
         arguments = {"learning_rate": 2e-4, "beta_1": 0.0, "beta_2": 0.99}
         generator = keras.optimizers.Adam(**arguments, use_ema=True, ema_momentum=0.999)
         return GANOptimizer(generator, keras.optimizers.Adam(**arguments))

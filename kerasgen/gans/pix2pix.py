@@ -8,7 +8,7 @@ from keras import ops
 
 from kerasgen import backend, inputs
 from kerasgen.base.exhibit import Exhibit
-from kerasgen.base.model import register_family
+from kerasgen.base.family import register_family
 from kerasgen.gans.translator import Translator, distance, mean_over_patches
 from kerasgen.networks import resolve
 from kerasgen.recipes import Evaluation
@@ -71,7 +71,7 @@ class Pix2Pix(Translator):
         return ops.cast(self.generator(x, training=training), "float32")
 
     def logits(self, x: Tensor, y: Tensor, training: bool = False) -> Tensor:
-        """The discriminator's, of pairs."""
+        """The discriminator's logits of pairs."""
         pairs = ops.concatenate([x, y], axis=-1)
         return ops.cast(self.discriminator(pairs, training=training), "float32")
 

@@ -43,14 +43,14 @@ class Translator(AdversarialModel):
 
     @property
     def given_shape(self) -> tuple[int, ...]:
-        """Of the images to translate."""
+        """The shape of an image to translate."""
         return self.source.shape
 
     def source_shape_of(self, verb: str) -> tuple[int, ...]:
         return self.given_shape
 
     def default_optimizer(self) -> GANOptimizer:
-        """Adam for both, of Isola et al. 2017, section 3.3, and Zhu et al. 2017, section 4."""
+        """Adam for both networks, as in Isola et al. 2017, section 3.3, and Zhu et al. 2017, section 4."""
         return GANOptimizer(*(keras.optimizers.Adam(2e-4, beta_1=0.5) for _ in range(2)))
 
     def check_training_data(self, x: Any, y: Any) -> tuple[Any, Any]:
@@ -75,7 +75,7 @@ class Translator(AdversarialModel):
         return tuple(self.modality.to_network(self.modality.scale(images)) for images in (source, target))
 
     def run_generator(self, generator: Callable, images: Tensor) -> Tensor:
-        """Images in [0, 1] by a generator, of uint8 or float ones."""
+        """A generator's images in [0, 1] for uint8 or float ones."""
         x = self.modality.to_network(self.modality.scale(images))
         return self.modality.from_network(ops.cast(generator(x), "float32"))
 
