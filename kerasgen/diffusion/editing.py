@@ -194,7 +194,7 @@ class DenoiserEditing(LatentModel):
         return ("mean_squared_error", "psnr", "ssim", *SAMPLED, "bits_per_dim")
 
     def exhibit(self, examples: np.ndarray | None, labels: np.ndarray | None, settings: Evaluation) -> list[Exhibit]:
-        """With `super_resolution`, a row of small images, one with what `upscale` makes of them, one with the originals."""
+        """With `super_resolution`, rows of small images, of what `upscale` makes of them and of the originals."""
         if self.given_shape is None:
             return super().exhibit(examples, labels, settings)
         num = settings.grid if examples is None else min(settings.grid, len(examples))
