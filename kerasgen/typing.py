@@ -1,6 +1,7 @@
-"""Types of arguments and results, in hints."""
+"""Types in hints: of arguments and results, and those of Python that most modules need."""
 
-from typing import Any
+from collections.abc import Callable as Callable, Sequence as Sequence
+from typing import Any as Any, Self as Self
 
 import numpy as np
 from numpy.typing import ArrayLike as ArrayLike

@@ -2,8 +2,6 @@
 
 import struct
 import zlib
-from collections.abc import Sequence
-from typing import Any
 
 import keras
 import numpy as np
@@ -11,11 +9,10 @@ from keras import ops
 
 from kerasgen import inputs, noise
 from kerasgen.autoencoders.mixture import fit_mixture
-from kerasgen.base.family import register_family
-from kerasgen.base.latent import LatentModel
+from kerasgen.base import LatentModel, register_family
 from kerasgen.errors import InputError
 from kerasgen.networks import resolve
-from kerasgen.typing import ArrayLike, Logs, Tensor, Verbose
+from kerasgen.typing import Any, ArrayLike, Logs, Sequence, Tensor, Verbose
 
 HEADER = struct.Struct("<4sIIB")  # magic, number of images, latents an image, bits a latent
 MAGIC = b"kgae"

@@ -1,8 +1,6 @@
 """Variational autoencoder (Kingma and Welling 2014, "Auto-encoding variational Bayes")."""
 
 import math
-from collections.abc import Sequence
-from typing import Any
 
 import keras
 import numpy as np
@@ -10,11 +8,9 @@ from keras import ops
 
 from kerasgen import backend, inputs, noise
 from kerasgen.autoencoders.distributions import DISTRIBUTIONS
-from kerasgen.base.family import register_family
-from kerasgen.base.likelihood import LikelihoodModel
-from kerasgen.base.program import rows
+from kerasgen.base import LikelihoodModel, register_family, rows
 from kerasgen.networks import resolve
-from kerasgen.typing import ArrayLike, Config, Labels, Logs, Seed, Tensor, Verbose
+from kerasgen.typing import Any, ArrayLike, Config, Labels, Logs, Seed, Sequence, Tensor, Verbose
 
 CHUNK = 16  # importance samples at once
 

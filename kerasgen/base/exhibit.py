@@ -1,12 +1,11 @@
 """What a model shows of itself: pictures with captions, drawn when they are asked for."""
 
 import functools
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from kerasgen.typing import Config
+from kerasgen.typing import Callable, Config
 
 
 @dataclass

@@ -3,9 +3,10 @@
 import functools
 import inspect
 import itertools
-from typing import Any
 
 import keras
+
+from kerasgen.typing import Any
 
 FAMILIES: dict[str, type] = {}
 

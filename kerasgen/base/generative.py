@@ -1,7 +1,6 @@
 """`GenerativeModel`: what every family that samples shares."""
 
 import json
-from typing import Any
 
 import numpy as np
 from keras import ops
@@ -10,7 +9,7 @@ from kerasgen.base.exhibit import Exhibit, describe_sampling
 from kerasgen.base.model import BaseModel
 from kerasgen.errors import InputError
 from kerasgen.recipes import Evaluation
-from kerasgen.typing import ArrayLike, Config, Labels, Tensor
+from kerasgen.typing import Any, ArrayLike, Config, Labels, Tensor
 
 # What is measured of samples, for any family that has some.
 SAMPLED = (

@@ -1,7 +1,5 @@
 """`DecodingModel` and `LatentModel`: what families that decode, or encode and decode, share."""
 
-from typing import Any
-
 import numpy as np
 
 from kerasgen import inputs, noise
@@ -11,7 +9,7 @@ from kerasgen.base.program import rows
 from kerasgen.errors import InputError
 from kerasgen.modalities import check_latents
 from kerasgen.recipes import Evaluation
-from kerasgen.typing import ArrayLike, Labels, Seed, Tensor, Verbose
+from kerasgen.typing import Any, ArrayLike, Labels, Seed, Tensor, Verbose
 
 SHOWN = 10  # examples in a row of an exhibit
 

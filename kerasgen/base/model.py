@@ -4,9 +4,8 @@ import itertools
 import math
 import re
 import types
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
 import keras
 import numpy as np
@@ -22,7 +21,7 @@ from kerasgen.errors import InputError
 from kerasgen.modalities import Images, Modality, check_labels, modality_of, one_hot
 from kerasgen.networks import resolve
 from kerasgen.recipes import Evaluation
-from kerasgen.typing import Config, Labels, Logs, Tensor
+from kerasgen.typing import Any, Callable, Config, Labels, Logs, Self, Sequence, Tensor
 
 # What a model can be asked to do, in the order in which it is told; `offers` says which of it a model does.
 VERBS = (

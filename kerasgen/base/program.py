@@ -1,13 +1,13 @@
 """Compiled programs over many examples: in batches of one size, with a bar where it takes long."""
 
 import math
-from collections.abc import Callable
 
 import keras
 import numpy as np
 from keras import ops
 
 from kerasgen import inputs
+from kerasgen.typing import Callable
 
 
 def batched(program: Callable, num: int, batch: Callable, batch_size: int = 64, verbose="auto") -> np.ndarray:

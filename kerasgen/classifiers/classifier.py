@@ -1,20 +1,15 @@
 """A classifier of images: not a generative model, but what generative models are measured with."""
 
-from collections.abc import Sequence
-from typing import Any
-
 import keras
 import numpy as np
 from keras import layers, ops
 
 from kerasgen import inputs
-from kerasgen.base.family import register_family
-from kerasgen.base.model import BaseModel
-from kerasgen.base.program import rows
+from kerasgen.base import BaseModel, register_family, rows
 from kerasgen.errors import InputError
 from kerasgen.modalities import check_attributes
 from kerasgen.networks import resolve
-from kerasgen.typing import ArrayLike, Config, Labels, Logs, Tensor, Verbose
+from kerasgen.typing import Any, ArrayLike, Config, Labels, Logs, Sequence, Tensor, Verbose
 
 
 @register_family

@@ -1,7 +1,6 @@
 """`Denoiser`: what diffusion and flow matching share. A network that removes noise, and its training."""
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -15,7 +14,7 @@ from kerasgen.diffusion.sampling import DenoiserSampling
 from kerasgen.errors import InputError
 from kerasgen.modalities import Images, Vectors
 from kerasgen.networks import resolve
-from kerasgen.typing import Logs, Tensor
+from kerasgen.typing import Any, Logs, Sequence, Tensor
 
 
 class Condition(NamedTuple):

@@ -1,20 +1,18 @@
 """Diffusion models: DDPM (Ho et al. 2020) and after."""
 
 import math
-from collections.abc import Sequence
-from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from kerasgen import inputs
-from kerasgen.base.family import register_family
+from kerasgen.base import register_family
 from kerasgen.diffusion import schedules
 from kerasgen.diffusion.denoiser import Condition, Denoiser
 from kerasgen.diffusion.samplers import Levels, spacings
 from kerasgen.errors import InputError
-from kerasgen.typing import Tensor
+from kerasgen.typing import Any, Sequence, Tensor
 
 PREDICTIONS = ("epsilon", "x0", "v")
 LOSSES = ("simple", "min_snr", "edm")

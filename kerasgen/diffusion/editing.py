@@ -1,21 +1,16 @@
 """Editing: inpainting, noising and drawing anew, and enlargement of low-resolution images."""
 
-from typing import Any
-
 import numpy as np
 from keras import ops
 
 from kerasgen import inputs
-from kerasgen.base.exhibit import Exhibit, describe_sampling
-from kerasgen.base.generative import SAMPLED, written
-from kerasgen.base.latent import SHOWN, LatentModel
-from kerasgen.base.program import rows
+from kerasgen.base import SAMPLED, SHOWN, Exhibit, LatentModel, describe_sampling, rows, written
 from kerasgen.diffusion.samplers import Levels, Sampler
 from kerasgen.diffusion.sampling import SamplingOptions
 from kerasgen.errors import InputError
 from kerasgen.modalities import Images
 from kerasgen.recipes import Evaluation
-from kerasgen.typing import ArrayLike, Config, Labels, Seed, Tensor, Verbose
+from kerasgen.typing import Any, ArrayLike, Config, Labels, Seed, Tensor, Verbose
 
 ENLARGING = ("upscale", "downscale")
 

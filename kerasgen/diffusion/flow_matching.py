@@ -1,17 +1,14 @@
 """Flow matching along straight lines (Lipman et al. 2023; Liu et al. 2023, "rectified flow")."""
 
-from collections.abc import Sequence
-from typing import Any
-
 import keras
 import numpy as np
 from keras import ops
 
 from kerasgen import inputs
-from kerasgen.base.family import register_family
+from kerasgen.base import register_family
 from kerasgen.diffusion.denoiser import Condition, Denoiser
 from kerasgen.diffusion.samplers import Levels, spacings
-from kerasgen.typing import Tensor
+from kerasgen.typing import Any, Sequence, Tensor
 
 TIMES = ("uniform", "logit_normal")
 PREDICTIONS = ("velocity", "x0")

@@ -1,8 +1,5 @@
 """Diffusion of an autoencoder's latents (Rombach et al. 2022; Vahdat et al. 2021), saved as one model."""
 
-from collections.abc import Sequence
-from typing import Any
-
 import keras
 import numpy as np
 from keras import ops
@@ -10,9 +7,7 @@ from keras import ops
 from kerasgen import inputs, noise
 from kerasgen.autoencoders.autoencoder import Autoencoder
 from kerasgen.autoencoders.variational_autoencoder import VariationalAutoencoder
-from kerasgen.base.family import register_family
-from kerasgen.base.latent import LatentModel, slerp
-from kerasgen.base.program import rows
+from kerasgen.base import LatentModel, register_family, rows, slerp
 from kerasgen.diffusion.denoiser import Denoiser
 from kerasgen.diffusion.diffusion_model import DiffusionModel
 from kerasgen.diffusion.flow_matching import FlowMatching
@@ -20,7 +15,7 @@ from kerasgen.diffusion.samplers import Sampler
 from kerasgen.diffusion.sampling import SamplingOptions
 from kerasgen.errors import InputError
 from kerasgen.networks.resolve import resolve
-from kerasgen.typing import ArrayLike, Config, Labels, Logs, Seed, Tensor, Verbose
+from kerasgen.typing import Any, ArrayLike, Config, Labels, Logs, Seed, Sequence, Tensor, Verbose
 
 AUTOENCODERS = (Autoencoder, VariationalAutoencoder)
 DENOISERS = {"DiffusionModel": DiffusionModel, "FlowMatching": FlowMatching}

@@ -1,17 +1,15 @@
 """Likelihoods of denoisers: the variational bound of a discrete chain, and the probability-flow ODE."""
 
 import math
-from typing import Any
 
 import numpy as np
 from keras import ops
 
 from kerasgen import backend, inputs, noise
 from kerasgen.autoencoders.distributions import discretized_logistic
-from kerasgen.base.likelihood import LikelihoodModel
-from kerasgen.base.program import rows
+from kerasgen.base import LikelihoodModel, rows
 from kerasgen.errors import InputError
-from kerasgen.typing import ArrayLike, Config, Labels, Seed, Tensor, Verbose
+from kerasgen.typing import Any, ArrayLike, Config, Labels, Seed, Tensor, Verbose
 
 LOWEST_LOG_SNR = -14.0  # the bound's levels are evenly spread over log SNR from here on; below, little is left to learn
 RUNGE_KUTTA = 4  # evaluations a step

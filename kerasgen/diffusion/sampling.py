@@ -1,19 +1,16 @@
 """Sampling: what is asked of a sampler, the loop over its steps, and the latents that its ODE leads to."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from keras import ops
 
 from kerasgen import backend, inputs, noise
-from kerasgen.base.latent import LatentModel, slerp
-from kerasgen.base.program import rows
+from kerasgen.base import LatentModel, rows, slerp
 from kerasgen.diffusion.samplers import DDIM, SAMPLERS, DPMSolver, Levels, Sampler
 from kerasgen.errors import InputError
 from kerasgen.networks import resolve
-from kerasgen.typing import Config, Labels, Seed, Tensor, Verbose
+from kerasgen.typing import Any, Callable, Config, Labels, Seed, Tensor, Verbose
 
 KEPT_NOISE = 1 << 20  # noise of what an inpainting keeps is that of steps from here on
 

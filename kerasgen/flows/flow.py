@@ -5,16 +5,13 @@ With f the flow from data x to latents z ~ N(0, I), log p(x) = log N(f(x); 0, I)
 """
 
 import math
-from collections.abc import Sequence
-from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from kerasgen import inputs, noise
-from kerasgen.base.likelihood import LikelihoodModel
-from kerasgen.base.program import rows
+from kerasgen.base import LikelihoodModel, rows
 from kerasgen.errors import InputError
 from kerasgen.flows.bijectors import (
     COUPLINGS,
@@ -25,7 +22,7 @@ from kerasgen.flows.bijectors import (
     VariationalDequantization,
 )
 from kerasgen.modalities import Images, Vectors
-from kerasgen.typing import ArrayLike, Config, Labels, Logs, Seed, Tensor, Verbose
+from kerasgen.typing import Any, ArrayLike, Config, Labels, Logs, Seed, Sequence, Tensor, Verbose
 
 DEQUANTIZATIONS = ("uniform", "variational")
 EQUALIZED_ALPHA = 1e-4

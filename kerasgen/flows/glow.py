@@ -1,10 +1,7 @@
 """Glow (Kingma and Dhariwal 2018, "Glow: generative flow with invertible 1x1 convolutions")."""
 
-from collections.abc import Sequence
-from typing import Any
-
 from kerasgen import inputs
-from kerasgen.base.family import register_family
+from kerasgen.base import register_family
 from kerasgen.errors import InputError
 from kerasgen.flows.bijectors import (
     ActNorm,
@@ -20,6 +17,7 @@ from kerasgen.flows.bijectors import (
 )
 from kerasgen.flows.flow import Flow
 from kerasgen.modalities import Images
+from kerasgen.typing import Any, Sequence
 
 SQUEEZES = ("blocks", "haar")
 

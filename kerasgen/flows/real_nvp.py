@@ -1,14 +1,12 @@
 """RealNVP (Dinh et al. 2017, "Density estimation using Real NVP")."""
 
-from collections.abc import Sequence
-from typing import Any
-
 from kerasgen import inputs
-from kerasgen.base.family import register_family
+from kerasgen.base import register_family
 from kerasgen.errors import InputError
 from kerasgen.flows.bijectors import ActNorm, Bijector, GaussianPrior, Invertible, Logit, MultiScale, Split, Squeeze
 from kerasgen.flows.flow import Flow
 from kerasgen.modalities import Vectors, modality_of
+from kerasgen.typing import Any, Sequence
 
 
 @register_family

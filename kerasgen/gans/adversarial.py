@@ -1,16 +1,13 @@
 """`AdversarialModel`: a generator and a discriminator that train against each other."""
 
-from collections.abc import Callable
-from typing import Any
-
 import keras
 from keras import ops
 
 from kerasgen import backend
-from kerasgen.base.model import BaseModel
+from kerasgen.base import BaseModel
 from kerasgen.errors import InputError
 from kerasgen.gans.optimizer import GANOptimizer
-from kerasgen.typing import Logs, Tensor
+from kerasgen.typing import Any, Callable, Logs, Tensor
 
 
 class AdversarialModel(BaseModel):

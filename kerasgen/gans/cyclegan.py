@@ -1,21 +1,16 @@
 """Image-to-image translation learnt without pairs (Zhu et al. 2017, "CycleGAN")."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
-
 import keras
 import numpy as np
 from keras import ops
 
 from kerasgen import backend, inputs
-from kerasgen.base.exhibit import Exhibit
-from kerasgen.base.family import register_family
-from kerasgen.base.generative import SAMPLED
+from kerasgen.base import SAMPLED, Exhibit, register_family
 from kerasgen.errors import InputError
 from kerasgen.gans.translator import Translator, distance, mean_over_patches
 from kerasgen.networks import resolve
 from kerasgen.recipes import Evaluation
-from kerasgen.typing import ArrayLike, Logs, Tensor, Verbose
+from kerasgen.typing import Any, ArrayLike, Callable, Logs, Sequence, Tensor, Verbose
 
 DIRECTIONS = ("a_to_b", "b_to_a")
 SHOWN = 12  # images of each kind in an exhibit

@@ -2,16 +2,13 @@
 
 import math
 import warnings
-from collections.abc import Sequence
-from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 from kerasgen import backend, inputs, noise
-from kerasgen.base.family import register_family
-from kerasgen.base.latent import DecodingModel
+from kerasgen.base import DecodingModel, register_family
 from kerasgen.errors import InputError
 from kerasgen.gans.adversarial import AdversarialModel
 from kerasgen.gans.augmentation import AUGMENTATIONS
@@ -20,7 +17,7 @@ from kerasgen.gans.optimizer import GANOptimizer
 from kerasgen.gans.penalties import PENALTIES, Penalty
 from kerasgen.modalities import Images, Vectors
 from kerasgen.networks import resolve
-from kerasgen.typing import ArrayLike, Config, Labels, Logs, Seed, Tensor, Verbose
+from kerasgen.typing import Any, ArrayLike, Config, Labels, Logs, Seed, Sequence, Tensor, Verbose
 
 STANDING_BATCHES = 20  # of latents, from which the moving statistics of the averaged generator are taken
 STANDING_BATCH = 100

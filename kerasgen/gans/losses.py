@@ -1,11 +1,9 @@
 """Losses of a generator and a discriminator, each a pair of lines."""
 
-from typing import Self
-
 import keras
 from keras import ops
 
-from kerasgen.typing import Config, Tensor
+from kerasgen.typing import Config, Self, Tensor
 
 
 class Configured:

@@ -1,10 +1,8 @@
 """The optimizers of generator and discriminator as one, which Keras saves and restores."""
 
-from typing import Any, Self
-
 import keras
 
-from kerasgen.typing import Config
+from kerasgen.typing import Any, Config, Self
 
 
 @keras.saving.register_keras_serializable("kerasgen", "Players")  # the name in saved models

@@ -1,13 +1,11 @@
 """Gradient penalties of a discriminator."""
 
-from collections.abc import Callable
-
 import keras
 from keras import ops
 
 from kerasgen import backend, inputs
 from kerasgen.gans.losses import Configured
-from kerasgen.typing import Config, Tensor
+from kerasgen.typing import Callable, Config, Tensor
 
 
 class Penalty(Configured):

@@ -1,18 +1,14 @@
 """Image-to-image translation learnt from pairs (Isola et al. 2017, "pix2pix")."""
 
-from collections.abc import Sequence
-from typing import Any
-
 import numpy as np
 from keras import ops
 
 from kerasgen import backend, inputs
-from kerasgen.base.exhibit import Exhibit
-from kerasgen.base.family import register_family
+from kerasgen.base import Exhibit, register_family
 from kerasgen.gans.translator import Translator, distance, mean_over_patches
 from kerasgen.networks import resolve
 from kerasgen.recipes import Evaluation
-from kerasgen.typing import ArrayLike, Logs, Tensor, Verbose
+from kerasgen.typing import Any, ArrayLike, Logs, Sequence, Tensor, Verbose
 
 SHOWN = 10  # pairs in a row of an exhibit
 

@@ -1,21 +1,18 @@
 """`Translator`: what models from images to images share."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
-
 import keras
 import numpy as np
 from keras import ops
 
 from kerasgen import inputs
-from kerasgen.base.program import rows
+from kerasgen.base import rows
 from kerasgen.errors import InputError
 from kerasgen.gans.adversarial import AdversarialModel
 from kerasgen.gans.losses import LOSSES, AdversarialLoss
 from kerasgen.gans.optimizer import GANOptimizer
 from kerasgen.modalities import Images
 from kerasgen.networks import resolve
-from kerasgen.typing import ArrayLike, Config, Tensor, Verbose
+from kerasgen.typing import Any, ArrayLike, Callable, Config, Sequence, Tensor, Verbose
 
 
 class Translator(AdversarialModel):
