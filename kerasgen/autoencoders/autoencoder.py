@@ -27,7 +27,7 @@ class Autoencoder(LatentModel):
     model (Ghosh et al. 2020, "From variational to deterministic autoencoders": RAE-L2 with ex-post density estimation).
 
     Args:
-        shape: `(height, width, channels)`.
+        shape, seed: see `BaseModel`.
         latent_dim: number of latents.
         encoder: a name from `kerasgen.networks.ENCODERS`, a dictionary with it as "class" and arguments, or a Keras
             layer from images `[B, H, W, C]` in [-1, 1] to `[B, latent_dim]`.
@@ -36,7 +36,6 @@ class Autoencoder(LatentModel):
         noise_stddev: of Gaussian noise added to the encoder's images in training, on the scale of [0, 1].
         latent_penalty: weight of the squared norm of latents, beside the squared error summed over pixels.
         num_components: of the Gaussian mixture over latents.
-        seed: of the noise drawn in training.
     """
 
     loss_names = ("loss", "mean_squared_error")

@@ -22,7 +22,7 @@ class VariationalAutoencoder(LikelihoodModel):
     The loss is, in nats per image, E_q[-log p(x | z)] + beta KL(q(z | x) || N(0, I)).
 
     Args:
-        shape: `(height, width, channels)`.
+        shape, num_classes, seed: see `BaseModel`.
         latent_dim: number of latents.
         encoder: a name from `kerasgen.networks.ENCODERS`, a dictionary with it as "class" and arguments, or a Keras
             layer from images `[B, H, W, C]` in [-1, 1] to `[B, 2 * latent_dim]`, mean and log-variance. With classes it
@@ -36,8 +36,6 @@ class VariationalAutoencoder(LikelihoodModel):
         free_bits: nats a latent may cost for nothing: the KL term is sum_j max(free_bits, mean over the batch of KL_j)
             (Kingma et al. 2016, section C.8, each latent a group).
         kl_warmup_steps: steps over which beta rises linearly from 0 (Sønderby et al. 2016).
-        num_classes: number of classes if class-conditional, else `None`.
-        seed: of the noise drawn in training.
     """
 
     loss_names = ("loss", "reconstruction_loss", "kl_divergence", "mean_squared_error")

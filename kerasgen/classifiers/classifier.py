@@ -19,7 +19,7 @@ class Classifier(BaseModel):
     The loss is the mean cross-entropy in nats: of one softmax, or of `num_classes` sigmoids.
 
     Args:
-        shape: `(height, width, channels)`.
+        shape, seed: see `BaseModel`.
         num_classes: number of classes, or of attributes.
         attributes: whether labels are `[N, num_classes]` of 0 and 1, several of which may be 1 at once.
         backbone: a name from `kerasgen.networks.BACKBONES`, a dictionary with it as "class" and arguments, or a Keras
@@ -28,7 +28,6 @@ class Classifier(BaseModel):
         dropout: rate at which training drops features.
         max_shift: in training, images are moved by up to so many pixels each way; their edges are repeated.
         label_smoothing: share of each target spread over the classes (Szegedy et al. 2016, section 7).
-        seed: of the noise drawn in training.
     """
 
     loss_names = ("loss", "accuracy")

@@ -30,9 +30,8 @@ class Denoiser(DenoiserSampling, DenoiserEditing, DenoiserLikelihood):
     A subclass gives `levels(steps, spacing)`, `x0_from_output(x, output, alpha, sigma)` and `per_example_losses`.
 
     Args:
-        shape: `(height, width, channels)`; or `(features,)` of float vectors of any range, which are neither scaled,
-            clipped nor rounded. They should have about unit variance.
-        num_classes: number of classes if class-conditional, else `None`.
+        shape, num_classes, seed: see `BaseModel`. Vectors `(features,)` are neither scaled, clipped nor rounded; they
+            should have about unit variance.
         network: a name in `kerasgen.networks.DENOISERS`, a dictionary such as `{"class": "UNet", "width": 64}`, or a
             Keras layer called as `network(x, time, one_hot)` that gives an image like x; `one_hot` is `None` without
             classes, and zeros where the label is dropped. Vectors have "MLP".
@@ -42,7 +41,6 @@ class Denoiser(DenoiserSampling, DenoiserEditing, DenoiserLikelihood):
         super_resolution: the factor by which the model enlarges images (`upscale`), or `None`. The network then reads
             the low-resolution image too, enlarged, as further channels.
         sigma_data: standard deviation that images are taken to have; they are divided by it.
-        seed: of the noise drawn in training.
     """
 
     loss_names = ("loss",)

@@ -33,9 +33,7 @@ class LatentDiffusion(LatentModel):
             `kerasgen train` resolves.
         denoiser: a `DiffusionModel` or `FlowMatching` of vectors `(latent_dim,)`; its name; or a dictionary such as
             `{"class": "FlowMatching", "network": {"class": "MLP", "width": 256}}` with arguments of one.
-        shape: `(height, width, channels)` of the autoencoder, if it is to be checked.
-        num_classes: number of classes if class-conditional, else `None`; that of the autoencoder if it has classes.
-        seed: of the noise drawn in training, if the denoiser is made here.
+        shape, num_classes, seed: see `BaseModel`; they must be those of the autoencoder, if it has classes.
     """
 
     model_arguments = ("autoencoder",)

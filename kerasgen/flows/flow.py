@@ -45,7 +45,6 @@ class Flow(LikelihoodModel):
         dequantization: "uniform" or "variational".
         equalize: whether pixels are first brought to a uniform distribution by the histogram of the first batch
             (`kerasgen.flows.bijectors.HistogramEqualization`): for images with a ground of one value.
-        num_classes: number of classes if class-conditional, else `None`.
         remat: whether training keeps less in memory and computes more (`kerasgen.flows.bijectors.Invertible`).
         seed: of fixed permutations, initial rotations and the noise drawn in training.
     """

@@ -79,7 +79,7 @@ class CycleGAN(Translator):
     discriminators is halved; a pool of earlier fakes feeds them.
 
     Args:
-        shape: `(height, width, channels)` of both kinds.
+        shape, seed: see `BaseModel`; both kinds have the shape.
         generator: a name in `kerasgen.networks.TRANSLATORS` or a dictionary with it as "class" and arguments, for both;
             or a pair of such or of Keras layers from images to images, in [-1, 1], the first one from a to b.
         discriminator: likewise, in `kerasgen.networks.PATCH_DISCRIMINATORS`, to logits `[B, h, w]` or `[B]`; the first
@@ -87,7 +87,6 @@ class CycleGAN(Translator):
         loss: "non_saturating", "least_squares", "hinge" or "wasserstein", or an `AdversarialLoss`.
         cycle_weight, identity_weight: of these distances.
         pool_size: earlier fakes kept for each discriminator; 0 for none.
-        seed: of the noise drawn in training.
     """
 
     loss_names = (

@@ -50,20 +50,18 @@ class GAN(AdversarialModel, DecodingModel):
     ones of the same classes, and one step of the generator. Each player has its own optimizer.
 
     Args:
-        shape: `(height, width, channels)`, or `(features,)` of float vectors of any range.
+        shape, num_classes, seed: see `BaseModel`; vectors `(features,)` are float of any range.
         latent_dim: number of latents.
         generator: a name in `kerasgen.networks.GENERATORS`, a dictionary with it as "class" and arguments, or a Keras
             layer from z `[B, latent_dim]`, with classes from `[z, one_hot]`, to images in [-1, 1].
         discriminator: likewise, in `kerasgen.networks.DISCRIMINATORS`, from images in [-1, 1], with classes from
             `[images, one_hot]`, to logits `[B]`.
-        num_classes: number of classes if class-conditional, else `None`.
         loss: "non_saturating", "least_squares", "hinge" or "wasserstein", or an `AdversarialLoss`.
         penalty: `None`, "gradient_penalty" or "r1", a dictionary such as `{"class": "r1", "weight": 0.1, "interval":
             16}`, or a `Penalty`.
         discriminator_steps: to each step of the generator.
         augmentation: any of "color", "translation" and "cutout", for all that the discriminator reads in training.
         collapse_fraction: `fit` warns when samples vary less than this part of what the data do.
-        seed: of the noise drawn in training.
     """
 
     loss_names = (

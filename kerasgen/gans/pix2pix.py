@@ -21,7 +21,7 @@ class Pix2Pix(Translator):
     halved, as in section 3.3.
 
     Args:
-        shape: `(height, width, channels)` of y.
+        shape, seed: see `BaseModel`; the shape is that of y.
         source_channels: channels of x, if not as many.
         generator: a name in `kerasgen.networks.TRANSLATORS`, a dictionary with it as "class" and arguments, or a Keras
             layer from x `[B, H, W, source_channels]` to y `[B, H, W, channels]`, both in [-1, 1].
@@ -29,7 +29,6 @@ class Pix2Pix(Translator):
             last axis to logits `[B, h, w]`, or `[B]`.
         loss: "non_saturating", "least_squares", "hinge" or "wasserstein", or an `AdversarialLoss`.
         distance_weight: of the L1 distance (lambda).
-        seed: of the noise drawn in training.
     """
 
     loss_names = (

@@ -22,10 +22,9 @@ class Translator(AdversarialModel):
     pairs of batches.
 
     Args:
-        shape: `(height, width, channels)` of the images to give.
+        shape, seed: see `BaseModel`; the shape is that of the images to give.
         source_channels: of the images to take, if not as many.
         loss: a name in `kerasgen.gans.losses.LOSSES`, or an `AdversarialLoss`.
-        seed: of the noise drawn in training.
     """
 
     task = "image-to-image"
