@@ -39,6 +39,8 @@ FOREIGN = {("data", "features")}  # of a builder of TensorFlow Datasets
 class Source:
     """The parsed files of a package, and what breaks the rules in them."""
 
+    base = "BaseModel"
+
     def __init__(self, folder=PACKAGE):
         self.folder = Path(folder)
         self.trees = {path: ast.parse(path.read_text(), str(path)) for path in sorted(self.folder.rglob("*.py"))}
@@ -104,11 +106,13 @@ class Source:
 
     @functools.cached_property
     def models(self):
-        """Names of `BaseModel` and of all classes below it."""
-        names = {"BaseModel"}
+        """Names of the base class of models, of all classes below it, and of what families mix into these."""
+        names = {self.base}
         while more := {c.name for _, c in self.classes if names & set(map(last_name, c.bases))} - names:
             names |= more
-        return names
+        of_families = [c for layer, c in self.classes if layer in FAMILIES]
+        bases = {last_name(base) for c in of_families if c.name in names for base in c.bases}
+        return names | {c.name for c in of_families if c.name in bases}
 
     @functools.cached_property
     def families(self):
