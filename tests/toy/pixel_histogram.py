@@ -6,9 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasgen import backend, inputs, noise
-from kerasgen.base.generative import GenerativeModel
-from kerasgen.base.model import register_family
+from kerasgen import GenerativeModel, inputs, noise, register_family
 from kerasgen.base.program import rows
 
 
@@ -24,15 +22,12 @@ class PixelHistogram(GenerativeModel):
 
     likelihood = "exact"
 
-    def __init__(self, shape, num_bits=3, num_classes=None, seed=0, **kwargs):
-        super().__init__(shape, num_classes, seed, **kwargs)
+    def __init__(self, shape, num_bits=3, seed=0, **kwargs):
+        super().__init__(shape, None, seed, **kwargs)
         self.num_bits = inputs.check_choice("num_bits", num_bits, range(1, 9))
         self.num_levels = 2**self.num_bits
         shape = (*self.shape, self.num_levels)
         self.scores = self.add_weight(shape=shape, initializer="zeros", name="scores", dtype="float32")
-
-    def get_config(self):
-        return super().get_config() | {"num_bits": self.num_bits}
 
     def default_optimizer(self):
         return keras.optimizers.Adam(0.05)
@@ -47,21 +42,6 @@ class PixelHistogram(GenerativeModel):
         """Bits per dimension `[B]`, and the logs."""
         bits = -self.log_prob_step(x) / (self.num_dims * math.log(2.0))
         return bits, {"loss": bits}
-
-    @backend.train_step
-    def train_step(self, data):
-        images, one_hot = self.unpack(data)
-
-        def loss():
-            losses, logs = self.losses(images, one_hot, training=True)
-            return ops.mean(losses), logs
-
-        return self.update_metrics(**self.minimize(loss, self.trainable_variables))
-
-    @backend.test_step
-    def test_step(self, data):
-        _, logs = self.losses(*self.unpack(data), training=False)
-        return self.update_metrics(**logs)
 
     def sample_step(self, u, temperature):
         """Images in [0, 1] by the inverse of the distribution function, of uniform numbers like them."""
@@ -89,5 +69,11 @@ class PixelHistogram(GenerativeModel):
         self.check_labels(labels, len(x))
         return self.run(self.log_prob_step, len(x), rows(x), batch_size, verbose)
 
-    def bits_per_dim(self, x, labels=None, seed=0, batch_size=64, verbose="auto"):
-        return -self.log_prob(x, labels, seed, batch_size, verbose) / (self.num_dims * math.log(2.0))
+    def bits_per_dim(self, x, labels=None, **settings):
+        return -self.log_prob(x, labels, **settings) / (self.num_dims * math.log(2.0))
+
+    def likelihood_protocol(self, settings):
+        return {}, {}
+
+    def measures(self):
+        return (*super().measures(), "bits_per_dim")
