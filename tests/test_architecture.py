@@ -270,7 +270,7 @@ def test_the_package_is_no_longer_than_it_was(source):
 
 def test_the_rules_know_the_families(source):
     """All that are registered, the classes between them and `BaseModel`, and something of each that it alone has."""
-    from kerasgen.base.model import FAMILIES as registered
+    from kerasgen.base.family import FAMILIES as registered
 
     built_in = {name for name, cls in registered.items() if cls.__module__.startswith("kerasgen.")}
     assert built_in | {"Flow", "Denoiser", "Translator", "AdversarialModel"} <= set(source.families)

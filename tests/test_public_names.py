@@ -14,7 +14,7 @@ MODULES = {
     "metrics": "frechet_distance",
     "samplers": "SAMPLERS",
     "bijectors": "Bijector",
-    "networks": "UNet",
+    "networks": "DENOISERS",
     "backend": "train_step",
 }
 
