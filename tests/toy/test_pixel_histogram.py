@@ -73,7 +73,7 @@ def test_from_recipe_to_hub(recipe, hub_server, tmp_path, monkeypatch):
     assert (bits["kind"], bits["pixels"]) == ("exact", "2-bit")
     assert bits["value"] < 1.2  # 2 untrained
     card = (folder / "README.md").read_text()
-    for part in ("# pixel-histogram-squares", "exact, 2-bit pixels", "![what it draws](samples.png)"):
+    for part in ("# pixel-histogram-squares", "exact, 2-bit pixels", "](samples.png)"):
         assert part in card
     assert len(list((tmp_path / "run" / "samples").iterdir())) == 40
 
