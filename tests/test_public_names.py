@@ -73,10 +73,10 @@ def test_one_optimizer_is_for_both_players():
     assert isinstance(gan.optimizer, kerasgen.GANOptimizer)
     assert players[0] is not players[1]
     for player in players:
-        assert type(player) is keras.optimizers.Adam
+        assert isinstance(player, keras.optimizers.Adam)
         assert (float(player.learning_rate), player.beta_1) == (0.25, 0.5)
     gan.compile("sgd")
-    assert type(gan.optimizer.generator) is type(gan.optimizer.discriminator) is keras.optimizers.SGD
+    assert all(isinstance(player, keras.optimizers.SGD) for player in gan.optimizer.optimizers)
 
 
 def test_presets():
