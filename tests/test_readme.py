@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from kerasgen import list_models
+from kerasgen.cli.main import parser
 
 FORMS = {
     "mean_squared_error": "{value:.4f}",
@@ -29,6 +30,16 @@ def test_code_runs(tmp_path, monkeypatch):
     assert names["others"].shape == names["near"].shape == names["large"].shape == (4, 28, 28, 1)
     assert (names["again"].shape, names["more"].shape) == ((16, 28, 28, 1), (10, 5))
     assert (tmp_path / "my-model" / "model.weights.h5").exists()
+
+
+def test_commands_are_such():
+    """Every line of a command, with what is optional and without, is one that `kerasgen` takes."""
+    lines = re.findall(r"^(?:`|.*&& \.venv/bin/)?kerasgen ([a-z]+ .*)", README.read_text(), re.MULTILINE)
+    assert len(lines) > 15
+    for line in lines:
+        line = re.split(r"\s{2,}|`", line)[0]
+        for form in (re.sub(r"\[(--[^\]]*)\]", r"\1", line), re.sub(r"\s\[--[^\]]*\]", "", line)):
+            parser().parse_args(re.sub(r"\[@revision\]", "@main", form).split())
 
 
 def test_table_holds_the_measured_figures():

@@ -1,0 +1,44 @@
+"""What docs/ says is so: its code runs on this backend, and what it names is there."""
+
+import re
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import kerasgen
+
+ROOT = Path(__file__).parents[1]
+
+
+def blocks(page):
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+
+
+def test_the_train_step_of_the_page_trains():
+    names = {}
+    for block in blocks("docs/train-steps.md"):
+        exec(block, names)
+    assert len(names["history"].history["loss"]) == 5
+    assert names["after"] < 0.7 * names["before"]
+    # The cloud is long and thin: the energy rises across it faster than along it.
+    along, across = keras.ops.convert_to_numpy(names["model"].network(np.eye(2, dtype=np.float32)))[:, 0]
+    assert along < across - 1.0
+
+
+def test_the_page_lists_all_functions_of_the_backend():
+    rows = re.findall(r"^\| (`.*?`) \|", (ROOT / "docs/train-steps.md").read_text(), re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`(\w+)\(", row)}
+    offered = {name for name in vars(kerasgen.backend) if callable(getattr(kerasgen.backend, name))}
+    assert named == offered
+
+
+@pytest.mark.parametrize(
+    "page", ["docs/architecture.md", "docs/train-steps.md", "CONTRIBUTING.md", "SECURITY.md", "README.md"]
+)
+def test_files_that_are_named_are_there(page):
+    text = re.sub(r"```.*?```", "", (ROOT / page).read_text(), flags=re.DOTALL)
+    paths = set(re.findall(r"(?<![\w./])((?:kerasgen|tests|tools|zoo|docs)(?:/[\w.-]+)*/[\w-]+(?:\.\w+|/))", text))
+    assert paths
+    assert [path for path in paths if "NAME" not in path and not (ROOT / path).exists()] == []
