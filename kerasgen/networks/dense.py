@@ -1,12 +1,15 @@
 """Encoder and decoder of two hidden dense layers."""
 
 import math
+from typing import Any
 
 import keras
 from keras import layers
 
+from kerasgen.networks.build import Shape
 
-def dense_encoder(shape, outputs, width, name="encoder", dtype=None):
+
+def dense_encoder(shape: Shape, outputs: int, width: int, name: str = "encoder", dtype: Any = None) -> keras.Model:
     """Images `[B, H, W, C]` to `[B, outputs]`."""
     network = [
         keras.Input(shape, name="images"),
@@ -18,7 +21,9 @@ def dense_encoder(shape, outputs, width, name="encoder", dtype=None):
     return keras.Sequential(network, name=name)
 
 
-def dense_decoder(inputs, output_shape, width, name="decoder", dtype=None):
+def dense_decoder(
+    inputs: int, output_shape: Shape, width: int, name: str = "decoder", dtype: Any = None
+) -> keras.Model:
     """Latents `[B, inputs]` to `[B, H, W, C]`, with no activation at the end."""
     network = [
         keras.Input((inputs,), name="latents"),
