@@ -82,6 +82,12 @@ def halve(x: Tensor) -> Tensor:
     return ops.average_pool(x, 2, 2, "same")
 
 
+def with_label_planes(x: Tensor, one_hot: Tensor) -> Tensor:
+    """`[B, H, W, C]` with a constant plane for each class besides: `[B, H, W, C + num_classes]`."""
+    planes = ops.broadcast_to(one_hot[:, None, None, :], (*ops.shape(x)[:3], one_hot.shape[-1]))
+    return ops.concatenate([x, planes], axis=-1)
+
+
 def space_to_depth(x: Tensor, size: int) -> Tensor:
     """`[B, H, W, C]` to `[B, H / size, W / size, C size^2]`."""
     b, h, w, c = ops.shape(x)
