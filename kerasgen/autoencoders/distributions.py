@@ -1,7 +1,8 @@
-"""p(x | z) of a VAE's decoder: log-probabilities of images in nats, and the mean image.
+"""p(x | z) of a VAE's decoder.
 
-Each has `num_outputs`, the values a channel that the decoder gives, and `levels`, the number of values a pixel can take,
-or `None` for a density over [0, 1].
+Each distribution has `log_prob(x, outputs)`, nats `[B]` of images x `[B, H, W, C]` in [0, 1], given the outputs
+`[B, H, W, C num_outputs]` of the decoder, and `mean(outputs)`, images `[B, H, W, C]` in [0, 1]. `levels` is the number
+of values that a pixel can take, or `None` for a density over [0, 1].
 """
 
 import math
@@ -22,14 +23,6 @@ class PixelDistribution(keras.layers.Layer):
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self.built = True
-
-    def log_prob(self, x: Tensor, outputs: Tensor) -> Tensor:
-        """Nats `[B]` of x `[B, H, W, C]` in [0, 1], given outputs `[B, H, W, C num_outputs]`."""
-        raise NotImplementedError
-
-    def mean(self, outputs: Tensor) -> Tensor:
-        """`[B, H, W, C]` in [0, 1]."""
-        raise NotImplementedError
 
 
 @keras.saving.register_keras_serializable("kerasgen")

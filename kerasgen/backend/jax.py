@@ -11,12 +11,10 @@ from typing import Any
 import jax
 import keras
 
-from kerasgen.backend.plain import (
-    jit_compile as jit_compile,
-    replica_mean as replica_mean,
-    replica_seed as replica_seed,
-)
+from kerasgen.backend import plain
 from kerasgen.typing import Tensor
+
+replica_seed, replica_mean, jit_compile = plain.replica_seed, plain.replica_mean, plain.jit_compile
 
 _scopes = []  # [(scope, its variables)] of the steps being traced, innermost last
 

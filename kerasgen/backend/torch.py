@@ -6,15 +6,11 @@ from typing import Any
 
 import torch
 
-from kerasgen.backend.plain import (
-    jit_compile as jit_compile,
-    replica_mean as replica_mean,
-    replica_seed as replica_seed,
-    test_step as test_step,
-    train_step as train_step,
-    unshare as unshare,
-)
+from kerasgen.backend import plain
 from kerasgen.typing import Tensor
+
+train_step, test_step, replica_seed = plain.train_step, plain.test_step, plain.replica_seed
+replica_mean, jit_compile, unshare = plain.replica_mean, plain.jit_compile, plain.unshare
 
 
 def value_and_grad(function: Callable, variables: Sequence) -> tuple[tuple[Tensor, Any], list[Tensor]]:

@@ -15,7 +15,7 @@ def _draw(uniform, x):
 
 
 def color(x: Tensor, uniform: Callable) -> Tensor:
-    """Adds up to a quarter of the range either way to brightness; scales saturation by 0 to 2, contrast by 0.5 to 1.5."""
+    """Adds -0.5 to 0.5 to brightness, and scales saturation by 0 to 2 and contrast by 0.5 to 1.5."""
     x = x + (_draw(uniform, x) - 0.5)
     if x.shape[-1] > 1:
         gray = ops.mean(x, axis=-1, keepdims=True)

@@ -1,16 +1,14 @@
 """Classifiers up to their features: what stands before the last linear layer."""
 
-from typing import Any
-
 import keras
 from keras import layers
 
-from kerasgen.networks.build import Shape
+from kerasgen.networks.build import Dtype, Shape
 
 MOMENTUM = 0.9  # of moving means and variances: with Keras' 0.99 a short training is judged on stale ones
 
 
-def lenet(shape: Shape, width: int, name: str = "backbone", dtype: Any = None) -> keras.Model:
+def lenet(shape: Shape, width: int, name: str = "backbone", dtype: Dtype = None) -> keras.Model:
     """Images `[B, H, W, C]` to features `[B, 4 * width]`: two convolutions, each with pooling, and a dense layer.
 
     After LeCun et al. 1998, with rectifiers, 3 x 3 kernels and batch normalization.
@@ -28,7 +26,7 @@ def lenet(shape: Shape, width: int, name: str = "backbone", dtype: Any = None) -
     return keras.Model(inputs, x, name=name)
 
 
-def resnet(shape: Shape, width: int, name: str = "backbone", dtype: Any = None) -> keras.Model:
+def resnet(shape: Shape, width: int, name: str = "backbone", dtype: Dtype = None) -> keras.Model:
     """Images `[B, H, W, C]` to features `[B, 4 * width]`: the mean over places of a residual network.
 
     Three stages of two blocks with `width`, 2 `width` and 4 `width` channels, each stage after the first at half the

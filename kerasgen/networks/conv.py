@@ -5,15 +5,15 @@ The decoder goes the same way back by nearest-neighbour resizing and convolution
 """
 
 import math
-from typing import Any
 
 import keras
 from keras import layers
 
-from kerasgen.networks.build import Shape, channels_of, sides_of
+from kerasgen.networks.build import Dtype, Shape
+from kerasgen.networks.geometry import channels_of, sides_of
 
 
-def conv_encoder(shape: Shape, outputs: int, width: int, name: str = "encoder", dtype: Any = None) -> keras.Model:
+def conv_encoder(shape: Shape, outputs: int, width: int, name: str = "encoder", dtype: Dtype = None) -> keras.Model:
     """Images `[B, H, W, C]` to `[B, outputs]`."""
     levels = len(sides_of(*shape[:2]))
     x = inputs = keras.Input(shape, name="images")
@@ -27,7 +27,9 @@ def conv_encoder(shape: Shape, outputs: int, width: int, name: str = "encoder", 
     return keras.Model(inputs, x, name=name)
 
 
-def conv_decoder(inputs: int, output_shape: Shape, width: int, name: str = "decoder", dtype: Any = None) -> keras.Model:
+def conv_decoder(
+    inputs: int, output_shape: Shape, width: int, name: str = "decoder", dtype: Dtype = None
+) -> keras.Model:
     """Latents `[B, inputs]` to `[B, H, W, C]`, with no activation at the end."""
     *finer, coarsest = sides_of(*output_shape[:2])
     channels = channels_of(width, max(len(finer), 1) - 1, most=4)

@@ -8,46 +8,44 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from keras import layers, ops
+from keras import ops
 
 from kerasgen.errors import InputError
 from kerasgen.inputs import check_choice
-from kerasgen.networks.build import SLOPE, Network, Shape, channels_of, conv, dense, group_norm, halve, sides_of
+from kerasgen.networks.build import SLOPE, Network, Shape, Tensor, conv, dense, group_norm
+from kerasgen.networks.geometry import channels_of, halve, sides_of
 from kerasgen.networks.layers.attention import Attention
 from kerasgen.networks.layers.minibatch_stddev import MinibatchStandardDeviation
-from kerasgen.typing import Tensor
 
 NORMALIZATIONS = (None, "spectral", "layer")  # the last as WGAN-GP's critic has it, in place of that of batches
 
 
-class StridedBlock(layers.Layer):
+class StridedBlock(Network):
     """A convolution, layer normalization where asked for, and a leaky rectifier (Radford et al. 2016)."""
 
     def __init__(self, inputs, filters, kernel, strides, first, normalization, name, dtype):
-        super().__init__(name=name, dtype=dtype)
+        super().__init__(name, dtype=dtype)
         self.conv = conv(inputs, filters, kernel, "conv", dtype, normalization == "spectral", strides=strides)
-        self.norm = group_norm(filters, 1, "norm", dtype) if normalization == "layer" and not first else None
-        self.built = True
+        self.norm = group_norm(filters, "norm", dtype, 1) if normalization == "layer" and not first else None
 
     def call(self, x: Tensor) -> Tensor:
         y = self.conv(x)
         return ops.leaky_relu(y if self.norm is None else self.norm(y), SLOPE)
 
 
-class DownBlock(layers.Layer):
+class DownBlock(Network):
     """A residual block of a discriminator (Miyato et al. 2018, figure 10); the first one reads images."""
 
     def __init__(self, inputs, filters, halves, first, normalization, name, dtype):
-        super().__init__(name=name, dtype=dtype)
+        super().__init__(name, dtype=dtype)
         spectral = normalization == "spectral"
         self.halves, self.first = halves, first
-        self.norm_a = group_norm(inputs, 1, "norm_a", dtype) if normalization == "layer" and not first else None
-        self.norm_b = group_norm(filters, 1, "norm_b", dtype) if normalization == "layer" else None
+        self.norm_a = group_norm(inputs, "norm_a", dtype, 1) if normalization == "layer" and not first else None
+        self.norm_b = group_norm(filters, "norm_b", dtype, 1) if normalization == "layer" else None
         self.conv_a = conv(inputs, filters, 3, "conv_a", dtype, spectral)
         self.conv_b = conv(filters, filters, 3, "conv_b", dtype, spectral)
         straight = inputs == filters and not halves
         self.shortcut = None if straight else conv(inputs, filters, 1, "shortcut", dtype, spectral)
-        self.built = True
 
     def call(self, x: Tensor) -> Tensor:
         y = x if self.norm_a is None else self.norm_a(x)
@@ -72,7 +70,6 @@ class Discriminator(Network):
         self.classes = None
         if num_classes is not None:
             self.classes = dense(num_classes, features, "classes", dtype, spectral, use_bias=False)
-        self.built = True
 
     def features(self, x: Tensor) -> Tensor:
         """h, `[B, F]`."""

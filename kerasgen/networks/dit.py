@@ -4,13 +4,14 @@ import math
 from typing import Any
 
 import numpy as np
-from keras import layers, ops
+from keras import ops
 
 from kerasgen.errors import InputError
-from kerasgen.networks.build import Network, dense, depth_to_space, plain_norm, space_to_depth
+from kerasgen.networks.build import Dtype, Network, Tensor, dense, plain_norm
+from kerasgen.networks.geometry import depth_to_space, space_to_depth
 from kerasgen.networks.layers.attention import SelfAttention
 from kerasgen.networks.layers.conditioning import Conditioning
-from kerasgen.typing import Array, Tensor
+from kerasgen.typing import Array
 
 
 def positions(height: int, width: int, channels: int) -> Array:
@@ -24,16 +25,15 @@ def positions(height: int, width: int, channels: int) -> Array:
     return np.concatenate(waves, axis=-1).reshape(height * width, channels).astype(np.float32)
 
 
-class Block(layers.Layer):
+class Block(Network):
     """Attention and a dense network, each normed, scaled, shifted and gated by the embedding; gates start at 0."""
 
-    def __init__(self, channels: int, heads: int, name: str, dtype: Any):
-        super().__init__(name=name, dtype=dtype)
+    def __init__(self, channels: int, heads: int, name: str, dtype: Dtype):
+        super().__init__(name, dtype=dtype)
         self.modulation = dense(channels, 6 * channels, "modulation", dtype, kernel_initializer="zeros")
         self.attention = SelfAttention(channels, heads, name="attention", dtype=dtype)
         self.hidden = dense(channels, 4 * channels, "hidden", dtype, activation="gelu")
         self.out = dense(4 * channels, channels, "out", dtype)
-        self.built = True
 
     def call(self, x: Tensor, embedding: Tensor) -> Tensor:
         parts = ops.split(self.modulation(ops.silu(embedding))[:, None, :], 6, axis=-1)
@@ -75,7 +75,6 @@ class DiT(Network):
         self.blocks = [Block(width, heads, f"block_{index}", dtype) for index in range(depth)]
         self.modulation = dense(width, 2 * width, "modulation", dtype, kernel_initializer="zeros")
         self.out = dense(width, outputs * patch**2, "out", dtype, kernel_initializer="zeros")
-        self.built = True
 
     def check_size(self, height: int, width: int) -> None:
         """Raises `InputError` for sides that the patches do not divide."""

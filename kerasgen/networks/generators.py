@@ -9,22 +9,22 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from keras import layers, ops
+from keras import ops
 
-from kerasgen.networks.build import Network, Shape, channels_of, conv, dense, enlarge, sides_of
+from kerasgen.networks.build import Network, Shape, Tensor, conv, dense
+from kerasgen.networks.geometry import channels_of, enlarge, sides_of
 from kerasgen.networks.layers.attention import Attention
 from kerasgen.networks.layers.conditional_batch_normalization import ConditionalBatchNormalization
-from kerasgen.typing import Tensor
 
 
-class UpBlock(layers.Layer):
+class UpBlock(Network):
     """Twice the sides: normalization, rectifier, enlargement, convolution; residual with a second round and a shortcut.
 
     The residual form is that of Miyato et al. 2018, figure 9.
     """
 
     def __init__(self, inputs, filters, sides, residual, num_classes, spectral, name, dtype):
-        super().__init__(name=name, dtype=dtype)
+        super().__init__(name, dtype=dtype)
         self.sides, self.residual = sides, residual
         self.norm_a = ConditionalBatchNormalization(inputs, num_classes, name="norm_a", dtype=dtype)
         self.conv_a = conv(inputs, filters, 3, "conv_a", dtype, spectral)
@@ -32,7 +32,6 @@ class UpBlock(layers.Layer):
             self.norm_b = ConditionalBatchNormalization(filters, num_classes, name="norm_b", dtype=dtype)
             self.conv_b = conv(filters, filters, 3, "conv_b", dtype, spectral)
             self.shortcut = conv(inputs, filters, 1, "shortcut", dtype, spectral)
-        self.built = True
 
     def call(self, x: Tensor, one_hot: Tensor | None = None) -> Tensor:
         y = self.conv_a(enlarge(ops.relu(self.norm_a(x, one_hot)), self.sides))
@@ -83,7 +82,6 @@ class ConvGenerator(Network):
             channels = filters
         self.norm = ConditionalBatchNormalization(channels, name="norm", dtype=dtype)
         self.out = conv(channels, output_shape[-1], 3, "out", dtype, spectral)
-        self.built = True
 
     def call(self, inputs: Tensor | list[Tensor], training: bool = False) -> Tensor:
         z, one_hot = (inputs, None) if self.num_classes is None else inputs
@@ -113,7 +111,6 @@ class DenseGenerator(Network):
         sizes = [inputs + (num_classes or 0), *[width] * depth]
         self.hidden = [dense(size, width, f"hidden_{i}", dtype, spectral) for i, size in enumerate(sizes[:-1])]
         self.out = dense(sizes[-1], math.prod(output_shape), "out", dtype, spectral)
-        self.built = True
 
     def call(self, inputs: Tensor | list[Tensor], training: bool = False) -> Tensor:
         x = inputs if self.num_classes is None else ops.concatenate(inputs, axis=-1)

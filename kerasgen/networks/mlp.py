@@ -2,22 +2,20 @@
 
 from typing import Any
 
-from keras import layers, ops
+from keras import ops
 
-from kerasgen.networks.build import Network, dense, plain_norm
+from kerasgen.networks.build import Dtype, Network, Tensor, dense, plain_norm
 from kerasgen.networks.layers.conditioning import Conditioning
-from kerasgen.typing import Tensor
 
 
-class Block(layers.Layer):
+class Block(Network):
     """A dense network with one hidden layer, normed, scaled, shifted and gated by the embedding; gates start at 0."""
 
-    def __init__(self, channels: int, name: str, dtype: Any):
-        super().__init__(name=name, dtype=dtype)
+    def __init__(self, channels: int, name: str, dtype: Dtype):
+        super().__init__(name, dtype=dtype)
         self.modulation = dense(channels, 3 * channels, "modulation", dtype, kernel_initializer="zeros")
         self.hidden = dense(channels, 2 * channels, "hidden", dtype, activation="silu")
         self.out = dense(2 * channels, channels, "out", dtype)
-        self.built = True
 
     def call(self, x: Tensor, embedding: Tensor) -> Tensor:
         shift, scale, gate = ops.split(self.modulation(ops.silu(embedding)), 3, axis=-1)
@@ -43,7 +41,6 @@ class MLP(Network):
         self.stem = dense(inputs, width, "stem", dtype)
         self.blocks = [Block(width, f"block_{index}", dtype) for index in range(depth)]
         self.out = dense(width, outputs, "out", dtype, kernel_initializer="zeros")
-        self.built = True
 
     def call(self, x: Tensor, time: Tensor, one_hot: Tensor | None = None, training: bool = False) -> Tensor:
         embedding = self.conditioning(time, one_hot)

@@ -13,8 +13,8 @@ from kerasgen import inputs
 from kerasgen.errors import InputError
 from kerasgen.networks.classifiers import lenet, resnet
 from kerasgen.networks.conv import conv_decoder, conv_encoder
-from kerasgen.networks.coupling import conv_coupling, dense_coupling, linear_coupling, residual_coupling
-from kerasgen.networks.dense import dense_decoder, dense_encoder
+from kerasgen.networks.coupling import conv_coupling, linear_coupling, residual_coupling
+from kerasgen.networks.dense import dense_coupling, dense_decoder, dense_encoder
 from kerasgen.networks.discriminators import ConvDiscriminator, DenseDiscriminator
 from kerasgen.networks.dit import DiT
 from kerasgen.networks.generators import ConvGenerator, DenseGenerator

@@ -11,18 +11,18 @@ from keras import layers, ops
 
 from kerasgen.errors import InputError
 from kerasgen.inputs import check_choice
-from kerasgen.networks.build import SLOPE, Network, Shape, channels_of, conv, enlarge, group_norm, sides_of
-from kerasgen.typing import Tensor
+from kerasgen.networks.build import SLOPE, Dtype, Network, Shape, Tensor, conv, group_norm
+from kerasgen.networks.geometry import channels_of, enlarge, sides_of
 
 NORMALIZATIONS = (None, "instance", "spectral")
 
 
-def instance_norm(channels: int, name: str, dtype: Any) -> layers.Layer:
+def instance_norm(channels: int, name: str, dtype: Dtype) -> layers.Layer:
     """Normalization of each channel of each image over all places (Ulyanov et al. 2016)."""
-    return group_norm(channels, channels, name, dtype, epsilon=1e-5)
+    return group_norm(channels, name, dtype, channels, epsilon=1e-5)
 
 
-class ConvBlock(layers.Layer):
+class ConvBlock(Network):
     """A convolution, instance normalization where asked for, and a (leaky) rectifier.
 
     Args:
@@ -33,12 +33,11 @@ class ConvBlock(layers.Layer):
     def __init__(
         self, inputs, filters, kernel, name, dtype, strides=1, sides=None, norm=True, slope=0.0, reflect=False
     ):
-        super().__init__(name=name, dtype=dtype)
+        super().__init__(name, dtype=dtype)
         self.sides, self.slope, self.border = sides, slope, kernel // 2 if reflect else 0
         padding = "valid" if reflect else "same"
         self.conv = conv(inputs, filters, kernel, "conv", dtype, strides=strides, padding=padding)
         self.norm = instance_norm(filters, "norm", dtype) if norm else None
-        self.built = True
 
     def call(self, x: Tensor) -> Tensor:
         x = x if self.sides is None else enlarge(x, self.sides)
@@ -83,7 +82,6 @@ class UNetGenerator(Network):
             inputs = 2 * filters
         self.out = conv(channels[0], outputs, 3, "out", dtype)
         self.parts = [part for parts in self.up for part in parts if part is not None]
-        self.built = True
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         skips = []
@@ -132,7 +130,6 @@ class ResidualGenerator(Network):
         ]
         self.out = conv(width, outputs, 7, "out", dtype)
         self.parts = [part for parts in self.middle for part in parts]
-        self.built = True
 
     def call(self, x: Tensor) -> Tensor:
         x = self.stem(x)
@@ -185,7 +182,6 @@ class PatchDiscriminator(Network):
             inputs = filters
         self.out = conv(inputs, 1, 4, "out", dtype, spectral)
         self.parts = [part for parts in self.blocks for part in parts if part is not None]
-        self.built = True
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         for layer, norm in self.blocks:

@@ -7,33 +7,26 @@ from typing import Any
 from keras import layers, ops
 
 from kerasgen.errors import InputError
-from kerasgen.networks.build import Network, conv, dense, depth_to_space, enlarge, group_norm, space_to_depth
+from kerasgen.networks.build import Dtype, Network, Tensor, conv, dense, group_norm
+from kerasgen.networks.geometry import depth_to_space, enlarge, space_to_depth
 from kerasgen.networks.layers.attention import SelfAttention
 from kerasgen.networks.layers.conditioning import Conditioning
-from kerasgen.typing import Tensor
 
-GROUPS = 8  # of a normalization, or as many as divide the channels
 HEAD = 64  # channels of an attention head (Dhariwal and Nichol 2021, table 2)
 
 
-def groups_of(channels: int) -> int:
-    """Groups of a normalization of so many channels."""
-    return math.gcd(GROUPS, channels)
-
-
-class ResidualBlock(layers.Layer):
+class ResidualBlock(Network):
     """Two convolutions beside a shortcut; the embedding scales and shifts what the second one reads."""
 
-    def __init__(self, inputs: int, filters: int, embedding: int, dropout: float, name: str, dtype: Any):
-        super().__init__(name=name, dtype=dtype)
-        self.norm_a = group_norm(inputs, groups_of(inputs), "norm_a", dtype)
+    def __init__(self, inputs: int, filters: int, embedding: int, dropout: float, name: str, dtype: Dtype):
+        super().__init__(name, dtype=dtype)
+        self.norm_a = group_norm(inputs, "norm_a", dtype)
         self.conv_a = conv(inputs, filters, 3, "conv_a", dtype)
         self.scale_shift = dense(embedding, 2 * filters, "scale_shift", dtype)
-        self.norm_b = group_norm(filters, groups_of(filters), "norm_b", dtype, center=False, scale=False)
+        self.norm_b = group_norm(filters, "norm_b", dtype, center=False, scale=False)
         self.drop = layers.Dropout(dropout, name="drop", dtype=dtype) if dropout else None
         self.conv_b = conv(filters, filters, 3, "conv_b", dtype, kernel_initializer="zeros")
         self.shortcut = conv(inputs, filters, 1, "shortcut", dtype) if inputs != filters else None
-        self.built = True
 
     def call(self, x: Tensor, embedding: Tensor) -> Tensor:
         y = self.conv_a(ops.silu(self.norm_a(x)))
@@ -43,15 +36,14 @@ class ResidualBlock(layers.Layer):
         return (x if self.shortcut is None else self.shortcut(x)) + self.conv_b(y)
 
 
-class AttentionBlock(layers.Layer):
+class AttentionBlock(Network):
     """Self-attention beside a shortcut."""
 
-    def __init__(self, channels: int, name: str, dtype: Any):
-        super().__init__(name=name, dtype=dtype)
-        self.norm = group_norm(channels, groups_of(channels), "norm", dtype)
+    def __init__(self, channels: int, name: str, dtype: Dtype):
+        super().__init__(name, dtype=dtype)
+        self.norm = group_norm(channels, "norm", dtype)
         heads = math.gcd(max(channels // HEAD, 1), channels)
         self.attention = SelfAttention(channels, heads, zero=True, name="attention", dtype=dtype)
-        self.built = True
 
     def call(self, x: Tensor) -> Tensor:
         return x + self.attention(self.norm(x))
@@ -115,10 +107,9 @@ class UNet(Network):
                 channels = width * multiplier
                 resize = conv(channels, channels, 3, f"up_{level}", dtype) if level and index == blocks else None
                 self.up.append((*parts, resize))
-        self.norm = group_norm(channels, groups_of(channels), "norm", dtype)
+        self.norm = group_norm(channels, "norm", dtype)
         self.out = conv(channels, outputs * patch**2, 3, "out", dtype, kernel_initializer="zeros")
         self.parts = [part for parts in (*self.down, *self.up) for part in parts if part is not None]
-        self.built = True
 
     def check_size(self, height: int, width: int) -> None:
         """Raises `InputError` for sides that the levels do not divide."""

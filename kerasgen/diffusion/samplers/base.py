@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kerasgen.errors import InputError
-from kerasgen.typing import Array, Config, Tensor
+from kerasgen.typing import Array, Config, Tensor as Tensor
 
 Coefficients = dict[str, Array]  # by the names that a sampler's `step` multiplies with, float64 `[N]`; in it scalars
 Memory = tuple[Tensor, ...]  # tensors like x that a step leaves for the next one
@@ -53,7 +53,8 @@ class Sampler:
     """From x at one noise level to x at the next, with a network's estimates of x_0.
 
     A sampler gives `coefficients(levels)`, arrays `[N]` that it computes beforehand, and `step`, a sum of tensors
-    weighted by them. So one program runs all steps, and a sampler fits every model and schedule.
+    weighted by them: of x, the estimate and noise, if it gives none of its own. So one program runs all steps, and a
+    sampler fits every model and schedule.
     """
 
     stochastic = False
@@ -82,7 +83,8 @@ class Sampler:
             memory: from `start` or the step before.
             noise: standard normal and like `x`, for stochastic samplers, or `None`.
         """
-        raise NotImplementedError
+        x = c["x"] * x + c["x0"] * denoise(x)
+        return (x + c["noise"] * noise if self.stochastic else x), memory
 
     def get_config(self) -> Config:
         return {name: getattr(self, name) for name in self.settings}

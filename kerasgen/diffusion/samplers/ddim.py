@@ -3,8 +3,7 @@
 import numpy as np
 
 from kerasgen import inputs
-from kerasgen.diffusion.samplers.base import Coefficients, Denoise, Levels, Memory, Sampler, Step
-from kerasgen.typing import Tensor
+from kerasgen.diffusion.samplers.base import Coefficients, Levels, Sampler
 
 
 class DDIM(Sampler):
@@ -28,7 +27,3 @@ class DDIM(Sampler):
             noise = np.minimum(self.eta * sigma[1:] / sigma[:-1] * np.sqrt(np.maximum(beta, 0.0)), sigma[1:])
         along = np.sqrt(sigma[1:] ** 2 - noise**2) / sigma[:-1]  # e = (x_i - alpha_i x_0) / sigma_i
         return {"x": along, "x0": alpha[1:] - along * alpha[:-1], "noise": noise}
-
-    def step(self, denoise: Denoise, x: Tensor, c: Coefficients, memory: Memory, noise: Tensor) -> Step:
-        x = c["x"] * x + c["x0"] * denoise(x)
-        return (x + c["noise"] * noise if self.stochastic else x), memory

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from kerasgen.diffusion.samplers.base import Coefficients, Denoise, Levels, Memory, Sampler, Step
+from kerasgen.diffusion.samplers.base import Coefficients, Levels, Sampler
 from kerasgen.errors import InputError
-from kerasgen.typing import Tensor
 
 
 class DDPM(Sampler):
@@ -34,6 +33,3 @@ class DDPM(Sampler):
             "x0": alpha[1:] * beta / sigma[:-1] ** 2,
             "noise": np.sqrt(np.maximum(variance, 0.0)),
         }
-
-    def step(self, denoise: Denoise, x: Tensor, c: Coefficients, memory: Memory, noise: Tensor) -> Step:
-        return c["x"] * x + c["x0"] * denoise(x) + c["noise"] * noise, memory

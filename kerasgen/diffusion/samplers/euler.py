@@ -1,7 +1,6 @@
 """Euler's method for the probability-flow ODE (Karras et al. 2022, algorithm 1 without churn)."""
 
-from kerasgen.diffusion.samplers.base import Coefficients, Denoise, Levels, Memory, Sampler, Step
-from kerasgen.typing import Tensor
+from kerasgen.diffusion.samplers.base import Coefficients, Levels, Sampler
 
 
 class Euler(Sampler):
@@ -11,6 +10,3 @@ class Euler(Sampler):
         alpha, s = levels.alpha, levels.noise_to_signal(type(self).__name__)
         ratio = s[1:] / s[:-1]
         return {"x": alpha[1:] / alpha[:-1] * ratio, "x0": alpha[1:] * (1.0 - ratio)}
-
-    def step(self, denoise: Denoise, x: Tensor, c: Coefficients, memory: Memory, noise: Tensor) -> Step:
-        return c["x"] * x + c["x0"] * denoise(x), memory

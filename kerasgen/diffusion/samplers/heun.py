@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from kerasgen.diffusion.samplers.base import Coefficients, Denoise, Levels, Memory, Step
+from kerasgen.diffusion.samplers.base import Coefficients, Denoise, Levels, Memory, Step, Tensor
 from kerasgen.diffusion.samplers.euler import Euler
-from kerasgen.typing import Tensor
 
 
 class Heun(Euler):

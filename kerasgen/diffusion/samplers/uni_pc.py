@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from kerasgen.diffusion.samplers.base import Coefficients, Denoise, Levels, Memory, Sampler, Step
-from kerasgen.typing import Tensor
+from kerasgen.diffusion.samplers.base import Coefficients, Denoise, Levels, Memory, Sampler, Step, Tensor
 
 
 def _phi(h):

@@ -3,8 +3,7 @@
 import numpy as np
 from keras import ops
 
-from kerasgen.flows.bijectors.base import DataDependentBijector, Result, Shape, positions, repeated
-from kerasgen.typing import Array, Tensor
+from kerasgen.flows.bijectors.base import Array, DataDependentBijector, Result, Shape, Tensor, positions, repeated
 
 
 class ActNorm(DataDependentBijector):

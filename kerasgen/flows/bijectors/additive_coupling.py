@@ -2,8 +2,8 @@
 
 from keras import ops
 
+from kerasgen.flows.bijectors.base import Tensor
 from kerasgen.flows.bijectors.coupling import Coupling
-from kerasgen.typing import Tensor
 
 
 class AdditiveCoupling(Coupling):

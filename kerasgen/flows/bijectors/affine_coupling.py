@@ -2,8 +2,8 @@
 
 from keras import ops
 
+from kerasgen.flows.bijectors.base import Tensor
 from kerasgen.flows.bijectors.coupling import Coupling, bounded
-from kerasgen.typing import Tensor
 
 LOG_SCALE_BOUND = 2.0
 

@@ -7,7 +7,7 @@ from keras import ops
 
 from kerasgen.modalities import Images, Vectors, modality_of
 from kerasgen.networks.build import Shape
-from kerasgen.typing import Array, Tensor
+from kerasgen.typing import Array as Array, Tensor as Tensor
 
 Result = tuple[Tensor, Tensor]  # values, and log |det| in nats, `[B]`
 

@@ -2,9 +2,8 @@
 
 from keras import ops
 
-from kerasgen.flows.bijectors.base import Bijector, Result, Shape
-from kerasgen.networks.build import with_label_planes
-from kerasgen.typing import Tensor
+from kerasgen.flows.bijectors.base import Bijector, Result, Shape, Tensor
+from kerasgen.networks.geometry import with_label_planes
 
 
 class ConditionalSplit(Bijector):

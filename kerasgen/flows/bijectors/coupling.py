@@ -7,9 +7,8 @@ from keras import ops
 
 from kerasgen import inputs
 from kerasgen.errors import InputError
-from kerasgen.flows.bijectors.base import Bijector, Result, Shape, sum_per_example
+from kerasgen.flows.bijectors.base import Array, Bijector, Result, Shape, Tensor, sum_per_example
 from kerasgen.networks import resolve
-from kerasgen.typing import Array, Tensor
 
 MASKS = ("channel", "checkerboard")
 

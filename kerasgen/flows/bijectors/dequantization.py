@@ -14,10 +14,9 @@ import keras
 from keras import ops
 
 from kerasgen.flows.bijectors.affine_coupling import AffineCoupling
-from kerasgen.flows.bijectors.base import Shape
+from kerasgen.flows.bijectors.base import Shape, Tensor
 from kerasgen.flows.bijectors.logit import Logit
 from kerasgen.flows.bijectors.squeeze import Squeeze
-from kerasgen.typing import Tensor
 
 
 @keras.saving.register_keras_serializable("kerasgen")

@@ -5,9 +5,8 @@ import math
 import numpy as np
 from keras import ops
 
-from kerasgen.flows.bijectors.base import Result, Shape, repeated
+from kerasgen.flows.bijectors.base import Result, Shape, Tensor, repeated
 from kerasgen.flows.bijectors.squeeze import Squeeze
-from kerasgen.typing import Tensor
 
 # Rows: the average, and the horizontal, vertical and diagonal differences, of a block (a, b; c, d) as (a, b, c, d).
 # The rows are orthogonal; the first has length 1/2, the others 1, so |det| is 1/2.

@@ -6,8 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasgen.flows.bijectors.base import DataDependentBijector, Result, Shape, sum_per_example
-from kerasgen.typing import Array, Tensor
+from kerasgen.flows.bijectors.base import Array, DataDependentBijector, Result, Shape, Tensor, sum_per_example
 
 
 class HistogramEqualization(DataDependentBijector):

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
-from kerasgen.flows.bijectors.base import Bijector, Result
-from kerasgen.typing import Tensor
+from kerasgen.flows.bijectors.base import Bijector, Result, Tensor
 
 
 class Invertible(Bijector):

@@ -5,8 +5,7 @@ import functools
 import numpy as np
 from keras import ops
 
-from kerasgen.flows.bijectors.base import Bijector, Result, Shape, positions, repeated
-from kerasgen.typing import Array, Tensor
+from kerasgen.flows.bijectors.base import Array, Bijector, Result, Shape, Tensor, positions, repeated
 
 
 @functools.lru_cache(maxsize=8)

@@ -4,8 +4,7 @@ import math
 
 from keras import ops
 
-from kerasgen.flows.bijectors.base import Bijector, Result, Shape, sum_per_example
-from kerasgen.typing import Tensor
+from kerasgen.flows.bijectors.base import Bijector, Result, Shape, Tensor, sum_per_example
 
 
 class Logit(Bijector):

@@ -3,8 +3,7 @@
 import numpy as np
 from keras import ops
 
-from kerasgen.flows.bijectors.base import Bijector, Result, Shape, repeated
-from kerasgen.typing import Tensor
+from kerasgen.flows.bijectors.base import Bijector, Result, Shape, Tensor, repeated
 
 
 class Permute(Bijector):

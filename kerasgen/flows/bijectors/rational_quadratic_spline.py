@@ -5,9 +5,8 @@ from typing import Any
 
 from keras import ops
 
-from kerasgen.flows.bijectors.base import Shape
+from kerasgen.flows.bijectors.base import Shape, Tensor
 from kerasgen.flows.bijectors.coupling import Coupling
-from kerasgen.typing import Tensor
 
 MIN_WIDTH = MIN_HEIGHT = MIN_DERIVATIVE = 1e-3
 

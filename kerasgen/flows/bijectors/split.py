@@ -5,11 +5,10 @@ from typing import Any
 from keras import ops
 
 from kerasgen.errors import InputError
-from kerasgen.flows.bijectors.base import Bijector, Result, Shape, sum_per_example
+from kerasgen.flows.bijectors.base import Bijector, Result, Shape, Tensor, sum_per_example
 from kerasgen.flows.bijectors.coupling import bounded
 from kerasgen.networks import resolve
-from kerasgen.networks.build import with_label_planes
-from kerasgen.typing import Tensor
+from kerasgen.networks.geometry import with_label_planes
 
 LOG_SCALE_BOUND = 5.0
 

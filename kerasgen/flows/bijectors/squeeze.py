@@ -1,9 +1,8 @@
 """Squeeze: space to channels (Dinh et al. 2017, "Density estimation using Real NVP", section 3.6)."""
 
 from kerasgen.errors import InputError
-from kerasgen.flows.bijectors.base import Bijector, Result, Shape, repeated
-from kerasgen.networks.build import depth_to_space, space_to_depth
-from kerasgen.typing import Tensor
+from kerasgen.flows.bijectors.base import Bijector, Result, Shape, Tensor, repeated
+from kerasgen.networks.geometry import depth_to_space, space_to_depth
 
 
 class Squeeze(Bijector):

@@ -6,7 +6,7 @@ import keras
 from keras import layers, ops
 
 from kerasgen.errors import InputError
-from kerasgen.typing import Config, Tensor
+from kerasgen.typing import Tensor
 
 
 @keras.saving.register_keras_serializable("kerasgen")
@@ -23,7 +23,7 @@ class SelfAttention(layers.Layer):
         super().__init__(**kwargs)
         if channels % heads:
             raise InputError(f"{channels} channels do not divide into {heads} heads.")
-        self.channels, self.heads, self.zero = channels, heads, zero
+        self.channels, self.heads = channels, heads
         self.qkv = layers.Dense(3 * channels, name="qkv", dtype=self.dtype_policy)
         initializer = "zeros" if zero else "glorot_uniform"
         self.out = layers.Dense(channels, kernel_initializer=initializer, name="out", dtype=self.dtype_policy)
@@ -40,9 +40,6 @@ class SelfAttention(layers.Layer):
         weights = ops.cast(ops.softmax(ops.cast(scores, "float32")), scores.dtype)
         mixed = ops.reshape(ops.einsum("bhqk,bkhd->bqhd", weights, v), (shape[0], -1, self.channels))
         return ops.reshape(self.out(mixed), shape)
-
-    def get_config(self) -> Config:
-        return super().get_config() | {"channels": self.channels, "heads": self.heads, "zero": self.zero}
 
 
 class Attention(layers.Layer):

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from kerasgen.typing import Config, Tensor
+from kerasgen.typing import Tensor
 
 MOMENTUM = 0.9  # of moving means and variances
 
@@ -52,6 +52,3 @@ class ConditionalBatchNormalization(layers.Layer):
         both = ops.reshape(self.classes(one_hot), (-1, *[1] * (len(shape) - 2), 2 * self.channels))
         scale, shift = ops.split(both, 2, axis=-1)
         return y * (1.0 + scale) + shift
-
-    def get_config(self) -> Config:
-        return super().get_config() | {"channels": self.channels, "num_classes": self.num_classes}

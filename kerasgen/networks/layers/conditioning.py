@@ -6,7 +6,7 @@ from typing import Any
 import keras
 from keras import layers, ops
 
-from kerasgen.typing import Config, Tensor
+from kerasgen.typing import Tensor
 
 
 @keras.saving.register_keras_serializable("kerasgen")
@@ -41,6 +41,3 @@ class Conditioning(layers.Layer):
         if self.classes is not None and one_hot is not None:
             embedding = embedding + self.classes(one_hot)
         return embedding
-
-    def get_config(self) -> Config:
-        return super().get_config() | {"channels": self.channels, "num_classes": self.num_classes}
