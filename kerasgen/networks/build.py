@@ -1,6 +1,6 @@
-"""What networks are built of: layers that have their weights when they are made, and the geometry of levels.
+"""What networks are built of: layers that have their weights once they are made.
 
-Networks of the families take `training` and do not pass it on: Keras hands it to every layer inside of the one called.
+A network's `call` takes `training` and does not pass it on: Keras hands it to all layers inside of the one called.
 """
 
 import math
@@ -13,7 +13,6 @@ from kerasgen.networks.layers.spectral_normalization import SpectralNormalizatio
 from kerasgen.typing import Tensor as Tensor
 
 SLOPE = 0.2  # of leaky rectifiers
-
 Shape = tuple[int, ...]  # of one example or one feature map, without the batch
 Dtype = Any  # a dtype policy, its name, or `None` for Keras' own
 

@@ -8,7 +8,7 @@ import numpy as np
 from kerasgen.errors import InputError
 from kerasgen.typing import Array, Config, Tensor as Tensor
 
-Coefficients = dict[str, Array]  # by the names that a sampler's `step` multiplies with, float64 `[N]`; in it scalars
+Coefficients = dict[str, Array]  # float64 `[N]`, by the names that `step` knows them by; given to `step`, scalars
 Memory = tuple[Tensor, ...]  # tensors like x that a step leaves for the next one
 Step = tuple[Tensor, Memory]
 Denoise = Callable[..., Tensor]
@@ -52,9 +52,9 @@ class Levels:
 class Sampler:
     """From x at one noise level to x at the next, with a network's estimates of x_0.
 
-    A sampler gives `coefficients(levels)`, arrays `[N]` that it computes beforehand, and `step`, a sum of tensors
-    weighted by them: of x, the estimate and noise, if it gives none of its own. So one program runs all steps, and a
-    sampler fits every model and schedule.
+    A sampler gives `coefficients(levels)`, arrays `[N]` that are computed beforehand. A `step` is a sum of tensors
+    weighted by them: of x, the estimate and noise, unless the sampler has a step of its own. So one program runs all
+    steps, and a sampler fits every model and schedule.
     """
 
     stochastic = False
