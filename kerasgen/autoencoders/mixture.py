@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from kerasgen.typing import Array, ArrayLike
 
-def log_densities(x, log_weights, means, factors):
+
+def log_densities(x: Array, log_weights: Array, means: Array, factors: Array) -> Array:
     """log(weight_k N(x; mean_k, factor_k factor_k^T)) in nats, `[N, K]`: x `[N, D]`, lower factors `[K, D, D]`."""
     columns = []
     for log_weight, mean, factor in zip(log_weights, means, factors, strict=True):
@@ -14,7 +16,9 @@ def log_densities(x, log_weights, means, factors):
     return np.stack(columns, axis=1)
 
 
-def fit_mixture(x, num_components, seed=0, max_iterations=200, tolerance=1e-4):
+def fit_mixture(
+    x: ArrayLike, num_components: int, seed: int = 0, max_iterations: int = 200, tolerance: float = 1e-4
+) -> tuple[Array, Array, Array]:
     """Weights `[K]`, means `[K, D]` and lower Cholesky factors `[K, D, D]` of a mixture fitted to x `[N, D]`.
 
     Starts from means drawn as k-means++ does and the covariance of all data; stops when the mean log-likelihood rises

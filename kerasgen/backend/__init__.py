@@ -1,53 +1,34 @@
-"""The only place that knows the framework under Keras.
+"""The only place that knows the framework under Keras: the same functions for TensorFlow, JAX and PyTorch.
 
-`tensorflow.py`, `jax.py` and `torch.py` offer the same functions, and `keras.backend.backend()` decides which are used:
+With them a `keras.Model` trains by one `train_step` on all three (docs/train-steps.md has a worked example). It is
+written in the stateful style: it changes variables in place and returns logs. On JAX it is traced into a pure function
+of the model's state, from which follow three rules, which cost nothing elsewhere:
 
-- `train_step(method)`, `test_step(method)`: turn a step written in the stateful style, `step(self, data) -> logs`, into
-  what Keras calls on this backend.
-- `value_and_grad(function, variables)`: value, auxiliary output and gradients of a function that returns
-  `(scalar, auxiliary)`. Under a TensorFlow strategy the gradients are divided by the number of replicas, because
-  optimizers sum them.
-- `apply_gradients(optimizer, gradients, variables)`: one step of an optimizer built on these variables.
-- `gradient(function, x)`: gradient of a scalar function with respect to a tensor, itself differentiable.
-- `vjp(function, x, v)`: `function(x)` and the product of `v` with its Jacobian.
-- `compiled(model, function)`: `function` as one compiled program that reads the model's variables and changes none.
-- `replica_seed(seed)`: a seed that differs from replica to replica, from one that is the same on all.
-- `replica_mean(x)`: the mean of a tensor over replicas.
-- `jit_compile()`: the default of `compile(jit_compile=...)`.
-- `unshare(variables)`: gives variables memory of their own after one was assigned to another.
-- `notify(callback, index)`: calls a Python function with an integer from inside a compiled program.
+- A step changes only variables that Keras knows: the weights of the model and its layers, the states of its seed
+  generators, the variables of `self.optimizer`, and those of the metrics that `self.metrics` lists.
+- Gradients come from `value_and_grad`, and weights change by `apply_gradients` or `assign`.
+- Nothing else that is traced is kept: no tensor as an attribute of the model.
 """
 
 import importlib
+from typing import TYPE_CHECKING
 
 import keras
 
-_module = importlib.import_module(f"kerasgen.backend.{keras.backend.backend()}")
+if TYPE_CHECKING:
+    from kerasgen.backend import tensorflow as _backend
+else:
+    _backend = importlib.import_module(f"kerasgen.backend.{keras.backend.backend()}")
 
-train_step = _module.train_step
-test_step = _module.test_step
-value_and_grad = _module.value_and_grad
-apply_gradients = _module.apply_gradients
-gradient = _module.gradient
-vjp = _module.vjp
-compiled = _module.compiled
-replica_seed = _module.replica_seed
-replica_mean = _module.replica_mean
-jit_compile = _module.jit_compile
-unshare = _module.unshare
-notify = _module.notify
-
-__all__ = [
-    "apply_gradients",
-    "compiled",
-    "gradient",
-    "jit_compile",
-    "notify",
-    "replica_mean",
-    "replica_seed",
-    "test_step",
-    "train_step",
-    "unshare",
-    "value_and_grad",
-    "vjp",
-]
+train_step = _backend.train_step
+test_step = _backend.test_step
+value_and_grad = _backend.value_and_grad
+apply_gradients = _backend.apply_gradients
+gradient = _backend.gradient
+vjp = _backend.vjp
+compiled = _backend.compiled
+replica_seed = _backend.replica_seed
+replica_mean = _backend.replica_mean
+jit_compile = _backend.jit_compile
+unshare = _backend.unshare
+notify = _backend.notify

@@ -5,9 +5,16 @@ runs in a `keras.StatelessScope` that holds the traced values, and the new state
 """
 
 import functools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import keras
+
+from kerasgen.backend import plain
+from kerasgen.typing import Tensor
+
+replica_seed, replica_mean, jit_compile = plain.replica_seed, plain.replica_mean, plain.jit_compile
 
 _scopes = []  # [(scope, its variables)] of the steps being traced, innermost last
 
@@ -29,10 +36,7 @@ def _run(function, variables, values):
 
 
 def _stateless(method, groups):
-    """A Keras step `(state, data) -> (logs, new_state)` from `method(self, data) -> logs`.
-
-    `groups(self)` lists the variables in the order of Keras' own state.
-    """
+    """A Keras step `(state, data) -> (logs, new_state)`; `groups(self)` lists variables in the order of the state."""
 
     @functools.wraps(method)
     def step(self, state, data):
@@ -46,28 +50,26 @@ def _stateless(method, groups):
     return step
 
 
-def train_step(method):
-    """What Keras calls on JAX, `train_step(state, data)`, from `train_step(data)`."""
-    return _stateless(
-        method,
-        lambda model: (
-            model.trainable_variables,
-            model.non_trainable_variables,
-            model.optimizer.variables,
-            model.metrics_variables,
-        ),
-    )
+def _weights(model):
+    return model.trainable_variables, model.non_trainable_variables
 
 
-def test_step(method):
-    """What Keras calls on JAX, `test_step(state, data)`, from `test_step(data)`."""
-    return _stateless(
-        method, lambda model: (model.trainable_variables, model.non_trainable_variables, model.metrics_variables)
-    )
+def train_step(method: Callable) -> Callable:
+    """Decorates `train_step(self, data) -> logs` of a `keras.Model`, so that `fit` trains by it on every backend.
+
+    Keras then finds what it calls on JAX, `train_step(state, data) -> (logs, new_state)`. What a step may do is said in
+    `kerasgen.backend`, and of its `data` and logs in `kerasgen.backend.plain.train_step`.
+    """
+    return _stateless(method, lambda model: (*_weights(model), model.optimizer.variables, model.metrics_variables))
 
 
-def value_and_grad(function, variables):
-    """`(value, auxiliary), gradients` of `function() -> (scalar, auxiliary)`.
+def test_step(method: Callable) -> Callable:
+    """Decorates `test_step(self, data) -> logs`, for `evaluate`, as `train_step` does for `fit`."""
+    return _stateless(method, lambda model: (*_weights(model), model.metrics_variables))
+
+
+def value_and_grad(function: Callable, variables: Sequence) -> tuple[tuple[Tensor, Any], list[Tensor]]:
+    """`(value, auxiliary), gradients` of `function() -> (scalar, auxiliary)`; zeros where nothing connects.
 
     Inside a step, whatever `function` assigns (statistics, seeds, metrics) is carried out into the step's state.
     Outside of one there is no such state, and assignments are dropped.
@@ -88,18 +90,30 @@ def value_and_grad(function, variables):
     return (value, auxiliary), gradients
 
 
-def gradient(function, x):
+def apply_gradients(optimizer: Any, gradients: Sequence[Tensor], variables: Sequence) -> None:
+    """One step of an optimizer that was built on these variables, into the state of the step being traced.
+
+    Through `stateless_apply`: `LossScaleOptimizer.apply` assigns inside of a `lax.cond`, which no scope can follow.
+    """
+    scope, _ = _scopes[-1]
+    states = optimizer.variables
+    values, new_states = optimizer.stateless_apply(_current(scope, states), gradients, _current(scope, variables))
+    for variable, value in zip([*variables, *states], [*values, *new_states], strict=True):
+        scope.add_update((variable, value))
+
+
+def gradient(function: Callable, x: Tensor) -> Tensor:
     """Gradient of the scalar `function(x)` with respect to `x`, itself differentiable."""
     return jax.grad(function)(x)
 
 
-def vjp(function, x, v):
+def vjp(function: Callable, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     """`function(x)` and v^T J, J its Jacobian at `x`."""
     value, pull_back = jax.vjp(function, x)
     return value, pull_back(v)[0]
 
 
-def compiled(model, function):
+def compiled(model: Any, function: Callable) -> Callable:
     """`function(*tensors)` as one program over the model's values, compiled once for each set of input shapes."""
     variables = model.variables
 
@@ -114,34 +128,7 @@ def compiled(model, function):
     return run
 
 
-def replica_seed(seed):
-    """The seed as it is: a JAX step is one program over the global batch."""
-    return seed
-
-
-def replica_mean(x):
-    """`x` as it is: a JAX step is one program over the global batch."""
-    return x
-
-
-def jit_compile():
-    """What `jit_compile="auto"` should mean: Keras' own choice."""
-    return "auto"
-
-
-def apply_gradients(optimizer, gradients, variables):
-    """One step of the optimizer, into the state of the step being traced.
-
-    Through `stateless_apply`: `LossScaleOptimizer.apply` assigns inside of a `lax.cond`, which no scope can follow.
-    """
-    scope, _ = _scopes[-1]
-    states = optimizer.variables
-    values, new_states = optimizer.stateless_apply(_current(scope, states), gradients, _current(scope, variables))
-    for variable, value in zip([*variables, *states], [*values, *new_states], strict=True):
-        scope.add_update((variable, value))
-
-
-def unshare(variables):
+def unshare(variables: Sequence) -> None:
     """Gives each variable an array of its own.
 
     Assigning one variable to another makes both hold one array, and the next step, which gives its arrays away to be
@@ -151,6 +138,6 @@ def unshare(variables):
         variable.assign(jax.numpy.array(variable.value, copy=True))
 
 
-def notify(callback, index):
+def notify(callback: Callable[[int], Any], index: Tensor) -> None:
     """Calls `callback(int)` when a compiled program comes by."""
     jax.debug.callback(lambda i: callback(int(i)), index, ordered=True)

@@ -1,25 +1,20 @@
 """TensorFlow: gradient tapes, `tf.function`, replicas of `tf.distribute`."""
 
 import functools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
-
-def train_step(method):
-    """Keras calls `train_step(data)` in the stateful style already."""
-    return method
+from kerasgen.backend.plain import test_step as test_step, train_step as train_step, unshare as unshare
+from kerasgen.typing import Tensor
 
 
-def test_step(method):
-    """Keras calls `test_step(data)` in the stateful style already."""
-    return method
-
-
-def value_and_grad(function, variables):
-    """`(value, auxiliary), gradients` of `function() -> (scalar, auxiliary)`.
+def value_and_grad(function: Callable, variables: Sequence) -> tuple[tuple[Tensor, Any], list[Tensor]]:
+    """`(value, auxiliary), gradients` of `function() -> (scalar, auxiliary)`; zeros where nothing connects.
 
     Optimizers sum gradients over the replicas of a strategy, so each replica's are divided by the number of replicas:
-    the step is then that of the mean over the global batch, equal shares assumed. Zeros where nothing connects.
+    the step is then that of the mean over the global batch, equal shares assumed.
     """
     replicas = tf.distribute.get_strategy().num_replicas_in_sync
     with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -30,7 +25,12 @@ def value_and_grad(function, variables):
     return (value, auxiliary), gradients
 
 
-def gradient(function, x):
+def apply_gradients(optimizer: Any, gradients: Sequence[Tensor], variables: Sequence) -> None:
+    """One step of an optimizer that was built on these variables, in place."""
+    optimizer.apply(gradients, variables)
+
+
+def gradient(function: Callable, x: Tensor) -> Tensor:
     """Gradient of the scalar `function(x)` with respect to `x`, itself differentiable."""
     x = tf.convert_to_tensor(x)
     with tf.GradientTape() as tape:
@@ -39,7 +39,7 @@ def gradient(function, x):
     return tape.gradient(value, x, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
 
-def vjp(function, x, v):
+def vjp(function: Callable, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     """`function(x)` and v^T J, J its Jacobian at `x`; without a gradient of their own."""
     with tf.GradientTape() as tape:
         tape.watch(x)
@@ -47,7 +47,7 @@ def vjp(function, x, v):
     return value, tape.gradient(value, x, output_gradients=v, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
 
-def compiled(model, function):
+def compiled(model: Any, function: Callable) -> Callable:
     """`function(*tensors)` as one graph, traced once for each set of input shapes.
 
     TensorFlow counts traces by a function's code and warns of many; a partial has none, so that each is counted alone.
@@ -55,7 +55,7 @@ def compiled(model, function):
     return tf.function(functools.partial(function), autograph=False)
 
 
-def replica_seed(seed):
+def replica_seed(seed: Tensor) -> Tensor:
     """A seed `[2]` that differs from replica to replica.
 
     Every replica reads the same numbers from a `keras.random.SeedGenerator`; the replica's id tells them apart.
@@ -67,7 +67,7 @@ def replica_seed(seed):
     return seed + tf.stack([offset, tf.zeros_like(offset)])
 
 
-def replica_mean(x):
+def replica_mean(x: Tensor) -> Tensor:
     """The mean of `x` over the replicas that step together; differentiable."""
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
@@ -75,20 +75,11 @@ def replica_mean(x):
     return context.all_reduce(tf.distribute.ReduceOp.MEAN, x)
 
 
-def jit_compile():
-    """What `jit_compile="auto"` should mean: XLA slows these networks down on CPUs (by 1.6 for a convolutional VAE)."""
+def jit_compile() -> Any:
+    """What `compile(jit_compile="auto")` should mean: XLA slows a convolutional VAE down by 1.6 on CPUs."""
     return "auto" if tf.config.list_physical_devices("GPU") else False
 
 
-def apply_gradients(optimizer, gradients, variables):
-    """One step of the optimizer, in place."""
-    optimizer.apply(gradients, variables)
-
-
-def unshare(variables):
-    """Nothing: assigning copies."""
-
-
-def notify(callback, index):
+def notify(callback: Callable[[int], Any], index: Tensor) -> None:
     """Calls `callback(int)` when a compiled program comes by."""
     tf.py_function(lambda i: callback(int(i)), [index], [])

@@ -1,21 +1,19 @@
 """PyTorch: `torch.autograd.grad`, eager sampling without gradients."""
 
 import functools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 
+from kerasgen.backend import plain
+from kerasgen.typing import Tensor
 
-def train_step(method):
-    """Keras calls `train_step(data)` in the stateful style already."""
-    return method
-
-
-def test_step(method):
-    """Keras calls `test_step(data)` in the stateful style already."""
-    return method
+train_step, test_step, replica_seed = plain.train_step, plain.test_step, plain.replica_seed
+replica_mean, jit_compile, unshare = plain.replica_mean, plain.jit_compile, plain.unshare
 
 
-def value_and_grad(function, variables):
+def value_and_grad(function: Callable, variables: Sequence) -> tuple[tuple[Tensor, Any], list[Tensor]]:
     """`(value, auxiliary), gradients` of `function() -> (scalar, auxiliary)`; zeros where nothing connects."""
     tensors = [v.value for v in variables]
     with torch.enable_grad():
@@ -25,7 +23,13 @@ def value_and_grad(function, variables):
     return (value.detach(), auxiliary), gradients
 
 
-def gradient(function, x):
+def apply_gradients(optimizer: Any, gradients: Sequence[Tensor], variables: Sequence) -> None:
+    """One step of an optimizer that was built on these variables, in place."""
+    with torch.no_grad():
+        optimizer.apply(gradients, variables)
+
+
+def gradient(function: Callable, x: Tensor) -> Tensor:
     """Gradient of the scalar `function(x)` with respect to `x`, itself differentiable."""
     with torch.enable_grad():
         x = x if x.requires_grad else x.detach().requires_grad_(True)
@@ -33,7 +37,7 @@ def gradient(function, x):
     return torch.zeros_like(x) if result is None else result
 
 
-def vjp(function, x, v):
+def vjp(function: Callable, x: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
     """`function(x)` and v^T J, J its Jacobian at `x`; without a gradient of their own."""
     with torch.enable_grad():
         x = x.detach().requires_grad_(True)
@@ -42,7 +46,7 @@ def vjp(function, x, v):
     return value.detach(), torch.zeros_like(x) if result is None else result
 
 
-def compiled(model, function):
+def compiled(model: Any, function: Callable) -> Callable:
     """`function(*tensors)` without gradients; PyTorch runs it as it is."""
 
     @functools.wraps(function)
@@ -53,31 +57,6 @@ def compiled(model, function):
     return run
 
 
-def replica_seed(seed):
-    """The seed as it is: Keras on PyTorch runs one replica a process."""
-    return seed
-
-
-def replica_mean(x):
-    """`x` as it is: Keras on PyTorch runs one replica a process."""
-    return x
-
-
-def jit_compile():
-    """What `jit_compile="auto"` should mean: Keras' own choice."""
-    return "auto"
-
-
-def apply_gradients(optimizer, gradients, variables):
-    """One step of the optimizer, in place."""
-    with torch.no_grad():
-        optimizer.apply(gradients, variables)
-
-
-def unshare(variables):
-    """Nothing: assigning copies."""
-
-
-def notify(callback, index):
+def notify(callback: Callable[[int], Any], index: Tensor) -> None:
     """Calls `callback(int)` when a compiled program comes by."""
     callback(int(index))

@@ -5,26 +5,29 @@ samplers, `keras.ops` for training) and a time in [0, 1].
 """
 
 import math
+from typing import Any
 
 import numpy as np
+
+from kerasgen.typing import Array, Tensor
 
 # log alpha^2 stays between these: a standard deviation of 4.5e-5 of noise next to data, and of data next to noise.
 LOWEST, HIGHEST = -20.0, -2e-9
 
 
-def linear(xp, t):
+def linear(xp: Any, t: Tensor) -> Tensor:
     """β(t) = 0.1 + 19.9 t, log alpha^2 = -∫β (Song et al. 2021b, equation 33: DDPM's linear betas)."""
     return -(0.1 * t + 9.95 * t * t)
 
 
-def cosine(xp, t):
+def cosine(xp: Any, t: Tensor) -> Tensor:
     """alpha = cos((t + s) / (1 + s) π / 2) over its value at 0, s = 0.008 (Nichol and Dhariwal 2021, equation 17)."""
     s = 0.008
     cosines = xp.cos((t + s) / (1.0 + s) * (0.5 * math.pi))
     return 2.0 * (xp.log(xp.maximum(cosines, 1e-6)) - math.log(math.cos(s / (1.0 + s) * 0.5 * math.pi)))
 
 
-def sigmoid(xp, t):
+def sigmoid(xp: Any, t: Tensor) -> Tensor:
     """alpha^2 falls from 1 to 0 as a sigmoid over [-3, 3] does (Jabri et al. 2023, algorithm 2)."""
     low, high = 1.0 / (1.0 + math.exp(3.0)), 1.0 / (1.0 + math.exp(-3.0))
     square = (high - 1.0 / (1.0 + xp.exp(-(6.0 * t - 3.0)))) / (high - low)
@@ -40,7 +43,7 @@ EDM_LOW, EDM_HIGH = 0.002, 80.0
 RHO = 7.0  # of Karras' spacing
 
 
-def discrete(name, num_steps):
+def discrete(name: str, num_steps: int) -> Array:
     """log alpha^2 `[num_steps]`, float64, of the discrete chain: betas 1e-4 to 0.02 for "linear" at 1000 steps.
 
     Other schedules take alpha^2 at the ends of the steps, with betas of at most 0.999 (Nichol and Dhariwal 2021).
@@ -53,7 +56,7 @@ def discrete(name, num_steps):
     return np.cumsum(np.log1p(-np.minimum(betas, 0.999)))
 
 
-def to_zero_terminal_snr(log_squares):
+def to_zero_terminal_snr(log_squares: Array) -> Array:
     """log alpha^2, alpha shifted and scaled so that the last is 0 and the first stays (Lin et al. 2024, alg. 1)."""
     alpha = np.exp(0.5 * log_squares)
     alpha = (alpha - alpha[-1]) * alpha[0] / (alpha[0] - alpha[-1])
@@ -61,6 +64,6 @@ def to_zero_terminal_snr(log_squares):
         return 2.0 * np.log(alpha)
 
 
-def alpha_sigma(xp, log_square):
+def alpha_sigma(xp: Any, log_square: Tensor) -> tuple[Tensor, Tensor]:
     """alpha and sigma from log alpha^2."""
     return xp.exp(0.5 * log_square), xp.sqrt(-xp.expm1(log_square))

@@ -3,15 +3,19 @@
 Images are `[B, H, W, C]` in [-1, 1]. Each function draws its numbers by `uniform(shape)`, in [0, 1).
 """
 
+from collections.abc import Callable
+
 from keras import ops
+
+from kerasgen.typing import Tensor
 
 
 def _draw(uniform, x):
     return uniform((ops.shape(x)[0], 1, 1, 1))
 
 
-def color(x, uniform):
-    """Brightness by up to half of [0, 1], saturation by 0 to 2, contrast by 0.5 to 1.5."""
+def color(x: Tensor, uniform: Callable) -> Tensor:
+    """Adds -0.5 to 0.5 to brightness, and scales saturation by 0 to 2 and contrast by 0.5 to 1.5."""
     x = x + (_draw(uniform, x) - 0.5)
     if x.shape[-1] > 1:
         gray = ops.mean(x, axis=-1, keepdims=True)
@@ -20,8 +24,8 @@ def color(x, uniform):
     return mean + (x - mean) * (_draw(uniform, x) + 0.5)
 
 
-def translation(x, uniform):
-    """By up to an eighth of each side; what comes in is 0."""
+def translation(x: Tensor, uniform: Callable) -> Tensor:
+    """Moves images by up to an eighth of each side, and fills up with 0."""
     for axis in (1, 2):
         side = x.shape[axis]
         most = round(side / 8)
@@ -34,8 +38,8 @@ def translation(x, uniform):
     return x
 
 
-def cutout(x, uniform):
-    """A square of half of each side, anywhere within half of it from the image, is 0."""
+def cutout(x: Tensor, uniform: Callable) -> Tensor:
+    """Sets a rectangle of half of each side to 0; up to half of it may lie outside of the image."""
     outside = 1.0
     for axis in (1, 2):
         side = x.shape[axis]

@@ -1,25 +1,13 @@
 """What the families are built from: networks by name, or any Keras layer of the user's."""
 
 from kerasgen.networks.resolve import (
-    BACKBONES,
-    COUPLINGS,
-    DECODERS,
-    DENOISERS,
-    DISCRIMINATORS,
-    ENCODERS,
-    GENERATORS,
-    PATCH_DISCRIMINATORS,
-    TRANSLATORS,
+    BACKBONES as BACKBONES,
+    COUPLINGS as COUPLINGS,
+    DECODERS as DECODERS,
+    DENOISERS as DENOISERS,
+    DISCRIMINATORS as DISCRIMINATORS,
+    ENCODERS as ENCODERS,
+    GENERATORS as GENERATORS,
+    PATCH_DISCRIMINATORS as PATCH_DISCRIMINATORS,
+    TRANSLATORS as TRANSLATORS,
 )
-
-__all__ = [
-    "BACKBONES",
-    "COUPLINGS",
-    "DECODERS",
-    "DENOISERS",
-    "DISCRIMINATORS",
-    "ENCODERS",
-    "GENERATORS",
-    "PATCH_DISCRIMINATORS",
-    "TRANSLATORS",
-]

@@ -3,10 +3,12 @@
 import keras
 from keras import layers
 
+from kerasgen.networks.build import Dtype, Shape
+
 MOMENTUM = 0.9  # of moving means and variances: with Keras' 0.99 a short training is judged on stale ones
 
 
-def lenet(shape, width, name="backbone", dtype=None):
+def lenet(shape: Shape, width: int, name: str = "backbone", dtype: Dtype = None) -> keras.Model:
     """Images `[B, H, W, C]` to features `[B, 4 * width]`: two convolutions, each with pooling, and a dense layer.
 
     After LeCun et al. 1998, with rectifiers, 3 x 3 kernels and batch normalization.
@@ -14,9 +16,8 @@ def lenet(shape, width, name="backbone", dtype=None):
     x = inputs = keras.Input(shape, name="images")
     for level in (1, 2):
         for part in ("a", "b"):
-            x = layers.Conv2D(
-                level * width, 3, padding="same", use_bias=False, dtype=dtype, name=f"conv_{level}{part}"
-            )(x)
+            settings = {"padding": "same", "use_bias": False, "dtype": dtype, "name": f"conv_{level}{part}"}
+            x = layers.Conv2D(level * width, 3, **settings)(x)
             x = layers.BatchNormalization(momentum=MOMENTUM, dtype=dtype, name=f"norm_{level}{part}")(x)
             x = layers.ReLU(dtype=dtype, name=f"relu_{level}{part}")(x)
         x = layers.MaxPooling2D(dtype=dtype, name=f"pool_{level}")(x)
@@ -25,7 +26,7 @@ def lenet(shape, width, name="backbone", dtype=None):
     return keras.Model(inputs, x, name=name)
 
 
-def resnet(shape, width, name="backbone", dtype=None):
+def resnet(shape: Shape, width: int, name: str = "backbone", dtype: Dtype = None) -> keras.Model:
     """Images `[B, H, W, C]` to features `[B, 4 * width]`: the mean over places of a residual network.
 
     Three stages of two blocks with `width`, 2 `width` and 4 `width` channels, each stage after the first at half the

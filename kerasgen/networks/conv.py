@@ -9,29 +9,17 @@ import math
 import keras
 from keras import layers
 
-
-def sides_of(height, width):
-    """The sides at each level, finest first: 28 gives [(28, 28), (14, 14), (7, 7)]."""
-    sides = [(height, width)]
-    while min(sides[-1]) >= 8:
-        sides.append(tuple(math.ceil(side / 2) for side in sides[-1]))
-    return sides
+from kerasgen.networks.build import Dtype, Shape
+from kerasgen.networks.geometry import channels_of, sides_of
 
 
-def _channels(width, level):
-    """Channels after the `level`-th halving, from 1."""
-    return width * min(2 ** (level - 1), 4)
-
-
-def conv_encoder(shape, outputs, width, name="encoder", dtype=None):
+def conv_encoder(shape: Shape, outputs: int, width: int, name: str = "encoder", dtype: Dtype = None) -> keras.Model:
     """Images `[B, H, W, C]` to `[B, outputs]`."""
     levels = len(sides_of(*shape[:2]))
     x = inputs = keras.Input(shape, name="images")
     for level in range(1, max(levels, 2)):
-        strides = 2 if levels > 1 else 1
-        x = layers.Conv2D(
-            _channels(width, level), 4, strides, "same", activation="silu", dtype=dtype, name=f"down_{level}"
-        )(x)
+        filters, strides = channels_of(width, level - 1, most=4), 2 if levels > 1 else 1
+        x = layers.Conv2D(filters, 4, strides, "same", activation="silu", dtype=dtype, name=f"down_{level}")(x)
     x = layers.Conv2D(x.shape[-1], 3, padding="same", activation="silu", dtype=dtype, name="conv")(x)
     x = layers.Flatten(dtype=dtype, name="flatten")(x)
     x = layers.Dense(4 * width, activation="silu", dtype=dtype, name="dense")(x)
@@ -39,10 +27,12 @@ def conv_encoder(shape, outputs, width, name="encoder", dtype=None):
     return keras.Model(inputs, x, name=name)
 
 
-def conv_decoder(inputs, output_shape, width, name="decoder", dtype=None):
+def conv_decoder(
+    inputs: int, output_shape: Shape, width: int, name: str = "decoder", dtype: Dtype = None
+) -> keras.Model:
     """Latents `[B, inputs]` to `[B, H, W, C]`, with no activation at the end."""
     *finer, coarsest = sides_of(*output_shape[:2])
-    channels = _channels(width, max(len(finer), 1))
+    channels = channels_of(width, max(len(finer), 1) - 1, most=4)
     x = latents = keras.Input((inputs,), name="latents")
     x = layers.Dense(4 * width, activation="silu", dtype=dtype, name="dense")(x)
     x = layers.Dense(math.prod(coarsest) * channels, activation="silu", dtype=dtype, name="unflatten")(x)
@@ -54,7 +44,7 @@ def conv_decoder(inputs, output_shape, width, name="decoder", dtype=None):
         excess = tuple((0, have - want) for have, want in zip(x.shape[1:3], side, strict=True))
         if any(right for _, right in excess):
             x = layers.Cropping2D(excess, dtype=dtype, name=f"crop_{level}")(x)
-        filters = _channels(width, level - 1) if level > 1 else max(width // 2, output_shape[-1])
+        filters = channels_of(width, level - 2, most=4) if level > 1 else max(width // 2, output_shape[-1])
         x = layers.Conv2D(filters, 3, padding="same", activation="silu", dtype=dtype, name=f"up_{level}")(x)
     x = layers.Conv2D(output_shape[-1], 3, padding="same", dtype=dtype, name="outputs")(x)
     return keras.Model(latents, x, name=name)

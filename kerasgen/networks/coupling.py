@@ -1,17 +1,27 @@
-"""What a coupling layer computes its parameters with. The last layer starts at zero: the coupling is then the identity.
+"""Networks that give the parameters of a coupling. Their last layer starts at zero: the coupling is then the identity.
 
 Each takes the shape of the part that is read and the shape of the outputs, both without the batch.
 """
 
-import math
-
 import keras
 from keras import layers
 
-from kerasgen.networks.layers import PositionBias
+from kerasgen.networks.build import Dtype, Shape
+from kerasgen.typing import Tensor
 
 
-def conv_coupling(input_shape, output_shape, width, name, dtype=None):
+@keras.saving.register_keras_serializable("kerasgen")
+class PositionBias(layers.Layer):
+    """x + bias, with a bias `[H, W, C]` that starts at zero: tells a convolution where it is."""
+
+    def build(self, input_shape: tuple) -> None:
+        self.bias = self.add_weight(shape=tuple(input_shape)[1:], initializer="zeros", name="bias")
+
+    def call(self, x: Tensor) -> Tensor:
+        return x + self.bias
+
+
+def conv_coupling(input_shape: Shape, output_shape: Shape, width: int, name: str, dtype: Dtype = None) -> keras.Model:
     """Convolutions of 3 x 3, 1 x 1 and 3 x 3 (Kingma and Dhariwal 2018, "Glow", section 3.3).
 
     The first one has a bias for each position besides, because zero padding alone tells little of where a face is.
@@ -25,7 +35,9 @@ def conv_coupling(input_shape, output_shape, width, name, dtype=None):
     return keras.Model(inputs, x, name=name)
 
 
-def residual_coupling(input_shape, output_shape, width, name, dtype=None):
+def residual_coupling(
+    input_shape: Shape, output_shape: Shape, width: int, name: str, dtype: Dtype = None
+) -> keras.Model:
     """Two residual blocks of two 3 x 3 convolutions (Dinh et al. 2017, "Real NVP", section 4.1)."""
     x = inputs = keras.Input(input_shape, name="kept")
     x = layers.Conv2D(width, 3, padding="same", dtype=dtype, name="conv")(x)
@@ -38,26 +50,12 @@ def residual_coupling(input_shape, output_shape, width, name, dtype=None):
     return keras.Model(inputs, _outputs(x, output_shape, 1, dtype), name=name)
 
 
-def dense_coupling(input_shape, output_shape, width, name, dtype=None):
-    """Two hidden dense layers, over all positions and channels at once."""
-    x = inputs = keras.Input(input_shape, name="kept")
-    if len(input_shape) > 1:
-        x = layers.Flatten(dtype=dtype, name="flatten")(x)
-    x = layers.Dense(width, activation="relu", dtype=dtype, name="dense_1")(x)
-    x = layers.Dense(width, activation="relu", dtype=dtype, name="dense_2")(x)
-    x = layers.Dense(math.prod(output_shape), kernel_initializer="zeros", dtype=dtype, name="outputs")(x)
-    if len(output_shape) > 1:
-        x = layers.Reshape(output_shape, dtype=dtype, name="reshape")(x)
-    return keras.Model(inputs, x, name=name)
-
-
-def linear_coupling(input_shape, output_shape, width, name, dtype=None):
+def linear_coupling(input_shape: Shape, output_shape: Shape, width: int, name: str, dtype: Dtype = None) -> keras.Model:
     """One 3 x 3 convolution; `width` is not used."""
     inputs = keras.Input(input_shape, name="kept")
     return keras.Model(inputs, _outputs(inputs, output_shape, 3, dtype), name=name)
 
 
 def _outputs(x, output_shape, size, dtype):
-    return layers.Conv2D(
-        output_shape[-1], size, padding="same", kernel_initializer="zeros", dtype=dtype, name="outputs"
-    )(x)
+    settings = {"padding": "same", "kernel_initializer": "zeros", "dtype": dtype, "name": "outputs"}
+    return layers.Conv2D(output_shape[-1], size, **settings)(x)

@@ -7,15 +7,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
+from keras.layers import Layer
 
 from kerasgen import inputs
 from kerasgen.errors import InputError
-from kerasgen.networks.adversarial import ConvDiscriminator, ConvGenerator, DenseDiscriminator, DenseGenerator
 from kerasgen.networks.classifiers import lenet, resnet
 from kerasgen.networks.conv import conv_decoder, conv_encoder
-from kerasgen.networks.coupling import conv_coupling, dense_coupling, linear_coupling, residual_coupling
-from kerasgen.networks.dense import dense_decoder, dense_encoder
+from kerasgen.networks.coupling import conv_coupling, linear_coupling, residual_coupling
+from kerasgen.networks.dense import dense_coupling, dense_decoder, dense_encoder
+from kerasgen.networks.discriminators import ConvDiscriminator, DenseDiscriminator
 from kerasgen.networks.dit import DiT
+from kerasgen.networks.generators import ConvGenerator, DenseGenerator
 from kerasgen.networks.mlp import MLP
 from kerasgen.networks.translation import PatchDiscriminator, ResidualGenerator, UNetGenerator
 from kerasgen.networks.unet import UNet
@@ -52,10 +54,11 @@ def resolve(role: str, value: Any, known: Mapping[str, Callable], kind: type, **
     Raises:
         InputError: it is none of these, or the arguments do not fit.
     """
+    noun = "Keras layer" if kind is Layer else kind.__name__
     if description := named(value):
         name, arguments = description["class"], {k: v for k, v in description.items() if k != "class"}
         if name not in known:
-            raise InputError(f"{role} is {name!r}; expected one of {sorted(known)}, or a {kind.__name__}.")
+            raise InputError(f"{role} is {name!r}; expected one of {sorted(known)}, or a {noun}.")
         if "width" in settings | arguments:
             settings["width"] = inputs.check_integer("width", arguments.pop("width", settings.get("width")), 1)
         try:
@@ -65,7 +68,6 @@ def resolve(role: str, value: Any, known: Mapping[str, Callable], kind: type, **
     if isinstance(value, dict):
         value = keras.saving.deserialize_keras_object(value)
     if not isinstance(value, kind):
-        noun = "Keras layer" if kind is keras.layers.Layer else kind.__name__
         raise InputError(
             f"{role} is a {type(value).__name__}; expected one of {sorted(known)}, a dictionary with one of them as "
             f'"class", or a {noun}.'
@@ -83,7 +85,7 @@ def _network(role, argument, known, input_shapes, *expected, **settings):
 
     Those of the user's are built and checked by a symbolic call.
     """
-    network = resolve(role, argument, known, keras.layers.Layer, **settings)
+    network = resolve(role, argument, known, Layer, **{"name": role, **settings})
     if named(argument):
         return network
     given = [keras.KerasTensor((None, *shape)) for shape in input_shapes]
@@ -100,43 +102,39 @@ def _network(role, argument, known, input_shapes, *expected, **settings):
     )
 
 
-def encoder(argument: Any, shape: Shape, num_outputs: int, width: int, dtype: Any) -> keras.layers.Layer:
+def encoder(argument: Any, shape: Shape, num_outputs: int, width: int, dtype: Any) -> Layer:
     """A network of `ENCODERS` from images `[B, *shape]` to `[B, num_outputs]`. Raises `InputError`, as all below."""
-    sizes = {"shape": shape, "outputs": num_outputs, "width": width, "name": "encoder", "dtype": dtype}
-    return _network("encoder", argument, ENCODERS, [shape], (num_outputs,), **sizes)
+    sizes = {"shape": shape, "outputs": num_outputs, "width": width}
+    return _network("encoder", argument, ENCODERS, [shape], (num_outputs,), **sizes, dtype=dtype)
 
 
-def decoder(argument: Any, num_inputs: int, output_shape: Shape, width: int, dtype: Any) -> keras.layers.Layer:
+def decoder(argument: Any, num_inputs: int, output_shape: Shape, width: int, dtype: Any) -> Layer:
     """A network of `DECODERS` from latents `[B, num_inputs]` to `[B, *output_shape]`."""
-    sizes = {"inputs": num_inputs, "output_shape": output_shape, "width": width, "name": "decoder", "dtype": dtype}
-    return _network("decoder", argument, DECODERS, [(num_inputs,)], tuple(output_shape), **sizes)
+    sizes = {"inputs": num_inputs, "output_shape": output_shape, "width": width}
+    return _network("decoder", argument, DECODERS, [(num_inputs,)], tuple(output_shape), **sizes, dtype=dtype)
 
 
-def coupling(
-    argument: Any, input_shape: Shape, output_shape: Shape, width: int, dtype: Any, name: str
-) -> keras.layers.Layer:
+def coupling(argument: Any, input_shape: Shape, output_shape: Shape, width: int, dtype: Any, name: str) -> Layer:
     """A network of `COUPLINGS` from what a coupling reads, `[B, *input_shape]`, to parameters `[B, *output_shape]`."""
     if len(input_shape) == 1 and (named(argument) or {}).get("class") in FOR_IMAGES:
         raise InputError(f"network {named(argument)['class']!r} is for images; use 'dense' for vectors.")
-    sizes = {"input_shape": tuple(input_shape), "output_shape": tuple(output_shape), "width": width}
-    settings = sizes | {"name": name, "dtype": dtype}
-    return _network("network", argument, COUPLINGS, [input_shape], tuple(output_shape), **settings)
+    settings = {"input_shape": input_shape, "output_shape": output_shape, "width": width, "name": name, "dtype": dtype}
+    return _network("network", argument, COUPLINGS, [input_shape], output_shape, **settings)
 
 
-def backbone(argument: Any, shape: Shape, width: int, dtype: Any) -> keras.layers.Layer:
+def backbone(argument: Any, shape: Shape, width: int, dtype: Any) -> Layer:
     """A network of `BACKBONES` from images `[B, *shape]` to features `[B, F]`."""
-    settings = {"shape": shape, "width": width, "name": "backbone", "dtype": dtype}
-    return _network("backbone", argument, BACKBONES, [shape], (None,), **settings)
+    return _network("backbone", argument, BACKBONES, [shape], (None,), shape=shape, width=width, dtype=dtype)
 
 
-def denoiser(argument: Any, shape: Shape, num_inputs: int, num_classes: int | None, dtype: Any) -> keras.layers.Layer:
+def denoiser(argument: Any, shape: Shape, num_inputs: int, num_classes: int | None, dtype: Any) -> Layer:
     """A network of `DENOISERS`, `(x, time, one_hot)`, from `[B, H, W, num_inputs]` to `[B, *shape]`; or vectors."""
     vectors = len(shape) == 1
     name = (named(argument) or {}).get("class")
     if name in DENOISERS and vectors != (name == "MLP"):
         raise InputError(f"network is of class {name!r}; 'MLP' is for vectors and the others for images.")
     sizes = {"inputs": num_inputs, "outputs": shape[-1], "num_classes": num_classes, "name": "network", "dtype": dtype}
-    network = resolve("network", argument, DENOISERS, keras.layers.Layer, **sizes)
+    network = resolve("network", argument, DENOISERS, Layer, **sizes)
     if not network.built:
         raise InputError("network has no variables yet; call it once on images and times, or build it, before.")
     if not vectors:
@@ -144,21 +142,19 @@ def denoiser(argument: Any, shape: Shape, num_inputs: int, num_classes: int | No
     return network
 
 
-def check_size(network: keras.layers.Layer, height: int, width: int) -> None:
+def check_size(network: Layer, height: int, width: int) -> None:
     """Raises `InputError` for sides that one of `DENOISERS` cannot take; nothing is known of other layers."""
     if hasattr(network, "check_size"):
         network.check_size(height, width)
 
 
-def generator(
-    argument: Any, num_inputs: int, output_shape: Shape, num_classes: int | None, dtype: Any
-) -> keras.layers.Layer:
+def generator(argument: Any, num_inputs: int, output_shape: Shape, num_classes: int | None, dtype: Any) -> Layer:
     """A network of `GENERATORS` from z `[B, num_inputs]`, with classes from `[z, one_hot]`, to `[B, *output_shape]`."""
     sizes = {"inputs": num_inputs, "output_shape": output_shape}
     return _player("generator", argument, GENERATORS, (num_inputs,), tuple(output_shape), num_classes, dtype, sizes)
 
 
-def discriminator(argument: Any, input_shape: Shape, num_classes: int | None, dtype: Any) -> keras.layers.Layer:
+def discriminator(argument: Any, input_shape: Shape, num_classes: int | None, dtype: Any) -> Layer:
     """A network of `DISCRIMINATORS` from `[B, *input_shape]`, with classes from `[x, one_hot]`, to logits `[B]`."""
     sizes = {"input_shape": input_shape}
     return _player("discriminator", argument, DISCRIMINATORS, input_shape, (), num_classes, dtype, sizes)
@@ -168,22 +164,16 @@ def _player(role, argument, known, input_shape, output_shape, num_classes, dtype
     if (named(argument) or {}).get("class") == "conv" and max(len(input_shape), len(output_shape)) == 1:
         raise InputError(f"a convolutional {role} is for images; use 'dense' for vectors.")
     shapes = [input_shape] if num_classes is None else [input_shape, (num_classes,)]
-    return _network(
-        role, argument, known, shapes, output_shape, **sizes, num_classes=num_classes, name=role, dtype=dtype
-    )
+    return _network(role, argument, known, shapes, output_shape, **sizes, num_classes=num_classes, dtype=dtype)
 
 
-def translator(
-    argument: Any, input_shape: Shape, output_shape: Shape, dtype: Any, name: str = "generator"
-) -> keras.layers.Layer:
+def translator(argument: Any, input_shape: Shape, output_shape: Shape, dtype: Any, name: str = "generator") -> Layer:
     """A network of `TRANSLATORS` from images `[B, *input_shape]` to images `[B, *output_shape]`, both in [-1, 1]."""
-    sizes = {"input_shape": input_shape, "outputs": output_shape[-1], "name": name, "dtype": dtype}
-    return _network("generator", argument, TRANSLATORS, [input_shape], tuple(output_shape), **sizes)
+    settings = {"input_shape": input_shape, "outputs": output_shape[-1], "name": name, "dtype": dtype}
+    return _network("generator", argument, TRANSLATORS, [input_shape], tuple(output_shape), **settings)
 
 
-def patch_discriminator(
-    argument: Any, input_shape: Shape, dtype: Any, name: str = "discriminator"
-) -> keras.layers.Layer:
+def patch_discriminator(argument: Any, input_shape: Shape, dtype: Any, name: str = "discriminator") -> Layer:
     """A network of `PATCH_DISCRIMINATORS` from images in [-1, 1] to logits `[B, h, w]` of patches, or `[B]`."""
-    sizes = {"input_shape": input_shape, "name": name, "dtype": dtype}
-    return _network("discriminator", argument, PATCH_DISCRIMINATORS, [input_shape], (), (None, None), **sizes)
+    settings = {"input_shape": input_shape, "name": name, "dtype": dtype}
+    return _network("discriminator", argument, PATCH_DISCRIMINATORS, [input_shape], (), (None, None), **settings)

@@ -5,26 +5,24 @@ A generator is called as `generator(images)`, in [-1, 1], and gives images of th
 """
 
 import math
+from typing import Any
 
 from keras import layers, ops
 
 from kerasgen.errors import InputError
 from kerasgen.inputs import check_choice
-from kerasgen.networks.adversarial import SLOPE, apply, channels_of, conv, enlarged
-from kerasgen.networks.conv import sides_of
-from kerasgen.networks.layers.group_normalization import GroupNormalization
+from kerasgen.networks.build import SLOPE, Dtype, Network, Shape, Tensor, conv, group_norm
+from kerasgen.networks.geometry import channels_of, enlarge, sides_of
 
 NORMALIZATIONS = (None, "instance", "spectral")
 
 
-def instance_norm(channels, name, dtype):
-    """Of each channel of each image over all places (Ulyanov et al. 2016)."""
-    layer = GroupNormalization(channels, epsilon=1e-5, name=name, dtype=dtype)
-    layer.build((None, None, None, channels))
-    return layer
+def instance_norm(channels: int, name: str, dtype: Dtype) -> layers.Layer:
+    """Normalization of each channel of each image over all places (Ulyanov et al. 2016)."""
+    return group_norm(channels, name, dtype, channels, epsilon=1e-5)
 
 
-class ConvBlock(layers.Layer):
+class ConvBlock(Network):
     """A convolution, instance normalization where asked for, and a (leaky) rectifier.
 
     Args:
@@ -35,18 +33,14 @@ class ConvBlock(layers.Layer):
     def __init__(
         self, inputs, filters, kernel, name, dtype, strides=1, sides=None, norm=True, slope=0.0, reflect=False
     ):
-        super().__init__(name=name, dtype=dtype)
+        super().__init__(name, dtype=dtype)
         self.sides, self.slope, self.border = sides, slope, kernel // 2 if reflect else 0
-        if reflect:
-            self.conv = layers.Conv2D(filters, kernel, name="conv", dtype=dtype)
-            self.conv.build((None, None, None, inputs))
-        else:
-            self.conv = conv(inputs, filters, kernel, "conv", dtype, strides=strides)
+        padding = "valid" if reflect else "same"
+        self.conv = conv(inputs, filters, kernel, "conv", dtype, strides=strides, padding=padding)
         self.norm = instance_norm(filters, "norm", dtype) if norm else None
-        self.built = True
 
-    def call(self, x):
-        x = x if self.sides is None else enlarged(x, self.sides)
+    def call(self, x: Tensor) -> Tensor:
+        x = x if self.sides is None else enlarge(x, self.sides)
         if self.border:
             x = ops.pad(x, [[0, 0], [self.border] * 2, [self.border] * 2, [0, 0]], mode="reflect")
         x = self.conv(x)
@@ -54,7 +48,7 @@ class ConvBlock(layers.Layer):
         return ops.leaky_relu(x, self.slope) if self.slope else ops.relu(x)
 
 
-class UNetGenerator(layers.Layer):
+class UNetGenerator(Network):
     """Down to sides below 8 and up again, with what was on the way down beside it (Isola et al. 2017, "pix2pix").
 
     Blocks enlarge by repetition and convolve; instance normalization instead of that of batches, which the paper has
@@ -67,8 +61,8 @@ class UNetGenerator(layers.Layer):
         dropout: rate, in the three coarsest blocks of the way up.
     """
 
-    def __init__(self, input_shape, outputs, width=32, dropout=0.5, name="generator", dtype=None):
-        super().__init__(name=name, dtype=dtype)
+    def __init__(self, input_shape: Shape, outputs: int, width: int = 32, dropout: float = 0.5, **kwargs: Any):
+        super().__init__("generator", **kwargs)
         dtype = self.dtype_policy
         sides = sides_of(*input_shape[:2])
         levels = len(sides) - 1
@@ -77,9 +71,8 @@ class UNetGenerator(layers.Layer):
         channels = [channels_of(width, level) for level in range(levels)]
         self.down, self.up = [], []  # in order
         for level, (inputs, filters) in enumerate(zip([input_shape[-1], *channels], channels, strict=False)):
-            norm = level > 0
-            block = ConvBlock(inputs, filters, 4, f"down_{level}", dtype, strides=2, norm=norm, slope=SLOPE)
-            self.down.append(block)
+            settings = {"strides": 2, "norm": level > 0, "slope": SLOPE}
+            self.down.append(ConvBlock(inputs, filters, 4, f"down_{level}", dtype, **settings))
         inputs = channels[-1]
         for level in reversed(range(levels)):
             filters = channels[max(level - 1, 0)]
@@ -89,9 +82,8 @@ class UNetGenerator(layers.Layer):
             inputs = 2 * filters
         self.out = conv(channels[0], outputs, 3, "out", dtype)
         self.parts = [part for parts in self.up for part in parts if part is not None]
-        self.built = True
 
-    def call(self, x, training=False):
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
         skips = []
         for block in self.down:
             x = block(x)
@@ -99,12 +91,12 @@ class UNetGenerator(layers.Layer):
         x = skips.pop()
         for block, dropout in self.up:
             x = block(x)
-            x = x if dropout is None else dropout(x, training=training)
+            x = x if dropout is None else dropout(x)
             x = ops.concatenate([x, skips.pop()], axis=-1) if skips else x
         return ops.tanh(self.out(x))
 
 
-class ResidualGenerator(layers.Layer):
+class ResidualGenerator(Network):
     """Two halvings, residual blocks, two enlargements (Johnson et al. 2016; Zhu et al. 2017, "CycleGAN", section 7.1).
 
     Args:
@@ -114,14 +106,13 @@ class ResidualGenerator(layers.Layer):
         blocks: their number.
     """
 
-    def __init__(self, input_shape, outputs, width=32, blocks=6, name="generator", dtype=None):
-        super().__init__(name=name, dtype=dtype)
+    def __init__(self, input_shape: Shape, outputs: int, width: int = 32, blocks: int = 6, **kwargs: Any):
+        super().__init__("generator", **kwargs)
         dtype = self.dtype_policy
-        if min(input_shape[:2]) < 8:
-            raise InputError(
-                f"a residual generator takes sides of at least 8, not {input_shape[0]} x {input_shape[1]}."
-            )
-        fine = tuple(input_shape[:2])
+        height, across, _ = input_shape
+        if min(height, across) < 8:
+            raise InputError(f"a residual generator takes sides of at least 8, not {height} x {across}.")
+        fine = (height, across)
         middle = tuple(math.ceil(side / 2) for side in fine)
         self.stem = ConvBlock(input_shape[-1], width, 7, "stem", dtype, reflect=True)
         self.down = [
@@ -139,9 +130,8 @@ class ResidualGenerator(layers.Layer):
         ]
         self.out = conv(width, outputs, 7, "out", dtype)
         self.parts = [part for parts in self.middle for part in parts]
-        self.built = True
 
-    def call(self, x):
+    def call(self, x: Tensor) -> Tensor:
         x = self.stem(x)
         for block in self.down:
             x = block(x)
@@ -152,7 +142,7 @@ class ResidualGenerator(layers.Layer):
         return ops.tanh(self.out(x))
 
 
-class PatchDiscriminator(layers.Layer):
+class PatchDiscriminator(Network):
     """Logits `[B, h, w]`, of one patch each (Isola et al. 2017, section 3.2.2).
 
     With 1, 2 and 3 levels a patch is a square of 16, 34 and 70 pixels.
@@ -164,8 +154,15 @@ class PatchDiscriminator(layers.Layer):
         normalization: "instance", "spectral" or `None`.
     """
 
-    def __init__(self, input_shape, width=32, levels=2, normalization="instance", name="discriminator", dtype=None):
-        super().__init__(name=name, dtype=dtype)
+    def __init__(
+        self,
+        input_shape: Shape,
+        width: int = 32,
+        levels: int = 2,
+        normalization: str | None = "instance",
+        **kwargs: Any,
+    ):
+        super().__init__("discriminator", **kwargs)
         dtype = self.dtype_policy
         check_choice("normalization", normalization, NORMALIZATIONS)
         smallest = math.ceil(min(input_shape[:2]) / 2**levels)
@@ -185,10 +182,9 @@ class PatchDiscriminator(layers.Layer):
             inputs = filters
         self.out = conv(inputs, 1, 4, "out", dtype, spectral)
         self.parts = [part for parts in self.blocks for part in parts if part is not None]
-        self.built = True
 
-    def call(self, x, training=False):
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
         for layer, norm in self.blocks:
-            x = apply(layer, x, training)
+            x = layer(x)
             x = ops.leaky_relu(x if norm is None else norm(x), SLOPE)
-        return apply(self.out, x, training)[..., 0]
+        return self.out(x)[..., 0]

@@ -1,87 +1,55 @@
 """U-Net for denoising (Ho et al. 2020, appendix B, with the residual blocks of Nichol and Dhariwal 2021)."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 from keras import layers, ops
 
 from kerasgen.errors import InputError
+from kerasgen.networks.build import Dtype, Network, Tensor, conv, dense, group_norm
+from kerasgen.networks.geometry import depth_to_space, enlarge, space_to_depth
 from kerasgen.networks.layers.attention import SelfAttention
 from kerasgen.networks.layers.conditioning import Conditioning
-from kerasgen.networks.layers.group_normalization import GroupNormalization
-
-
-def conv(inputs, filters, kernel, name, dtype, strides=1, zero=False):
-    """A convolution, built for `inputs` channels; `zero` starts it at zero."""
-    initializer = "zeros" if zero else "glorot_uniform"
-    layer = layers.Conv2D(filters, kernel, strides, "same", kernel_initializer=initializer, name=name, dtype=dtype)
-    layer.build((None, None, None, inputs))
-    return layer
-
-
-def norm(channels, name, dtype, affine=True):
-    """Group normalization with up to 8 groups."""
-    layer = GroupNormalization(math.gcd(8, channels), center=affine, scale=affine, name=name, dtype=dtype)
-    layer.build((None, None, None, channels))
-    return layer
-
-
-class ResidualBlock(layers.Layer):
-    """Two convolutions beside a shortcut; the embedding scales and shifts what the second one reads."""
-
-    def __init__(self, inputs, filters, embedding, dropout, name, dtype):
-        super().__init__(name=name, dtype=dtype)
-        self.norm_a = norm(inputs, "norm_a", dtype)
-        self.conv_a = conv(inputs, filters, 3, "conv_a", dtype)
-        self.scale_shift = layers.Dense(2 * filters, name="scale_shift", dtype=dtype)
-        self.scale_shift.build((None, embedding))
-        self.norm_b = norm(filters, "norm_b", dtype, affine=False)
-        self.drop = layers.Dropout(dropout, name="drop", dtype=dtype) if dropout else None
-        self.conv_b = conv(filters, filters, 3, "conv_b", dtype, zero=True)
-        self.shortcut = conv(inputs, filters, 1, "shortcut", dtype) if inputs != filters else None
-        self.built = True
-
-    def call(self, x, embedding, training=False):
-        y = self.conv_a(ops.silu(self.norm_a(x)))
-        scale, shift = ops.split(self.scale_shift(ops.silu(embedding))[:, None, None, :], 2, axis=-1)
-        y = ops.silu(self.norm_b(y) * (1.0 + scale) + shift)
-        if self.drop is not None:
-            y = self.drop(y, training=training)
-        return (x if self.shortcut is None else self.shortcut(x)) + self.conv_b(y)
-
 
 HEAD = 64  # channels of an attention head (Dhariwal and Nichol 2021, table 2)
 
 
-class AttentionBlock(layers.Layer):
+class ResidualBlock(Network):
+    """Two convolutions beside a shortcut; the embedding scales and shifts what the second one reads."""
+
+    def __init__(self, inputs: int, filters: int, embedding: int, dropout: float, name: str, dtype: Dtype):
+        super().__init__(name, dtype=dtype)
+        self.norm_a = group_norm(inputs, "norm_a", dtype)
+        self.conv_a = conv(inputs, filters, 3, "conv_a", dtype)
+        self.scale_shift = dense(embedding, 2 * filters, "scale_shift", dtype)
+        self.norm_b = group_norm(filters, "norm_b", dtype, center=False, scale=False)
+        self.drop = layers.Dropout(dropout, name="drop", dtype=dtype) if dropout else None
+        self.conv_b = conv(filters, filters, 3, "conv_b", dtype, kernel_initializer="zeros")
+        self.shortcut = conv(inputs, filters, 1, "shortcut", dtype) if inputs != filters else None
+
+    def call(self, x: Tensor, embedding: Tensor) -> Tensor:
+        y = self.conv_a(ops.silu(self.norm_a(x)))
+        scale, shift = ops.split(self.scale_shift(ops.silu(embedding))[:, None, None, :], 2, axis=-1)
+        y = ops.silu(self.norm_b(y) * (1.0 + scale) + shift)
+        y = y if self.drop is None else self.drop(y)
+        return (x if self.shortcut is None else self.shortcut(x)) + self.conv_b(y)
+
+
+class AttentionBlock(Network):
     """Self-attention beside a shortcut."""
 
-    def __init__(self, channels, name, dtype):
-        super().__init__(name=name, dtype=dtype)
-        self.norm = norm(channels, "norm", dtype)
-        self.attention = SelfAttention(
-            channels, math.gcd(max(channels // HEAD, 1), channels), zero=True, name="attention", dtype=dtype
-        )
-        self.built = True
+    def __init__(self, channels: int, name: str, dtype: Dtype):
+        super().__init__(name, dtype=dtype)
+        self.norm = group_norm(channels, "norm", dtype)
+        heads = math.gcd(max(channels // HEAD, 1), channels)
+        self.attention = SelfAttention(channels, heads, zero=True, name="attention", dtype=dtype)
 
-    def call(self, x):
+    def call(self, x: Tensor) -> Tensor:
         return x + self.attention(self.norm(x))
 
 
-def space_to_depth(x, size):
-    """`[B, H, W, C]` to `[B, H / size, W / size, C size^2]`."""
-    b, h, w, c = ops.shape(x)
-    x = ops.reshape(x, (b, h // size, size, w // size, size, c))
-    return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (b, h // size, w // size, size * size * c))
-
-
-def depth_to_space(x, size):
-    """The inverse of `space_to_depth`."""
-    b, h, w, c = ops.shape(x)
-    x = ops.reshape(x, (b, h, w, size, size, c // size**2))
-    return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (b, h * size, w * size, c // size**2))
-
-
-class UNet(layers.Layer):
+class UNet(Network):
     """`(x, time, one_hot)` to an image like x: `[B, H, W, inputs]` to `[B, H, W, outputs]`, for any H and W that fit.
 
     Args:
@@ -97,19 +65,18 @@ class UNet(layers.Layer):
 
     def __init__(
         self,
-        inputs,
-        outputs,
-        num_classes=None,
-        width=64,
-        multipliers=(1, 2, 2),
-        blocks=2,
-        attention=(),
-        patch=1,
-        dropout=0.0,
-        name="network",
-        dtype=None,
+        inputs: int,
+        outputs: int,
+        num_classes: int | None = None,
+        width: int = 64,
+        multipliers: Sequence[int] = (1, 2, 2),
+        blocks: int = 2,
+        attention: Sequence[int] = (),
+        patch: int = 1,
+        dropout: float = 0.0,
+        **kwargs: Any,
     ):
-        super().__init__(name=name, dtype=dtype)
+        super().__init__("network", **kwargs)
         dtype = self.dtype_policy
         self.patch, self.num_levels = patch, len(multipliers)
         embedding = 4 * width
@@ -140,12 +107,11 @@ class UNet(layers.Layer):
                 channels = width * multiplier
                 resize = conv(channels, channels, 3, f"up_{level}", dtype) if level and index == blocks else None
                 self.up.append((*parts, resize))
-        self.norm = norm(channels, "norm", dtype)
-        self.out = conv(channels, outputs * patch**2, 3, "out", dtype, zero=True)
+        self.norm = group_norm(channels, "norm", dtype)
+        self.out = conv(channels, outputs * patch**2, 3, "out", dtype, kernel_initializer="zeros")
         self.parts = [part for parts in (*self.down, *self.up) for part in parts if part is not None]
-        self.built = True
 
-    def check_size(self, height, width):
+    def check_size(self, height: int, width: int) -> None:
         """Raises `InputError` for sides that the levels do not divide."""
         factor = self.patch * 2 ** (self.num_levels - 1)
         if height % factor or width % factor:
@@ -154,23 +120,19 @@ class UNet(layers.Layer):
                 f"levels), not {height} x {width}."
             )
 
-    def call(self, x, time, one_hot=None, training=False):
+    def call(self, x: Tensor, time: Tensor, one_hot: Tensor | None = None, training: bool = False) -> Tensor:
         embedding = self.conditioning(time, one_hot)
         x = self.stem(space_to_depth(x, self.patch) if self.patch > 1 else x)
         skips = [x]
         for residual, attention, resize in self.down:
-            if residual is None:
-                x = resize(x)
-            else:
-                x = residual(x, embedding, training=training)
-                x = x if attention is None else attention(x)
-            skips.append(x)
-        x = self.middle_a(x, embedding, training=training)
-        x = self.middle_b(self.middle_attention(x), embedding, training=training)
-        for residual, attention, resize in self.up:
-            x = residual(ops.concatenate([x, skips.pop()], axis=-1), embedding, training=training)
+            x = resize(x) if residual is None else residual(x, embedding)
             x = x if attention is None else attention(x)
-            if resize is not None:
-                x = resize(ops.repeat(ops.repeat(x, 2, axis=1), 2, axis=2))
+            skips.append(x)
+        x = self.middle_attention(self.middle_a(x, embedding))
+        x = self.middle_b(x, embedding)
+        for residual, attention, resize in self.up:
+            x = residual(ops.concatenate([x, skips.pop()], axis=-1), embedding)
+            x = x if attention is None else attention(x)
+            x = x if resize is None else resize(enlarge(x))
         x = self.out(ops.silu(self.norm(x)))
         return depth_to_space(x, self.patch) if self.patch > 1 else x

@@ -3,7 +3,7 @@
 import numpy as np
 
 from kerasgen import inputs
-from kerasgen.diffusion.samplers.base import Sampler
+from kerasgen.diffusion.samplers.base import Coefficients, Levels, Sampler
 
 
 class DDIM(Sampler):
@@ -13,11 +13,13 @@ class DDIM(Sampler):
         eta: share of the noise that ancestral sampling draws: 0 is deterministic, 1 is DDPM with small variance.
     """
 
-    def __init__(self, eta=0.0):
+    settings = ("eta",)
+
+    def __init__(self, eta: float = 0.0):
         self.eta = inputs.check_number("eta", eta, 0.0)
         self.stochastic = self.eta > 0.0
 
-    def coefficients(self, levels):
+    def coefficients(self, levels: Levels) -> Coefficients:
         alpha, sigma = levels.alpha, levels.sigma
         noise = np.zeros(levels.steps)
         if self.stochastic:
@@ -25,10 +27,3 @@ class DDIM(Sampler):
             noise = np.minimum(self.eta * sigma[1:] / sigma[:-1] * np.sqrt(np.maximum(beta, 0.0)), sigma[1:])
         along = np.sqrt(sigma[1:] ** 2 - noise**2) / sigma[:-1]  # e = (x_i - alpha_i x_0) / sigma_i
         return {"x": along, "x0": alpha[1:] - along * alpha[:-1], "noise": noise}
-
-    def step(self, denoise, x, c, memory, noise):
-        x = c["x"] * x + c["x0"] * denoise(x)
-        return (x + c["noise"] * noise if self.stochastic else x), memory
-
-    def get_config(self):
-        return {"eta": self.eta}

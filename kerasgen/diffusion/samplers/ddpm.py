@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kerasgen.diffusion.samplers.base import Sampler
+from kerasgen.diffusion.samplers.base import Coefficients, Levels, Sampler
 from kerasgen.errors import InputError
 
 
@@ -15,13 +15,14 @@ class DDPM(Sampler):
     """
 
     stochastic = True
+    settings = ("variance",)
 
-    def __init__(self, variance="small"):
+    def __init__(self, variance: str = "small"):
         if variance not in ("small", "large"):
             raise InputError(f"variance is {variance!r}; expected 'small' or 'large'.")
         self.variance = variance
 
-    def coefficients(self, levels):
+    def coefficients(self, levels: Levels) -> Coefficients:
         alpha, sigma = levels.alpha, levels.sigma
         ratio = alpha[:-1] / alpha[1:]  # of q(x_i | x_{i+1}), whose variance is
         beta = sigma[:-1] ** 2 - ratio**2 * sigma[1:] ** 2
@@ -32,9 +33,3 @@ class DDPM(Sampler):
             "x0": alpha[1:] * beta / sigma[:-1] ** 2,
             "noise": np.sqrt(np.maximum(variance, 0.0)),
         }
-
-    def step(self, denoise, x, c, memory, noise):
-        return c["x"] * x + c["x0"] * denoise(x) + c["noise"] * noise, memory
-
-    def get_config(self):
-        return {"variance": self.variance}

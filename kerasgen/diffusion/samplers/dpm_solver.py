@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kerasgen.diffusion.samplers.base import Sampler
+from kerasgen.diffusion.samplers.base import Coefficients, Denoise, Levels, Memory, Sampler, Step, Tensor
 
 
 class DPMSolver(Sampler):
@@ -12,10 +12,12 @@ class DPMSolver(Sampler):
         sde: solve the SDE, drawing noise at every step but the last, instead of the ODE.
     """
 
-    def __init__(self, sde=False):
+    settings = ("sde",)
+
+    def __init__(self, sde: bool = False):
         self.sde = self.stochastic = bool(sde)
 
-    def coefficients(self, levels):
+    def coefficients(self, levels: Levels) -> Coefficients:
         alpha, sigma, half_log_snr = levels.alpha, levels.sigma, levels.half_log_snr
         h = np.diff(half_log_snr)  # [N]
         gain = -np.expm1(-2.0 * h if self.sde else -h)  # 1 - e^-h, of x_0
@@ -31,13 +33,10 @@ class DPMSolver(Sampler):
             "noise": sigma[1:] * np.sqrt(gain) if self.sde else np.zeros(levels.steps),
         }
 
-    def start(self, x):
+    def start(self, x: Tensor) -> Memory:
         return (x,)  # whose coefficient is 0 in the first step
 
-    def step(self, denoise, x, c, memory, noise):
+    def step(self, denoise: Denoise, x: Tensor, c: Coefficients, memory: Memory, noise: Tensor) -> Step:
         x0 = denoise(x)
         x = c["x"] * x + c["x0"] * x0 + c["before"] * memory[0]
         return (x + c["noise"] * noise if self.stochastic else x), (x0,)
-
-    def get_config(self):
-        return {"sde": self.sde}

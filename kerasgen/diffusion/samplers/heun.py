@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from kerasgen.diffusion.samplers.base import Sampler
-from kerasgen.diffusion.samplers.ode import variance_exploding
+from kerasgen.diffusion.samplers.base import Coefficients, Denoise, Levels, Memory, Step, Tensor
+from kerasgen.diffusion.samplers.euler import Euler
 
 
-class Heun(Sampler):
+class Heun(Euler):
     """The mean of the slopes at both ends of a step, in y = x / alpha and s = sigma / alpha; the last one is Euler's.
 
     Two evaluations a step: s never reaches 0 at the second, as the last step has one.
@@ -14,10 +14,9 @@ class Heun(Sampler):
 
     evaluations_per_step = 2
 
-    def coefficients(self, levels):
-        alpha, s = variance_exploding(levels, type(self).__name__)
-        ratio = s[1:] / s[:-1]
-        euler = {"x": alpha[1:] / alpha[:-1] * ratio, "x0": alpha[1:] * (1.0 - ratio)}
+    def coefficients(self, levels: Levels) -> Coefficients:
+        alpha, s = levels.alpha, levels.noise_to_signal(type(self).__name__)
+        euler = super().coefficients(levels)
         # y + ds/2 ((y - x0) / s + (y' - x0') / s'), where y' is Euler's and x0' the estimate there.
         last = s[1:] == 0.0
         half = 0.5 * np.diff(s)
@@ -31,7 +30,7 @@ class Heun(Sampler):
             "next_x0": -alpha[1:] * slope,
         }
 
-    def step(self, denoise, x, c, memory, noise):
+    def step(self, denoise: Denoise, x: Tensor, c: Coefficients, memory: Memory, noise: Tensor) -> Step:
         x0 = denoise(x)
         ahead = c["euler_x"] * x + c["euler_x0"] * x0
         ahead_x0 = denoise(ahead, next=True)

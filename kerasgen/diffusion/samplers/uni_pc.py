@@ -2,11 +2,14 @@
 
 import numpy as np
 
-from kerasgen.diffusion.samplers.base import Sampler
+from kerasgen.diffusion.samplers.base import Coefficients, Denoise, Levels, Memory, Sampler, Step, Tensor
 
 
 def _phi(h):
-    """φ_1, φ_2 and φ_3 of -h for data prediction: h φ_{k+1}(-h) sums of the exponential series, as ratios to φ_1."""
+    """-h φ_1(-h) = e^-h - 1, and the ratios φ_2(-h) / φ_1(-h) and 2 φ_3(-h) / φ_1(-h), for the step h in λ.
+
+    φ_1(-h) = (1 - e^-h) / h, φ_2(-h) = (1 - φ_1(-h)) / h, φ_3(-h) = (1/2 - φ_2(-h)) / h.
+    """
     first = np.expm1(-h)
     second = first / -h - 1.0
     third = second / -h - 0.5
@@ -19,7 +22,7 @@ class UniPC(Sampler):
     The correction costs no evaluation: the estimate at the predicted x is used for both.
     """
 
-    def coefficients(self, levels):
+    def coefficients(self, levels: Levels) -> Coefficients:
         alpha, sigma, half_log_snr = levels.alpha, levels.sigma, levels.half_log_snr
         steps = levels.steps
         names = ("x", "x0", "before", "c_x", "c_x0", "c_last", "c_before")
@@ -47,10 +50,10 @@ class UniPC(Sampler):
         c["correct"] = (np.arange(steps) > 0).astype(np.float64)
         return c
 
-    def start(self, x):
-        return (x, x, x)  # x before, estimate before, estimate before that: coefficients are 0 until they are there
+    def start(self, x: Tensor) -> Memory:
+        return (x, x, x)  # the x, the estimate and the estimate before it of the last step; unused in the first
 
-    def step(self, denoise, x, c, memory, noise):
+    def step(self, denoise: Denoise, x: Tensor, c: Coefficients, memory: Memory, noise: Tensor) -> Step:
         x_last, last, before = memory
         x0 = denoise(x)
         corrected = c["c_x"] * x_last + c["c_x0"] * x0 + c["c_last"] * last + c["c_before"] * before

@@ -1,9 +1,15 @@
 """`Bijector`: what every invertible layer has."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from kerasgen.modalities import Images, Vectors, modality_of
+from kerasgen.networks.build import Shape
+from kerasgen.typing import Array as Array, Tensor as Tensor
+
+Result = tuple[Tensor, Tensor]  # values, and log |det| in nats, `[B]`
 
 
 class Bijector(keras.layers.Layer):
@@ -18,38 +24,66 @@ class Bijector(keras.layers.Layer):
     `condition` is a tensor of leading axis B for those that are conditional, and `training` goes to their networks.
     """
 
-    def __init__(self, shape, name=None):
+    def __init__(self, shape: Shape, name: str | None = None):
         super().__init__(name=name, dtype="float32")
         self.shape = modality_of(shape, (Images, Vectors)).shape
         self.latent_shape = self.shape
         self.built = True
 
-    def forward_and_log_det(self, x, condition=None, training=False):
+    def __init_subclass__(cls, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        keras.saving.register_keras_serializable("kerasgen")(cls)
+
+    def forward_and_log_det(self, x: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
         raise NotImplementedError
 
-    def inverse_and_log_det(self, z, condition=None, training=False):
+    def inverse_and_log_det(self, z: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
         raise NotImplementedError
 
     @property
-    def initialized(self):
+    def initialized(self) -> bool:
         """Whether data-dependent variables have their values; true for bijectors without any."""
         return True
 
-    def initialize(self, x, condition=None):
+    def initialize(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """Sets data-dependent variables from a batch, unless they are set; returns z."""
         return self.forward_and_log_det(x, condition)[0]
 
 
-def repeated(log_det, x):
+class DataDependentBijector(Bijector):
+    """A bijector with variables that `initialize` sets from the first batch, once.
+
+    Whether that was done is part of the weights, so that it is never done again after loading: a subclass makes the
+    last of its variables by `self._initialized = self.make_flag()`. It sets the others in `set_from(x)`.
+    """
+
+    def make_flag(self) -> keras.Variable:
+        return self.add_weight(shape=(), initializer="zeros", dtype="int32", trainable=False, name="initialized")
+
+    def set_from(self, x: Array) -> None:
+        raise NotImplementedError
+
+    @property
+    def initialized(self) -> bool:
+        return bool(ops.convert_to_numpy(self._initialized))
+
+    def initialize(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        if not self.initialized:
+            self.set_from(ops.convert_to_numpy(x))
+            self._initialized.assign(1)
+        return self.forward_and_log_det(ops.convert_to_tensor(x))[0]
+
+
+def repeated(log_det: Tensor | float, x: Tensor) -> Tensor:
     """A log-determinant that is the same for every example, `[B]`."""
     return ops.broadcast_to(log_det, (ops.shape(x)[0],))
 
 
-def positions(shape):
+def positions(shape: Shape) -> int:
     """Over how many positions a map of the channels is repeated: height x width, or 1 for vectors."""
     return shape[0] * shape[1] if len(shape) == 3 else 1
 
 
-def sum_per_example(x):
+def sum_per_example(x: Tensor) -> Tensor:
     """`[B, ...]` to `[B]`."""
     return ops.sum(x, axis=tuple(range(1, len(x.shape))))

@@ -1,12 +1,11 @@
 """Conditional split: some channels leave, through a flow that reads the others (Yu et al. 2020, "Wavelet flow")."""
 
-import keras
 from keras import ops
 
-from kerasgen.flows.bijectors.base import Bijector
+from kerasgen.flows.bijectors.base import Bijector, Result, Shape, Tensor
+from kerasgen.networks.geometry import with_label_planes
 
 
-@keras.saving.register_keras_serializable("kerasgen")
 class ConditionalSplit(Bijector):
     """x to (kept, z): the first `num_kept` channels as they are, and the others through `flow`.
 
@@ -14,7 +13,9 @@ class ConditionalSplit(Bijector):
     with `num_classes` the one-hot label as constant planes.
     """
 
-    def __init__(self, shape, num_kept, flow, num_classes=None, name="split"):
+    def __init__(
+        self, shape: Shape, num_kept: int, flow: Bijector, num_classes: int | None = None, name: str = "split"
+    ):
         super().__init__(shape, name=name)
         self.num_kept = num_kept
         self.flow = flow
@@ -23,27 +24,24 @@ class ConditionalSplit(Bijector):
         self.latent_shape = (self.kept_shape, flow.latent_shape)
 
     @property
-    def initialized(self):
+    def initialized(self) -> bool:
         return self.flow.initialized
 
     def _context(self, kept, one_hot):
         context = 4.0 * kept - 2.0
-        if self.num_classes is None:
-            return context
-        shape = (ops.shape(kept)[0], *self.shape[:2], self.num_classes)
-        return ops.concatenate([context, ops.broadcast_to(one_hot[:, None, None, :], shape)], axis=-1)
+        return context if self.num_classes is None else with_label_planes(context, one_hot)
 
-    def initialize(self, x, condition=None):
+    def initialize(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         kept = x[..., : self.num_kept]
         return kept, self.flow.initialize(x[..., self.num_kept :], self._context(kept, condition))
 
-    def forward_and_log_det(self, x, condition=None, training=False):
+    def forward_and_log_det(self, x: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
         """`(kept, z)`, and the log-determinant of x to both."""
         kept = x[..., : self.num_kept]
         z, log_det = self.flow.forward_and_log_det(x[..., self.num_kept :], self._context(kept, condition), training)
         return (kept, z), log_det
 
-    def inverse_and_log_det(self, z, condition=None, training=False):
+    def inverse_and_log_det(self, z: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
         """x of `(kept, z)`."""
         kept, z = z
         x, log_det = self.flow.inverse_and_log_det(z, self._context(kept, condition), training)

@@ -1,17 +1,19 @@
 """What coupling layers share: the masks (Dinh et al. 2017, "Density estimation using Real NVP", section 3.4)."""
 
+from typing import Any
+
 import numpy as np
 from keras import ops
 
 from kerasgen import inputs
 from kerasgen.errors import InputError
-from kerasgen.flows.bijectors.base import Bijector, sum_per_example
+from kerasgen.flows.bijectors.base import Array, Bijector, Result, Shape, Tensor, sum_per_example
 from kerasgen.networks import resolve
 
 MASKS = ("channel", "checkerboard")
 
 
-def bounded(raw, bound):
+def bounded(raw: Tensor, bound: float) -> Tensor:
     """A log-scale in (-bound, bound) that is 0, with slope 1, where the network's output is 0."""
     return bound * ops.tanh(raw / bound)
 
@@ -38,14 +40,14 @@ class Coupling(Bijector):
 
     def __init__(
         self,
-        shape,
-        network="conv",
-        width=64,
-        mask="channel",
-        swap=False,
-        context_channels=0,
-        network_dtype=None,
-        name="coupling",
+        shape: Shape,
+        network: Any = "conv",
+        width: int = 64,
+        mask: str = "channel",
+        swap: bool = False,
+        context_channels: int = 0,
+        network_dtype: Any = None,
+        name: str = "coupling",
     ):
         super().__init__(shape, name=name)
         inputs.check_choice("mask", mask, MASKS)
@@ -61,22 +63,16 @@ class Coupling(Bijector):
             kept, changed = self.num_kept, channels - self.num_kept
         else:
             kept = changed = channels
-        self.network = resolve.coupling(
-            network,
-            (*sides, kept + context_channels),
-            (*sides, changed * self.outputs_per_value),
-            width,
-            network_dtype,
-            f"{name}_network",
-        )
+        read, given = (*sides, kept + context_channels), (*sides, changed * self.outputs_per_value)
+        self.network = resolve.coupling(network, read, given, width, network_dtype, f"{name}_network")
 
-    def transform(self, x, outputs, inverse):
+    def transform(self, x: Tensor, outputs: Tensor, inverse: bool) -> tuple[Tensor, Tensor]:
         raise NotImplementedError
 
-    def forward_and_log_det(self, x, condition=None, training=False):
+    def forward_and_log_det(self, x: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
         return self._couple(x, condition, training, inverse=False)
 
-    def inverse_and_log_det(self, z, condition=None, training=False):
+    def inverse_and_log_det(self, z: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
         return self._couple(z, condition, training, inverse=True)
 
     def _outputs(self, kept, condition, training):
@@ -98,7 +94,7 @@ class Coupling(Bijector):
         return ops.concatenate(parts, axis=-1), sum_per_example(log_derivative)
 
 
-def checkerboard(shape, swap):
+def checkerboard(shape: Shape, swap: bool) -> Array:
     """1 where x stays: positions with an even row + column (even features of a vector); with `swap` the others."""
     if len(shape) == 1:
         parity = np.arange(shape[0]) % 2

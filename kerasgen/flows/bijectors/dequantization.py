@@ -8,10 +8,13 @@ Pixels k in 0..2^n - 1 become v = (k + u) / 2^n with u in (0, 1), drawn from q(u
 values of an image. Hence bits per dimension are n - (log p(v) - log q(u | k)) / (D log 2).
 """
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from kerasgen.flows.bijectors.affine_coupling import AffineCoupling
+from kerasgen.flows.bijectors.base import Shape, Tensor
 from kerasgen.flows.bijectors.logit import Logit
 from kerasgen.flows.bijectors.squeeze import Squeeze
 
@@ -20,16 +23,16 @@ from kerasgen.flows.bijectors.squeeze import Squeeze
 class UniformDequantization(keras.layers.Layer):
     """q(u | k) is uniform on the unit cube."""
 
-    def __init__(self, num_bits=8, name="dequantization"):
+    def __init__(self, num_bits: int = 8, name: str = "dequantization"):
         super().__init__(name=name, dtype="float32")
         self.num_bits = num_bits
         self.built = True
 
-    def draw(self, k, u, training=False):
+    def draw(self, k: Tensor, u: Tensor, training: bool = False) -> tuple[Tensor, Tensor]:
         """`u` and log q(u | k) `[B]` from uniform noise `u`, `[B, H, W, C]`."""
         return u, ops.zeros((ops.shape(u)[0],))
 
-    def dequantize(self, k, u, training=False):
+    def dequantize(self, k: Tensor, u: Tensor, training: bool = False) -> tuple[Tensor, Tensor]:
         """v in [0, 1] and log q(u | k) `[B]`, from k in 0..2^n - 1 as floats and uniform noise, both `[B, H, W, C]`."""
         u, log_q = self.draw(k, u, training)
         return (k + u) / 2.0**self.num_bits, log_q
@@ -43,23 +46,20 @@ class VariationalDequantization(UniformDequantization):
     as it starts, this is uniform. By the change of variables log q(u | k) = -log |det du/dnoise|.
     """
 
-    def __init__(self, shape, num_bits=8, width=32, network_dtype=None, name="dequantization"):
+    def __init__(
+        self, shape: Shape, num_bits: int = 8, width: int = 32, network_dtype: Any = None, name: str = "dequantization"
+    ):
         super().__init__(num_bits, name=name)
         self.logit = Logit(shape, alpha=1e-6, name=f"{name}_logit")
         self.squeeze = Squeeze(shape, name=f"{name}_squeeze")
+        shape = self.squeeze.latent_shape
+        settings = {"width": width, "context_channels": shape[-1], "network_dtype": network_dtype}
         self.couplings = [
-            AffineCoupling(
-                self.squeeze.latent_shape,
-                width=width,
-                swap=index % 2 == 1,
-                context_channels=self.squeeze.latent_shape[-1],
-                network_dtype=network_dtype,
-                name=f"{name}_coupling_{index + 1}",
-            )
+            AffineCoupling(shape, swap=index % 2 == 1, name=f"{name}_coupling_{index + 1}", **settings)
             for index in range(4)
         ]
 
-    def draw(self, k, u, training=False):
+    def draw(self, k: Tensor, u: Tensor, training: bool = False) -> tuple[Tensor, Tensor]:
         context, _ = self.squeeze.forward_and_log_det(2.0 * k / (2.0**self.num_bits - 1.0) - 1.0)
         h, log_det = self.logit.forward_and_log_det(u)
         h, _ = self.squeeze.forward_and_log_det(h)

@@ -1,12 +1,10 @@
 """A normal prior with learned means and scales, as a map to the standard normal."""
 
-import keras
 from keras import ops
 
-from kerasgen.flows.bijectors.base import Bijector, sum_per_example
+from kerasgen.flows.bijectors.base import Bijector, Result, Shape, Tensor, sum_per_example
 
 
-@keras.saving.register_keras_serializable("kerasgen")
 class GaussianPrior(Bijector):
     """z = (x - mean) exp(-log_scale): z ~ N(0, I) says x ~ N(mean, exp(log_scale)^2).
 
@@ -14,7 +12,7 @@ class GaussianPrior(Bijector):
     one-hot label `[B, num_classes]` (Kingma and Dhariwal 2018, "Glow", section 4, for the class-conditional prior).
     """
 
-    def __init__(self, shape, num_classes=None, name="prior"):
+    def __init__(self, shape: Shape, num_classes: int | None = None, name: str = "prior"):
         super().__init__(shape, name=name)
         self.num_classes = num_classes
         table = (num_classes or 1, *self.shape)
@@ -28,12 +26,12 @@ class GaussianPrior(Bijector):
         flat = ops.matmul(condition, ops.reshape(table, (self.num_classes, -1)))
         return ops.reshape(flat, (-1, *self.shape))
 
-    def forward_and_log_det(self, x, condition=None, training=False):
+    def forward_and_log_det(self, x: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
         log_scale = self._of(self.log_scale, condition)
         z = (x - self._of(self.mean, condition)) * ops.exp(-log_scale)
         return z, -sum_per_example(ops.broadcast_to(log_scale, ops.shape(z)))
 
-    def inverse_and_log_det(self, z, condition=None, training=False):
+    def inverse_and_log_det(self, z: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
         log_scale = self._of(self.log_scale, condition)
         x = z * ops.exp(log_scale) + self._of(self.mean, condition)
         return x, sum_per_example(ops.broadcast_to(log_scale, ops.shape(x)))

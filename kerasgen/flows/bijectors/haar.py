@@ -2,11 +2,10 @@
 
 import math
 
-import keras
 import numpy as np
 from keras import ops
 
-from kerasgen.flows.bijectors.base import repeated
+from kerasgen.flows.bijectors.base import Result, Shape, Tensor, repeated
 from kerasgen.flows.bijectors.squeeze import Squeeze
 
 # Rows: the average, and the horizontal, vertical and diagonal differences, of a block (a, b; c, d) as (a, b, c, d).
@@ -14,14 +13,13 @@ from kerasgen.flows.bijectors.squeeze import Squeeze
 HAAR = np.array([[0.5, 0.5, 0.5, 0.5], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]], np.float32) / 2.0
 
 
-@keras.saving.register_keras_serializable("kerasgen")
 class Haar(Squeeze):
     """`[B, H, W, C]` to `[B, H/2, W/2, 4C]`: the C averages of each 2 x 2 block, then 3C differences.
 
     The averages are the image at half the size, on the same scale. log |det dz/dx| = -log 2 for each block and channel.
     """
 
-    def __init__(self, shape, name="haar"):
+    def __init__(self, shape: Shape, name: str = "haar"):
         super().__init__(shape, name=name)
 
     def _log_det(self):
@@ -33,10 +31,10 @@ class Haar(Squeeze):
         blocks = ops.reshape(x, (-1, height * width, 4, channels // 4))
         return ops.reshape(ops.einsum("ij,bpjc->bpic", ops.convert_to_tensor(matrix), blocks), (-1, *self.latent_shape))
 
-    def forward_and_log_det(self, x, condition=None, training=False):
+    def forward_and_log_det(self, x: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
         z, _ = super().forward_and_log_det(x)
         return self._mix(z, HAAR), repeated(self._log_det(), x)
 
-    def inverse_and_log_det(self, z, condition=None, training=False):
+    def inverse_and_log_det(self, z: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
         x, _ = super().inverse_and_log_det(self._mix(z, np.linalg.inv(HAAR)))
         return x, repeated(-self._log_det(), z)

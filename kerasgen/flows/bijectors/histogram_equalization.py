@@ -6,44 +6,32 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasgen.flows.bijectors.base import Bijector, sum_per_example
+from kerasgen.flows.bijectors.base import Array, DataDependentBijector, Result, Shape, Tensor, sum_per_example
 
 
-@keras.saving.register_keras_serializable("kerasgen")
-class HistogramEqualization(Bijector):
+class HistogramEqualization(DataDependentBijector):
     """z = F(x), the distribution function of a channel's values in [0, 1], linear in each of 2^num_bits bins.
 
     With f_k the frequency of pixel value k, F rises by f_k over the bin [k, k + 1] / 2^n, so that
-    log dz/dx = log(2^n f_k), and uniformly dequantized pixels become uniform on [0, 1]. Where most pixels are of one
-    value, as on a black ground, this gives them the high density they have, which couplings with bounded scales would
-    need many layers for. `initialize` sets the frequencies from the first batch, each count plus one; they are part of
-    the weights, and not trained.
+    log dz/dx = log(2^n f_k), and uniformly dequantized pixels become uniform on [0, 1]. A value that most pixels have,
+    as on a black ground, gets its high density here; couplings with bounded scales would need many layers for that.
+    `initialize` sets the frequencies, with one added to each count; they are part of the weights, and not trained.
     """
 
-    def __init__(self, shape, num_bits=8, name="histogram_equalization"):
+    def __init__(self, shape: Shape, num_bits: int = 8, name: str = "histogram_equalization"):
         super().__init__(shape, name=name)
         self.num_bits = num_bits
         self.num_levels = 2**num_bits
         uniform = keras.initializers.Constant(-num_bits * math.log(2.0))
         table = (self.num_levels, self.shape[-1])
         self.log_frequency = self.add_weight(shape=table, initializer=uniform, trainable=False, name="log_frequency")
-        self._initialized = self.add_weight(
-            shape=(), initializer="zeros", dtype="int32", trainable=False, name="initialized"
-        )
+        self._initialized = self.make_flag()
 
-    @property
-    def initialized(self):
-        return bool(ops.convert_to_numpy(self._initialized))
-
-    def initialize(self, x, condition=None):
-        if not self.initialized:
-            channels = self.shape[-1]
-            levels = np.clip(ops.convert_to_numpy(x) * self.num_levels, 0, self.num_levels - 1).astype(np.int64)
-            levels = levels.reshape(-1, channels)
-            counts = [np.bincount(levels[:, c], minlength=self.num_levels) + 1.0 for c in range(channels)]
-            self.log_frequency.assign(np.log(np.stack(counts, axis=1) / (len(levels) + self.num_levels)))
-            self._initialized.assign(1)
-        return self.forward_and_log_det(ops.convert_to_tensor(x))[0]
+    def set_from(self, x: Array) -> None:
+        channels = self.shape[-1]
+        levels = np.clip(x * self.num_levels, 0, self.num_levels - 1).astype(np.int64).reshape(-1, channels)
+        counts = [np.bincount(levels[:, c], minlength=self.num_levels) + 1.0 for c in range(channels)]
+        self.log_frequency.assign(np.log(np.stack(counts, axis=1) / (len(levels) + self.num_levels)))
 
     def _tables(self):
         """Frequencies that sum to one, and the distribution function at the lower edges, each flat `[2^n * C]`."""
@@ -55,7 +43,7 @@ class HistogramEqualization(Bijector):
         """Entries of a flat table for levels `[B, ..., C]`."""
         return ops.take(table, levels * self.shape[-1] + ops.arange(self.shape[-1], dtype="int32"))
 
-    def forward_and_log_det(self, x, condition=None, training=False):
+    def forward_and_log_det(self, x: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
         frequency, lower = self._tables()
         scaled = x * self.num_levels
         levels = ops.clip(ops.cast(ops.floor(scaled), "int32"), 0, self.num_levels - 1)
@@ -63,7 +51,7 @@ class HistogramEqualization(Bijector):
         z = self._look_up(lower, levels) + f * (scaled - ops.cast(levels, "float32"))
         return z, sum_per_example(ops.log(f * self.num_levels))
 
-    def inverse_and_log_det(self, z, condition=None, training=False):
+    def inverse_and_log_det(self, z: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
         frequency, lower = self._tables()
         # One search for all channels: those of channel c are moved to [c, c + 1].
         channels = ops.arange(self.shape[-1], dtype="float32")

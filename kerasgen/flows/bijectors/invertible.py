@@ -1,14 +1,14 @@
-"""`Invertible`: bijectors one after another; `MultiScale`: levels between which half of the channels leave."""
+"""`Invertible`: a chain of bijectors; `MultiScale`: levels, between which half of the channels leave."""
 
 import math
+from collections.abc import Sequence
 
 import keras
 from keras import ops
 
-from kerasgen.flows.bijectors.base import Bijector
+from kerasgen.flows.bijectors.base import Bijector, Result, Tensor
 
 
-@keras.saving.register_keras_serializable("kerasgen")
 class Invertible(Bijector):
     """A chain of bijectors, the first one next to the data; log-determinants add up.
 
@@ -16,22 +16,22 @@ class Invertible(Bijector):
     gradients (`keras.remat`): about a third slower, and memory that grows with the widest of them, not their sum.
     """
 
-    def __init__(self, bijectors, remat=False, name="invertible"):
+    def __init__(self, bijectors: Sequence[Bijector], remat: bool = False, name: str = "invertible"):
         super().__init__(bijectors[0].shape, name=name)
         self.bijectors = list(bijectors)
         self.remat = remat
         self.latent_shape = self.bijectors[-1].latent_shape
 
     @property
-    def initialized(self):
+    def initialized(self) -> bool:
         return all(bijector.initialized for bijector in self.bijectors)
 
-    def initialize(self, x, condition=None):
+    def initialize(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         for bijector in self.bijectors:
             x = bijector.initialize(x, condition)
         return x
 
-    def forward_and_log_det(self, x, condition=None, training=False):
+    def forward_and_log_det(self, x: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
         log_det = 0.0
         for bijector in self.bijectors:
 
@@ -42,7 +42,7 @@ class Invertible(Bijector):
             log_det = log_det + term
         return x, log_det
 
-    def inverse_and_log_det(self, z, condition=None, training=False):
+    def inverse_and_log_det(self, z: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
         log_det = 0.0
         for bijector in reversed(self.bijectors):
             z, term = bijector.inverse_and_log_det(z, condition, training)
@@ -50,29 +50,28 @@ class Invertible(Bijector):
         return z, log_det
 
 
-@keras.saving.register_keras_serializable("kerasgen")
 class MultiScale(Bijector):
-    """Levels, each but the last one ending in a split: a bijector to (kept, z), of which the next level gets `kept`.
+    """Levels that end in a split, to (kept, z), of which the next level gets `kept`; only the last level has none.
 
     z is flat, `[B, D]`: the last level's first, then what left the flow, the coarsest first (Dinh et al. 2017,
     "Density estimation using Real NVP", section 3.6).
     """
 
-    def __init__(self, levels, name="multi_scale"):
+    def __init__(self, levels: Sequence[Bijector], name: str = "multi_scale"):
         super().__init__(levels[0].shape, name=name)
         self.levels = list(levels)
         self.latent_shape = (math.prod(self.shape),)
 
     @property
-    def initialized(self):
+    def initialized(self) -> bool:
         return all(level.initialized for level in self.levels)
 
-    def initialize(self, x, condition=None):
+    def initialize(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         for level in self.levels[:-1]:
             x, _ = level.initialize(x, condition)
         return self.levels[-1].initialize(x, condition)
 
-    def forward_and_log_det(self, x, condition=None, training=False):
+    def forward_and_log_det(self, x: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
         *finer, last = self.levels
         latents, log_det = [], 0.0
         for level in finer:
@@ -83,7 +82,7 @@ class MultiScale(Bijector):
         flat = [ops.reshape(z, (-1, math.prod(z.shape[1:]))) for z in (x, *reversed(latents))]
         return ops.concatenate(flat, axis=-1), log_det + term
 
-    def inverse_and_log_det(self, z, condition=None, training=False):
+    def inverse_and_log_det(self, z: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
         *finer, last = self.levels
         start, shape = math.prod(last.latent_shape), last.latent_shape
         x, log_det = last.inverse_and_log_det(ops.reshape(z[:, :start], (-1, *shape)), condition, training)

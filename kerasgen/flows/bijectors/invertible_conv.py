@@ -2,15 +2,14 @@
 
 import functools
 
-import keras
 import numpy as np
 from keras import ops
 
-from kerasgen.flows.bijectors.base import Bijector, positions, repeated
+from kerasgen.flows.bijectors.base import Array, Bijector, Result, Shape, Tensor, positions, repeated
 
 
 @functools.lru_cache(maxsize=8)
-def rotation_lu(size, seed):
+def rotation_lu(size: int, seed: int | tuple[int, ...]) -> tuple[Array, Array, Array]:
     """A random rotation as permutation, L, U: row `permutation[i]` of it is row i of `L @ U`.
 
     Gaussian elimination with partial pivoting, in float64; L has a unit diagonal.
@@ -28,7 +27,6 @@ def rotation_lu(size, seed):
     return permutation, lower, u
 
 
-@keras.saving.register_keras_serializable("kerasgen")
 class InvertibleConv1x1(Bijector):
     """z = W x at every position, W = P L (U + diag(sign exp(log_diagonal))) (Glow, eq. 10).
 
@@ -37,7 +35,7 @@ class InvertibleConv1x1(Bijector):
     is the linear map of the features.
     """
 
-    def __init__(self, shape, seed=0, name="invertible_conv"):
+    def __init__(self, shape: Shape, seed: int | tuple[int, ...] = 0, name: str = "invertible_conv"):
         super().__init__(shape, name=name)
         size = self.shape[-1]
 
@@ -53,7 +51,7 @@ class InvertibleConv1x1(Bijector):
         self.sign = weight(lambda p, lower, upper: np.sign(np.diag(upper)), "sign", (size,), trainable=False)
         self.permutation = weight(lambda p, lower, upper: p, "permutation", (size,), "int32", trainable=False)
 
-    def factors(self):
+    def factors(self) -> tuple[Tensor, Tensor, Tensor]:
         """P transposed, L and U + diag(...), each `[C, C]`."""
         size = self.shape[-1]
         # Row i of P^T is the unit vector of permutation[i].
@@ -62,12 +60,12 @@ class InvertibleConv1x1(Bijector):
         upper = ops.triu(ops.convert_to_tensor(self.upper), 1) + ops.diag(self.sign * ops.exp(self.log_diagonal))
         return transposed, lower, upper
 
-    def weight(self):
+    def weight(self) -> Tensor:
         """W, `[C, C]`."""
         transposed, lower, upper = self.factors()
         return ops.matmul(ops.transpose(transposed), ops.matmul(lower, upper))
 
-    def inverse_weight(self):
+    def inverse_weight(self) -> Tensor:
         """W^-1 = (U + diag(...))^-1 L^-1 P^T, by two triangular solves."""
         transposed, lower, upper = self.factors()
         return ops.solve_triangular(upper, ops.solve_triangular(lower, transposed, lower=True))
@@ -76,8 +74,8 @@ class InvertibleConv1x1(Bijector):
         flat = ops.reshape(x, (-1, self.shape[-1]))
         return ops.reshape(ops.matmul(flat, ops.transpose(weight)), (-1, *self.shape))
 
-    def forward_and_log_det(self, x, condition=None, training=False):
+    def forward_and_log_det(self, x: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
         return self._apply(x, self.weight()), repeated(positions(self.shape) * ops.sum(self.log_diagonal), x)
 
-    def inverse_and_log_det(self, z, condition=None, training=False):
+    def inverse_and_log_det(self, z: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
         return self._apply(z, self.inverse_weight()), repeated(-positions(self.shape) * ops.sum(self.log_diagonal), z)

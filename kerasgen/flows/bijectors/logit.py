@@ -2,31 +2,29 @@
 
 import math
 
-import keras
 from keras import ops
 
-from kerasgen.flows.bijectors.base import Bijector, sum_per_example
+from kerasgen.flows.bijectors.base import Bijector, Result, Shape, Tensor, sum_per_example
 
 
-@keras.saving.register_keras_serializable("kerasgen")
 class Logit(Bijector):
     """z = logit(p), p = alpha + (1 - 2 alpha) x for x in [0, 1].
 
     log dz/dx = log(1 - 2 alpha) - log p - log(1 - p), and -log p - log(1 - p) = softplus(z) + softplus(-z).
     """
 
-    def __init__(self, shape, alpha=0.05, name="logit"):
+    def __init__(self, shape: Shape, alpha: float = 0.05, name: str = "logit"):
         super().__init__(shape, name=name)
         self.alpha = alpha
 
     def _log_derivative(self, z):
         return ops.softplus(z) + ops.softplus(-z) + math.log(1.0 - 2.0 * self.alpha)
 
-    def forward_and_log_det(self, x, condition=None, training=False):
+    def forward_and_log_det(self, x: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
         p = self.alpha + (1.0 - 2.0 * self.alpha) * x
         z = ops.log(p) - ops.log1p(-p)
         return z, sum_per_example(self._log_derivative(z))
 
-    def inverse_and_log_det(self, z, condition=None, training=False):
+    def inverse_and_log_det(self, z: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
         x = (ops.sigmoid(z) - self.alpha) / (1.0 - 2.0 * self.alpha)
         return x, -sum_per_example(self._log_derivative(z))

@@ -1,16 +1,16 @@
 """Coupling by monotonic rational-quadratic splines (Durkan et al. 2019, "Neural spline flows")."""
 
 import math
+from typing import Any
 
-import keras
 from keras import ops
 
+from kerasgen.flows.bijectors.base import Shape, Tensor
 from kerasgen.flows.bijectors.coupling import Coupling
 
 MIN_WIDTH = MIN_HEIGHT = MIN_DERIVATIVE = 1e-3
 
 
-@keras.saving.register_keras_serializable("kerasgen")
 class RationalQuadraticSpline(Coupling):
     """Each value goes through a spline of `num_bins` pieces on [-bound, bound], and through the identity outside.
 
@@ -18,18 +18,18 @@ class RationalQuadraticSpline(Coupling):
     both ends are 1, so that the map is smooth there.
     """
 
-    def __init__(self, shape, *args, num_bins=8, bound=4.0, **kwargs):
+    def __init__(self, shape: Shape, *args: Any, num_bins: int = 8, bound: float = 4.0, **kwargs: Any):
         self.num_bins = num_bins
         self.bound = bound
         self.outputs_per_value = 3 * num_bins - 1
         super().__init__(shape, *args, **kwargs)
 
-    def transform(self, x, outputs, inverse):
+    def transform(self, x: Tensor, outputs: Tensor, inverse: bool) -> tuple[Tensor, Tensor]:
         parameters = ops.reshape(outputs, (*ops.shape(x), self.outputs_per_value))
         return spline(x, parameters, self.bound, inverse)
 
 
-def spline(x, parameters, bound, inverse=False):
+def spline(x: Tensor, parameters: Tensor, bound: float, inverse: bool = False) -> tuple[Tensor, Tensor]:
     """The spline at x, shaped `[...]`, or its inverse, and the logarithm of the derivative.
 
     parameters `[..., 3K - 1]`: K widths and K heights before a softmax, K - 1 derivatives before a softplus that is

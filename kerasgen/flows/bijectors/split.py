@@ -1,17 +1,18 @@
 """Split: half of the channels leave the flow (Dinh et al. 2017, "Real NVP", section 3.6; Glow, section 3.3)."""
 
-import keras
+from typing import Any
+
 from keras import ops
 
 from kerasgen.errors import InputError
-from kerasgen.flows.bijectors.base import Bijector, sum_per_example
+from kerasgen.flows.bijectors.base import Bijector, Result, Shape, Tensor, sum_per_example
 from kerasgen.flows.bijectors.coupling import bounded
 from kerasgen.networks import resolve
+from kerasgen.networks.geometry import with_label_planes
 
 LOG_SCALE_BOUND = 5.0
 
 
-@keras.saving.register_keras_serializable("kerasgen")
 class Split(Bijector):
     """x to (kept, z): the first half of the channels, and the second half standardised by its learned prior.
 
@@ -20,41 +21,30 @@ class Split(Bijector):
     too (`condition`, `[B, num_classes]`), as constant planes.
     """
 
-    def __init__(self, shape, num_classes=None, network_dtype=None, name="split"):
+    def __init__(self, shape: Shape, num_classes: int | None = None, network_dtype: Any = None, name: str = "split"):
         super().__init__(shape, name=name)
         if len(self.shape) != 3 or self.shape[-1] < 2:
             raise InputError(f"shape {self.shape} cannot be split: expected (height, width, channels of at least 2).")
         *sides, channels = self.shape
         self.num_kept = channels // 2
         self.num_classes = num_classes
-        self.network = resolve.coupling(
-            "linear",
-            (*sides, self.num_kept + (num_classes or 0)),
-            (*sides, 2 * (channels - self.num_kept)),
-            1,
-            network_dtype,
-            f"{name}_network",
-        )
+        read, given = (*sides, self.num_kept + (num_classes or 0)), (*sides, 2 * (channels - self.num_kept))
+        self.network = resolve.coupling("linear", read, given, 1, network_dtype, f"{name}_network")
         self.kept_shape = (*sides, self.num_kept)
         self.latent_shape = (self.kept_shape, (*sides, channels - self.num_kept))
 
     def _prior(self, kept, condition, training):
-        x = kept
-        if self.num_classes is not None:
-            planes = ops.broadcast_to(
-                condition[:, None, None, :], (ops.shape(kept)[0], *self.shape[:2], self.num_classes)
-            )
-            x = ops.concatenate([kept, planes], axis=-1)
+        x = kept if self.num_classes is None else with_label_planes(kept, condition)
         mean, raw = ops.split(ops.cast(self.network(x, training=training), "float32"), 2, axis=-1)
         return mean, bounded(raw, LOG_SCALE_BOUND)
 
-    def forward_and_log_det(self, x, condition=None, training=False):
+    def forward_and_log_det(self, x: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
         """`(kept, z)`, and the log-determinant of x to both."""
         kept, second = x[..., : self.num_kept], x[..., self.num_kept :]
         mean, log_scale = self._prior(kept, condition, training)
         return (kept, (second - mean) * ops.exp(-log_scale)), -sum_per_example(log_scale)
 
-    def inverse_and_log_det(self, z, condition=None, training=False):
+    def inverse_and_log_det(self, z: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
         """x of `(kept, z)`."""
         kept, second = z
         mean, log_scale = self._prior(kept, condition, training)

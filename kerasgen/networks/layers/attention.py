@@ -1,9 +1,12 @@
 """Self-attention over the places of an image or the tokens of a sequence (Vaswani et al. 2017)."""
 
+from typing import Any
+
 import keras
 from keras import layers, ops
 
 from kerasgen.errors import InputError
+from kerasgen.typing import Tensor
 
 
 @keras.saving.register_keras_serializable("kerasgen")
@@ -16,11 +19,11 @@ class SelfAttention(layers.Layer):
         zero: whether the last layer starts at zero, so that the output does.
     """
 
-    def __init__(self, channels, heads=4, zero=False, **kwargs):
+    def __init__(self, channels: int, heads: int = 4, zero: bool = False, **kwargs: Any):
         super().__init__(**kwargs)
         if channels % heads:
             raise InputError(f"{channels} channels do not divide into {heads} heads.")
-        self.channels, self.heads, self.zero = channels, heads, zero
+        self.channels, self.heads = channels, heads
         self.qkv = layers.Dense(3 * channels, name="qkv", dtype=self.dtype_policy)
         initializer = "zeros" if zero else "glorot_uniform"
         self.out = layers.Dense(channels, kernel_initializer=initializer, name="out", dtype=self.dtype_policy)
@@ -28,7 +31,7 @@ class SelfAttention(layers.Layer):
             layer.build((None, None, channels))
         self.built = True
 
-    def call(self, x):
+    def call(self, x: Tensor) -> Tensor:
         shape = ops.shape(x)
         tokens = ops.reshape(x, (shape[0], -1, self.channels))  # [B, T, C]
         qkv = ops.reshape(self.qkv(tokens), (shape[0], -1, 3, self.heads, self.channels // self.heads))
@@ -38,5 +41,15 @@ class SelfAttention(layers.Layer):
         mixed = ops.reshape(ops.einsum("bhqk,bkhd->bqhd", weights, v), (shape[0], -1, self.channels))
         return ops.reshape(self.out(mixed), shape)
 
-    def get_config(self):
-        return super().get_config() | {"channels": self.channels, "heads": self.heads, "zero": self.zero}
+
+class Attention(layers.Layer):
+    """Self-attention beside a shortcut, with a gate that starts at 0 (Zhang et al. 2019, "SAGAN", equation 3)."""
+
+    def __init__(self, channels: int, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.attention = SelfAttention(channels, heads=1, name="attention", dtype=self.dtype_policy)
+        self.gate = self.add_weight(shape=(), initializer="zeros", name="gate")
+        self.built = True
+
+    def call(self, x: Tensor) -> Tensor:
+        return x + ops.cast(self.gate, x.dtype) * self.attention(x)

@@ -1,7 +1,11 @@
 """Batch normalization with a scale and a shift for each class (Dumoulin et al. 2017; de Vries et al. 2017)."""
 
+from typing import Any
+
 import keras
 from keras import layers, ops
+
+from kerasgen.typing import Tensor
 
 MOMENTUM = 0.9  # of moving means and variances
 
@@ -10,14 +14,14 @@ MOMENTUM = 0.9  # of moving means and variances
 class ConditionalBatchNormalization(layers.Layer):
     """`[B, ..., C]` to the same shape; without classes plain batch normalization.
 
-    y = normalized(x) (1 + scale) + shift, where scale and shift are of the image's class.
+    y = normalized(x) (1 + scale) + shift, with the scale and the shift of the image's class.
 
     Args:
         channels: C.
         num_classes: or `None`.
     """
 
-    def __init__(self, channels, num_classes=None, **kwargs):
+    def __init__(self, channels: int, num_classes: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         plain = num_classes is None
         self.channels, self.num_classes = channels, num_classes
@@ -39,7 +43,7 @@ class ConditionalBatchNormalization(layers.Layer):
             self.classes.build((None, num_classes))
         self.built = True
 
-    def call(self, x, one_hot=None, training=False):
+    def call(self, x: Tensor, one_hot: Tensor | None = None, training: bool = False) -> Tensor:
         shape = ops.shape(x)
         # As vectors: one program whatever the sides.
         y = ops.reshape(self.norm(ops.reshape(x, (-1, self.channels)), training=training), shape)
@@ -48,6 +52,3 @@ class ConditionalBatchNormalization(layers.Layer):
         both = ops.reshape(self.classes(one_hot), (-1, *[1] * (len(shape) - 2), 2 * self.channels))
         scale, shift = ops.split(both, 2, axis=-1)
         return y * (1.0 + scale) + shift
-
-    def get_config(self):
-        return super().get_config() | {"channels": self.channels, "num_classes": self.num_classes}

@@ -1,20 +1,23 @@
-"""What a denoising network is told: the time, as waves, and the class."""
+"""The embedding of the time and of the class that conditions a denoising network."""
 
 import math
+from typing import Any
 
 import keras
 from keras import layers, ops
 
+from kerasgen.typing import Tensor
+
 
 @keras.saving.register_keras_serializable("kerasgen")
 class Conditioning(layers.Layer):
-    """Time `[B]` and one-hot labels `[B, K]` (zeros where no class is told) to an embedding `[B, C]`.
+    """Time `[B]` and one-hot labels `[B, K]` (zeros for no class) to an embedding `[B, C]`.
 
     The time becomes cosines and sines of wave lengths from 2π to 2π 10,000 (Vaswani et al. 2017, section 3.5), then a
     dense network with one hidden layer; the class adds a vector of its own.
     """
 
-    def __init__(self, channels, num_classes=None, **kwargs):
+    def __init__(self, channels: int, num_classes: int | None = None, **kwargs: Any):
         super().__init__(**kwargs)
         self.channels, self.num_classes = channels, num_classes
         self.hidden = layers.Dense(channels, activation="silu", name="hidden", dtype=self.dtype_policy)
@@ -27,7 +30,7 @@ class Conditioning(layers.Layer):
             self.classes.build((None, num_classes))
         self.built = True
 
-    def call(self, time, one_hot=None):
+    def call(self, time: Tensor, one_hot: Tensor | None = None) -> Tensor:
         half = self.channels // 2
         frequencies = ops.exp(ops.arange(half, dtype="float32") * (-math.log(10_000.0) / half))
         angles = ops.cast(time, "float32")[:, None] * frequencies
@@ -38,6 +41,3 @@ class Conditioning(layers.Layer):
         if self.classes is not None and one_hot is not None:
             embedding = embedding + self.classes(one_hot)
         return embedding
-
-    def get_config(self):
-        return super().get_config() | {"channels": self.channels, "num_classes": self.num_classes}

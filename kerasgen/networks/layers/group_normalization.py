@@ -3,6 +3,8 @@
 import keras
 from keras import layers, ops
 
+from kerasgen.typing import Tensor
+
 
 @keras.saving.register_keras_serializable("kerasgen")
 class GroupNormalization(layers.GroupNormalization):
@@ -12,7 +14,7 @@ class GroupNormalization(layers.GroupNormalization):
     their difference, in float32; the image is then scaled and shifted channel by channel, y = a x + b.
     """
 
-    def call(self, x):
+    def call(self, x: Tensor) -> Tensor:
         shape = ops.shape(x)
         channels = x.shape[-1]
         y = ops.reshape(ops.cast(x, "float32"), (shape[0], -1, channels))  # [B, H W, C]

@@ -1,12 +1,15 @@
 """Spectral normalization (Miyato et al. 2018, "Spectral normalization for generative adversarial networks")."""
 
+from typing import Any
+
 import keras
 from keras import layers, ops
 
 from kerasgen.errors import InputError
+from kerasgen.typing import Tensor
 
 
-def unit(x):
+def unit(x: Tensor) -> Tensor:
     """x over its length."""
     return x * ops.rsqrt(ops.sum(ops.square(x)) + 1e-12)
 
@@ -23,7 +26,7 @@ class SpectralNormalization(layers.Layer):
         bias: whether to add one.
     """
 
-    def __init__(self, layer, bias=True, **kwargs):
+    def __init__(self, layer: layers.Layer, bias: bool = True, **kwargs: Any):
         super().__init__(**kwargs)
         if getattr(layer, "kernel", None) is None or layer.use_bias or layer.activation is not keras.activations.linear:
             raise InputError(f"{layer.name} must be a built layer with a kernel, without bias and activation.")
@@ -33,7 +36,7 @@ class SpectralNormalization(layers.Layer):
         self.bias = self.add_weight(shape=(outputs,), initializer="zeros", name="bias") if bias else None
         self.built = True
 
-    def sigma(self, training=False):
+    def sigma(self, training: bool = False) -> Tensor:
         """The estimate of the largest singular value."""
         kernel = ops.cast(ops.convert_to_tensor(self.layer.kernel), "float32")
         matrix = ops.reshape(kernel, (-1, kernel.shape[-1]))
@@ -45,7 +48,7 @@ class SpectralNormalization(layers.Layer):
             self.u.assign(u)
         return ops.sum(matrix * v[:, None] * unit(u))
 
-    def call(self, x, training=False):
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
         y = self.layer(x)
         y = y / ops.cast(self.sigma(training), y.dtype)
         return y if self.bias is None else y + ops.cast(self.bias, y.dtype)

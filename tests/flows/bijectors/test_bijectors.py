@@ -92,10 +92,9 @@ def real_patches(number=3):
 
 
 @pytest.mark.parametrize("name", IMAGE_CASES)
-@pytest.mark.parametrize("data", ["random", "real"])
-def test_images(name, data):
-    x = real_patches() if data == "real" else np.random.default_rng(0).uniform(0.01, 0.99, (2, *IMAGE))
-    check_bijector(randomise(IMAGE_CASES[name]()), x)
+def test_images(name):
+    random = np.random.default_rng(0).uniform(0.01, 0.99, (2, *IMAGE))
+    check_bijector(randomise(IMAGE_CASES[name]()), np.concatenate([random, real_patches()]))
 
 
 @pytest.mark.parametrize("name", VECTOR_CASES)
@@ -261,7 +260,7 @@ def test_bad_shapes():
         (lambda: AffineCoupling((4, 4, 1)), "nothing to split"),
         (lambda: AffineCoupling((1,), "dense", mask="checkerboard"), "nothing to split"),
         (lambda: AffineCoupling(IMAGE, mask="stripes"), "mask"),
-        (lambda: AffineCoupling(IMAGE, "unet"), "unknown"),
+        (lambda: AffineCoupling(IMAGE, "unet"), "expected one of"),
         (lambda: AffineCoupling(VECTOR, "conv"), "dense"),
         (lambda: AffineCoupling(IMAGE, keras.layers.Conv2D(3, 3, padding="same")), "outputs of shape"),
         (lambda: ActNorm((0, 4, 1)), "at least 1"),

@@ -1,0 +1,39 @@
+"""What a backend offers where there is nothing to do: each function here serves two of the three."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from kerasgen.typing import Tensor
+
+
+def train_step(method: Callable) -> Callable:
+    """Decorates `train_step(self, data) -> logs` of a `keras.Model`, so that `fit` trains by it on every backend.
+
+    `data` is a batch as `keras.utils.unpack_x_y_sample_weight` takes it, and the logs are tensors by name, as a rule
+    `metric.result()`. What a step may do is said in `kerasgen.backend`. TensorFlow and PyTorch call it as it is.
+    """
+    return method
+
+
+def test_step(method: Callable) -> Callable:
+    """Decorates `test_step(self, data) -> logs`, for `evaluate`, as `train_step` does for `fit`."""
+    return method
+
+
+def replica_seed(seed: Tensor) -> Tensor:
+    """The seed as it is: one process is one replica, or one program over the global batch."""
+    return seed
+
+
+def replica_mean(x: Tensor) -> Tensor:
+    """`x` as it is: one process is one replica, or one program over the global batch."""
+    return x
+
+
+def jit_compile() -> Any:
+    """What `compile(jit_compile="auto")` should mean: Keras' own choice."""
+    return "auto"
+
+
+def unshare(variables: Sequence) -> None:
+    """Nothing: assigning one variable to another copies."""

@@ -1,0 +1,51 @@
+"""The sides and channels of levels, and how images change them."""
+
+import math
+
+from keras import ops
+
+from kerasgen.typing import Tensor
+
+
+def sides_of(height: int, width: int) -> list[tuple[int, int]]:
+    """The sides at each level, finest first, halved until one is below 8: (28, 28), (14, 14), (7, 7) for 28 x 28."""
+    sides = [(height, width)]
+    while min(sides[-1]) >= 8:
+        sides.append(tuple(math.ceil(side / 2) for side in sides[-1]))
+    return sides
+
+
+def channels_of(width: int, level: int, most: int = 8) -> int:
+    """Channels at a level, 0 the finest: `width`, doubled from level to level, up to `most` times as many."""
+    return width * min(2**level, most)
+
+
+def enlarge(x: Tensor, sides: tuple[int, int] | None = None) -> Tensor:
+    """`[B, H, W, C]` with every pixel four times, `[B, 2H, 2W, C]`, cropped to `sides` if given."""
+    x = ops.repeat(ops.repeat(x, 2, axis=1), 2, axis=2)
+    return x if sides is None else x[:, : sides[0], : sides[1]]
+
+
+def halve(x: Tensor) -> Tensor:
+    """Means over squares of 2 x 2, at odd sides over what there is of them: `[B, ceil(H / 2), ceil(W / 2), C]`."""
+    return ops.average_pool(x, 2, 2, "same")
+
+
+def space_to_depth(x: Tensor, size: int) -> Tensor:
+    """`[B, H, W, C]` to `[B, H / size, W / size, C size^2]`."""
+    b, h, w, c = ops.shape(x)
+    x = ops.reshape(x, (b, h // size, size, w // size, size, c))
+    return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (b, h // size, w // size, size * size * c))
+
+
+def depth_to_space(x: Tensor, size: int) -> Tensor:
+    """The inverse of `space_to_depth`."""
+    b, h, w, c = ops.shape(x)
+    x = ops.reshape(x, (b, h, w, size, size, c // size**2))
+    return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (b, h * size, w * size, c // size**2))
+
+
+def with_label_planes(x: Tensor, one_hot: Tensor) -> Tensor:
+    """`[B, H, W, C]` with a constant plane for each class besides: `[B, H, W, C + num_classes]`."""
+    planes = ops.broadcast_to(one_hot[:, None, None, :], (*ops.shape(x)[:3], one_hot.shape[-1]))
+    return ops.concatenate([x, planes], axis=-1)
