@@ -24,10 +24,12 @@ FOREIGN = {
 }
 
 
-def check_integer(name: str, value: Any, minimum: int) -> int:
-    """`value` as an int of at least `minimum`."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < minimum:
-        raise InputError(f"{name} is {value!r}; expected an integer of at least {minimum}.")
+def check_integer(name: str, value: Any, minimum: int, maximum: int | None = None) -> int:
+    """`value` as an int of at least `minimum`, and at most `maximum`."""
+    limit = "" if maximum is None else f" and at most {maximum}"
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not whole or value < minimum or (maximum is not None and value > maximum):
+        raise InputError(f"{name} is {value!r}; expected an integer of at least {minimum}{limit}.")
     return int(value)
 
 

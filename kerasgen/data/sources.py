@@ -8,14 +8,18 @@ import difflib
 import os
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from kerasgen.data.images import decode, header, prepare, prepare_array
-from kerasgen.errors import DatasetError
+from kerasgen.errors import DatasetError, InputError
+from kerasgen.modalities import Images
+from kerasgen.typing import Array
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 UNREADABLE = (OSError, EOFError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow raises
@@ -23,92 +27,86 @@ UNREADABLE = (OSError, EOFError, SyntaxError, ValueError, Image.DecompressionBom
 Size = tuple[int, int] | None
 
 
+@dataclass(eq=False)
 class Source:
     """`num` images by index, their labels (int32 `[num]`, attributes `[num, A]` or `None`), names of classes or `None`.
 
-    `read()` returns images, an array `[num, H, W, C]` or a list of paths or of encoded bytes, and labels. `channels` is
-    what encoded images are converted to if the caller names none; `one_shape` says that all are known to have one
-    shape. Raises `DatasetError` if there is no image.
+    `read()` gives images, an array `[num, H, W, C]` or a list of paths or of encoded bytes, and labels. Images come out
+    in `size` and `channels`; `None` leaves them as they are. `one_shape` says that all are known to have one shape.
+    Raises `DatasetError` if there is no image, or one that cannot be decoded.
     """
 
-    def __init__(
-        self,
-        name: str,
-        num: int,
-        read: Callable[[], tuple[Sequence, np.ndarray | None]],
-        class_names: list[str] | None = None,
-        channels: int | None = None,
-        one_shape: bool = True,
-    ):
-        if num == 0:
-            raise DatasetError(f"{name} has no images; ask for another split or a larger part of it.")
-        self.name = name
-        self.num = num
-        self.class_names = class_names
-        self.channels = channels
-        self.one_shape = one_shape
-        self._read = read
+    name: str
+    num: int
+    read: Callable[[], tuple[Sequence, Array | None]]
+    class_names: list[str] | None = None
+    channels: int | None = None
+    one_shape: bool = True
+    size: Size = None
+
+    def __post_init__(self):
+        if self.num == 0:
+            raise DatasetError(f"{self.name} has no images; ask for another split or a larger part of it.")
+
+    def brought_to(self, size: Size, channels: int | None) -> "Source":
+        """The same images in this size and so many channels."""
+        return replace(self, size=size, channels=channels or self.channels)
 
     @cached_property
-    def _contents(self) -> tuple[Sequence, np.ndarray | None]:
-        return self._read()
+    def contents(self) -> tuple[Sequence, Array | None]:
+        return self.read()
 
     @property
     def images(self) -> Sequence:
-        return self._contents[0]
+        return self.contents[0]
 
     @property
-    def labels(self) -> np.ndarray | None:
-        return self._contents[1]
+    def labels(self) -> Array | None:
+        return self.contents[1]
 
-    def image(self, index: int, size: Size, channels: int | None) -> np.ndarray:
-        """uint8 `[H, W, C]`. Raises `DatasetError` for an image that cannot be decoded."""
+    def image(self, index: int) -> Array:
+        """uint8 `[H, W, C]`."""
         item = self.images[index]
-        channels = channels or self.channels
         if isinstance(item, np.ndarray):
-            return prepare_array(item, size, channels)
+            return prepare_array(item, self.size, self.channels)
         try:
-            return prepare(decode(item), size, channels)
+            return prepare(decode(item), self.size, self.channels)
         except UNREADABLE as error:
             raise self._unreadable(index, error) from error
 
-    def stack(self, indices: Sequence[int], size: Size, channels: int | None) -> np.ndarray:
+    def stack(self, indices: Sequence[int]) -> Array:
         """uint8 `[N, H, W, C]` of the images at the indices. Raises `DatasetError` if their shapes differ."""
-        first = self.image(int(indices[0]), size, channels)
+        first = self.image(int(indices[0]))
         if isinstance(self.images, np.ndarray) and self.images.shape[1:] == first.shape:
             return self.images[np.asarray(indices)]
         images = np.empty((len(indices), *first.shape), np.uint8)
         for place, index in enumerate(indices):
-            image = self.image(int(index), size, channels)
+            image = self.image(int(index))
             self._check_same(first.shape, image.shape)
             images[place] = image
         return images
 
-    def decoded(self, size: Size, channels: int | None) -> "Source":
+    def decoded(self) -> "Source":
         """The same images, decoded and of their final shape, in memory."""
-        contents = self.stack(range(self.num), size, channels), self.labels
+        contents = self.stack(range(self.num)), self.labels
         return Source(self.name, self.num, lambda: contents, self.class_names)
 
-    def check_headers(self, size: Size, channels: int | None) -> None:
+    def check_headers(self) -> None:
         """Raises `DatasetError` for a file that is no image, or if images would come out in different shapes."""
-        if self.one_shape:
-            return
         first = None
-        for index, item in enumerate(self.images):
+        for index, item in enumerate(() if self.one_shape else self.images):
             try:
                 height, width, depth = header(item)
             except UNREADABLE as error:
                 raise self._unreadable(index, error) from error
-            shape = (*(size or (height, width)), channels or self.channels or depth)
+            shape = (*(self.size or (height, width)), self.channels or depth)
             first = first or shape
             self._check_same(first, shape)
 
     def _check_same(self, first, shape):
         if shape != first:
-            raise DatasetError(
-                f"{self.name} has images of shapes {first} and {shape}; give image_size and channels to bring them to "
-                "one."
-            )
+            what = f"{self.name} has images of shapes {first} and {shape}"
+            raise DatasetError(f"{what}; give image_size and channels to bring them to one.")
 
     def _unreadable(self, index, error):
         item = self.images[index]
@@ -116,56 +114,55 @@ class Source:
         return DatasetError(f"{which} cannot be decoded ({error}); replace or remove it.")
 
 
-def open_source(source, split: str, labels=None, data_dir=None) -> Source:
-    """A `Source` for a TFDS name, a TFDS folder, a folder of images, an array, or a pair of arrays."""
+def open_source(source: Any, split: str, labels: Any = None, data_dir: str | os.PathLike | None = None) -> Source:
+    """A `Source` for a TFDS name, a TFDS folder, a folder of images, an array, or a pair of arrays.
+
+    Raises:
+        InputError: the source is none of these, or an array that is not one of images or labels.
+        DatasetError: the source does not exist, cannot be read, or does not have the split or the labels.
+    """
     if not isinstance(source, (str, os.PathLike)):
-        _check_labels_argument(labels)
         return _arrays(source, labels)
     if not isinstance(split, str):
-        raise DatasetError(f"split is {split!r}; expected a name such as 'train' or 'train[:90%]'.")
+        raise InputError(f"split is {split!r}; expected a name such as 'train' or 'train[:90%]'.")
     path = Path(source).expanduser()
     if (path / "dataset_info.json").is_file():
         return _tfds(str(source), lambda tfds: _folder_builder(tfds, path), split, labels)
     if path.is_dir():
-        _check_labels_argument(labels)
         return _folder(path, split, labels)
     if isinstance(source, os.PathLike) or path.is_absolute() or source.startswith((".", "~")):
         raise DatasetError(f"there is no folder {source}; expected a TFDS folder or a folder of images.")
     return _tfds(source, lambda tfds: _named_builder(tfds, source, data_dir), split, labels)
 
 
-def _check_labels_argument(labels):
+def _check_unnamed(labels):
     if labels is not None and labels is not False:
-        raise DatasetError(f"labels is {labels!r}; only TFDS data sets have named labels, give None or False.")
+        raise InputError(f"labels is {labels!r}; only TFDS data sets have named labels, give None or False.")
 
 
 # NumPy arrays
 
 
 def _arrays(source, labels):
+    _check_unnamed(labels)
     images, given = source if isinstance(source, tuple) and len(source) == 2 else (source, None)
     if not hasattr(images, "__array__"):
-        raise DatasetError(
+        raise InputError(
             f"the data is a {type(images).__name__}; expected the name of a TFDS data set, a folder, an array of "
             "images or a pair (images, labels) of arrays."
         )
     images = np.asarray(images)
-    if images.ndim == 3:
-        images = images[..., None]
-    if images.ndim != 4 or images.shape[3] not in (1, 3) or 0 in images.shape:
-        raise DatasetError(f"the array has shape {images.shape}; expected [N, H, W] or [N, H, W, 1 or 3], none empty.")
-    if images.dtype.kind == "f":
-        if not (np.isfinite(images).all() and images.min() >= 0.0 and images.max() <= 1.0):
-            raise DatasetError("float images must be in [0, 1] without NaN; scale them, or give uint8 in 0..255.")
-        images = np.rint(images * 255.0).astype(np.uint8)
-    if images.dtype != np.uint8:
-        raise DatasetError(f"the array has dtype {images.dtype}; expected uint8 in 0..255 or float in [0, 1].")
+    images = images[..., None] if images.ndim == 3 else images
+    if images.ndim != 4 or images.shape[3] not in (1, 3):
+        raise InputError(f"the array has shape {images.shape}; expected [N, H, W] or [N, H, W, 1 or 3].")
+    modality = Images(images.shape[1:])
+    images = modality.to_storage(modality.check(images))
     if given is None or labels is False:
         return Source("the array", len(images), lambda: (images, None))
     given = np.asarray(given)
     kinds = {1: "iu", 2: "b"}.get(given.ndim, "")
     if given.shape[:1] != (len(images),) or given.dtype.kind not in kinds:
-        raise DatasetError(
+        raise InputError(
             f"labels have shape {given.shape} and dtype {given.dtype}; expected {len(images)} integers, one an image, "
             "or as many rows of bools, its attributes."
         )
@@ -180,11 +177,8 @@ def _split_slice(split, num, name, known):
     match = re.fullmatch(r"([\w.-]+)(?:\[(-?\d+%?)?:(-?\d+%?)?\])?", split)
     if match is None or match[1] not in known:
         raise DatasetError(f"{name} has no split {split!r}; expected one of {known}, or a part such as train[:90%].")
-    ends = [
-        None if end is None else round(num * int(end[:-1]) / 100) if end[-1] == "%" else int(end)
-        for end in match.group(2, 3)
-    ]
-    return slice(*ends)
+    shares = {end: round(num * int(end[:-1]) / 100) if end[-1] == "%" else int(end) for end in match.group(2, 3) if end}
+    return slice(*map(shares.get, match.group(2, 3)))
 
 
 def _image_files(root):
@@ -194,6 +188,7 @@ def _image_files(root):
 
 
 def _folder(path, split, labels):
+    _check_unnamed(labels)
     split_name = split.split("[")[0]
     folders = sorted(p.name for p in path.iterdir() if p.is_dir())
     known = [name for name in folders if name in ("train", "validation", "test")] or ["train", "all"]
@@ -204,10 +199,10 @@ def _folder(path, split, labels):
     taken = _split_slice(split, len(files), path, known)
     if not files:
         versions = sorted(str(p.parent) for p in path.glob("*/dataset_info.json"))
-        what = (
+        advice = (
             f"give one of the TFDS folders in it, {versions}" if versions else f"expected {', '.join(SUFFIXES)} files"
         )
-        raise DatasetError(f"{root} has no images; {what}.")
+        raise DatasetError(f"{root} has no images; {advice}.")
     name = f"{path}, {split}"
     images = files[taken]
     classes = [file.relative_to(root).parts[0] if file.parent != root else None for file in files]
@@ -215,10 +210,9 @@ def _folder(path, split, labels):
     if labels is False or not class_names:
         return Source(name, len(images), lambda: (images, None), one_shape=False)
     if None in classes:
-        raise DatasetError(
-            f"{root} has images both in sub-folders (classes) and beside them, such as "
-            f"{files[classes.index(None)].name}; move them, or load with labels=False."
-        )
+        stray = f"{root} has images both in sub-folders (classes) and beside them"
+        which = files[classes.index(None)].name
+        raise DatasetError(f"{stray}, such as {which}; move them, or load with labels=False.")
     number_of = {class_name: number for number, class_name in enumerate(class_names)}
     numbers = np.array([number_of[folder] for folder in classes], np.int32)[taken]
     return Source(name, len(images), lambda: (images, numbers), class_names, one_shape=False)

@@ -99,7 +99,7 @@ def test_own_backbone(images):
     ("arguments", "message"),
     [
         ({"backbone": "vgg"}, "resnet"),
-        ({"backbone": keras.Sequential([layers.Conv2D(3, 3)])}, "features"),
+        ({"backbone": keras.Sequential([layers.Conv2D(3, 3)])}, "outputs of shape"),
         ({"num_classes": 0}, "num_classes"),
         ({"width": 0}, "width"),
         ({"dropout": 1.0}, "dropout"),
