@@ -11,16 +11,11 @@ from kerasgen.errors import InputError
 
 # What other libraries call settings of `sample` and its like, and what they are called here.
 FOREIGN = {
-    "num_inference_steps": "steps",
-    "num_steps": "steps",
-    "guidance_scale": "guidance",
-    "cfg_scale": "guidance",
-    "n_samples": "num_samples",
-    "num_images": "num_samples",
-    "class_labels": "labels",
-    "y": "labels",
-    "generator": "seed",
-    "scheduler": "sampler",
+    **dict.fromkeys(("num_inference_steps", "num_steps"), "steps"),
+    **dict.fromkeys(("guidance_scale", "cfg_scale"), "guidance"),
+    **dict.fromkeys(("n_samples", "num_images"), "num_samples"),
+    **dict.fromkeys(("class_labels", "y"), "labels"),
+    **{"generator": "seed", "scheduler": "sampler"},
 }
 
 

@@ -15,22 +15,13 @@ from kerasgen.typing import Array, Verbose
 
 @dataclasses.dataclass
 class ClassifierExtractor:
-    """`extract(images)` gives features `[N, F]` and probabilities `[N, K]`.
-
-    Probabilities are `None` for attributes, which do not exclude each other.
-
-    Args:
-        name: in figures.
-        sha256: of the classifier's weights, for the record.
-        training: how its recipe trains it, or `None`; `retrained` needs it.
-        make_optimizer: from that and the number of steps to an optimizer.
-    """
+    """An extractor for `kerasgen.metrics`; without probabilities if it knows attributes, which may hold at once."""
 
     classifier: Classifier
-    name: str
-    sha256: str
-    training: Training | None = None
-    make_optimizer: Callable[[Training, int], Any] | None = None
+    name: str  # in figures
+    sha256: str  # of the classifier's weights, for the record
+    training: Training | None = None  # how its recipe trains it; `retrained` needs it
+    make_optimizer: Callable[[Training, int], Any] | None = None  # from that and the number of steps to an optimizer
 
     def __post_init__(self):
         if not isinstance(self.classifier, Classifier):
@@ -44,10 +35,8 @@ class ClassifierExtractor:
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """Raises `InputError` if it does not take images of this shape."""
         if self.classifier.shape != shape:
-            raise InputError(
-                f"extractor {self.name} takes images of shape {self.classifier.shape}, not {shape}; choose one of the "
-                "same data, or inception-2015."
-            )
+            takes = f"extractor {self.name} takes images of shape {self.classifier.shape}"
+            raise InputError(f"{takes}, not {shape}; choose one of the same data, or inception-2015.")
 
     def extract(self, images: Array, batch_size: int = 250, verbose: Verbose = "auto") -> tuple[Array, Array | None]:
         features, probabilities = self.classifier.extract(images, batch_size, verbose)

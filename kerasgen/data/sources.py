@@ -5,11 +5,11 @@ stay encoded in memory: a split of CelebA takes about 1.4 GB, Fashion-MNIST 33 M
 """
 
 import difflib
+import functools
 import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ class Source:
         """The same images in this size and so many channels."""
         return replace(self, size=size, channels=channels or self.channels)
 
-    @cached_property
+    @functools.cached_property
     def contents(self) -> tuple[Sequence, Array | None]:
         return self.read()
 
@@ -140,6 +140,10 @@ def _check_unnamed(labels):
         raise InputError(f"labels is {labels!r}; only TFDS data sets have named labels, give None or False.")
 
 
+def _no_split(name, split, known):
+    return DatasetError(f"{name} has no split {split!r}; expected one of {known}, or a part such as train[:90%].")
+
+
 # NumPy arrays
 
 
@@ -157,16 +161,15 @@ def _arrays(source, labels):
         raise InputError(f"the array has shape {images.shape}; expected [N, H, W] or [N, H, W, 1 or 3].")
     modality = Images(images.shape[1:])
     images = modality.to_storage(modality.check(images))
-    if given is None or labels is False:
-        return Source("the array", len(images), lambda: (images, None))
-    given = np.asarray(given)
-    kinds = {1: "iu", 2: "b"}.get(given.ndim, "")
-    if given.shape[:1] != (len(images),) or given.dtype.kind not in kinds:
-        raise InputError(
-            f"labels have shape {given.shape} and dtype {given.dtype}; expected {len(images)} integers, one an image, "
-            "or as many rows of bools, its attributes."
-        )
-    return Source("the array", len(images), lambda: (images, given.astype(np.int32)))
+    numbers, num = None if given is None or labels is False else np.asarray(given), len(images)
+    if numbers is not None:
+        if numbers.shape[:1] != (num,) or numbers.dtype.kind not in {1: "iu", 2: "b"}.get(numbers.ndim, ""):
+            have = f"labels have shape {numbers.shape} and dtype {numbers.dtype}"
+            raise InputError(
+                f"{have}; expected {num} integers, one an image, or as many rows of bools, its attributes."
+            )
+        numbers = numbers.astype(np.int32)
+    return Source("the array", num, lambda: (images, numbers))
 
 
 # Folders of images
@@ -176,9 +179,9 @@ def _split_slice(split, num, name, known):
     """The slice that "train[10:20]", "train[:90%]" or "train" takes of `num` examples; checks the split's name."""
     match = re.fullmatch(r"([\w.-]+)(?:\[(-?\d+%?)?:(-?\d+%?)?\])?", split)
     if match is None or match[1] not in known:
-        raise DatasetError(f"{name} has no split {split!r}; expected one of {known}, or a part such as train[:90%].")
-    shares = {end: round(num * int(end[:-1]) / 100) if end[-1] == "%" else int(end) for end in match.group(2, 3) if end}
-    return slice(*map(shares.get, match.group(2, 3)))
+        raise _no_split(name, split, known)
+    ends = {end: round(num * int(end[:-1]) / 100) if end[-1] == "%" else int(end) for end in match.group(2, 3) if end}
+    return slice(*map(ends.get, match.group(2, 3)))
 
 
 def _image_files(root):
@@ -192,30 +195,23 @@ def _folder(path, split, labels):
     split_name = split.split("[")[0]
     folders = sorted(p.name for p in path.iterdir() if p.is_dir())
     known = [name for name in folders if name in ("train", "validation", "test")] or ["train", "all"]
-    if split_name in folders and split_name not in known:
-        known = [*known, split_name]
-    root = path / split_name if split_name in folders and split_name in known else path
+    known += [name for name in folders if name == split_name and name not in known]
+    root = path / split_name if split_name in folders else path
     files = _image_files(root)
     taken = _split_slice(split, len(files), path, known)
     if not files:
         versions = sorted(str(p.parent) for p in path.glob("*/dataset_info.json"))
-        advice = (
-            f"give one of the TFDS folders in it, {versions}" if versions else f"expected {', '.join(SUFFIXES)} files"
-        )
+        advice = f"give one of the TFDS folders in it, {versions}" if versions else f"expected files of {SUFFIXES}"
         raise DatasetError(f"{root} has no images; {advice}.")
-    name = f"{path}, {split}"
-    images = files[taken]
-    classes = [file.relative_to(root).parts[0] if file.parent != root else None for file in files]
-    class_names = sorted(set(filter(None, classes)))
-    if labels is False or not class_names:
-        return Source(name, len(images), lambda: (images, None), one_shape=False)
-    if None in classes:
-        stray = f"{root} has images both in sub-folders (classes) and beside them"
-        which = files[classes.index(None)].name
-        raise DatasetError(f"{stray}, such as {which}; move them, or load with labels=False.")
-    number_of = {class_name: number for number, class_name in enumerate(class_names)}
-    numbers = np.array([number_of[folder] for folder in classes], np.int32)[taken]
-    return Source(name, len(images), lambda: (images, numbers), class_names, one_shape=False)
+    images, class_names, numbers = files[taken], None, None
+    classes = [file.relative_to(root).parts[0] if file.parent != root else "" for file in files]
+    if labels is not False and any(classes):
+        if "" in classes:
+            stray = f"images both in sub-folders (classes) and beside them, such as {files[classes.index('')].name}"
+            raise DatasetError(f"{root} has {stray}; move them, or load with labels=False.")
+        found, numbers = np.unique(classes, return_inverse=True)
+        class_names, numbers = found.tolist(), numbers[taken].astype(np.int32)
+    return Source(f"{path}, {split}", len(images), lambda: (images, numbers), class_names, one_shape=False)
 
 
 # TensorFlow Datasets
@@ -229,10 +225,8 @@ def _folder_builder(tfds, path):
     try:
         return tfds.builder_from_directory(path)
     except Exception as error:  # whatever is wrong in its files, the folder is to be replaced
-        raise DatasetError(
-            f"{path} is not a readable TFDS folder ({_brief(error)}); expected dataset_info.json, features.json and "
-            "the files of its splits, as TensorFlow Datasets writes them."
-        ) from error
+        expected = "dataset_info.json, features.json and the files of its splits, as TensorFlow Datasets writes them"
+        raise DatasetError(f"{path} is not a readable TFDS folder ({_brief(error)}); expected {expected}.") from error
 
 
 def _named_builder(tfds, name, data_dir):
@@ -245,12 +239,10 @@ def _named_builder(tfds, name, data_dir):
         base = re.split("[/:]", name)[0]
         if base in known:
             raise DatasetError(f"{name} cannot be opened ({_brief(error)}); give another version or config.") from error
-        near = difflib.get_close_matches(base, sorted(known), 3)
+        near = " or ".join(difflib.get_close_matches(base, sorted(known), 3))
         raise DatasetError(
             f"there is no folder {name!r}, and no data set of that name in {where} (there: {have[:20]}) or in "
-            "TensorFlow Datasets"
-            + (f"; did you mean {' or '.join(near)}?" if near else ".")
-            + " Or give a folder of images."
+            f"TensorFlow Datasets{f'; did you mean {near}?' if near else '.'} Or give a folder of images."
         ) from error
     if not Path(builder.data_dir).exists():
         try:
@@ -272,26 +264,18 @@ def _tfds(name, make_builder, split, labels):
     image_keys = [key for key, feature in features.items() if isinstance(feature, tfds.features.Image)]
     if len(image_keys) != 1:
         raise DatasetError(f"{name} has {len(image_keys)} image features ({sorted(features)}); expected exactly one.")
-    image_key = image_keys[0]
-    image_feature = features[image_key]
-    if image_feature.np_dtype != np.uint8:
-        raise DatasetError(f"the images of {name} have dtype {image_feature.np_dtype}; expected uint8.")
+    image = features[image_keys[0]]
+    if image.np_dtype != np.uint8:
+        raise DatasetError(f"the images of {name} have dtype {image.np_dtype}; expected uint8.")
     label_key = _label_key(tfds, name, features, labels)
     try:
         num = builder.info.splits[split].num_examples
     except (ValueError, KeyError, AssertionError) as error:
-        raise DatasetError(
-            f"{name} has no split {split!r}; expected one of {list(builder.info.splits)}, or a part such as "
-            "train[:90%]."
-        ) from error
-    return Source(
-        f"{name}, {split}",
-        num,
-        lambda: _read_tfds(tfds, builder, split, image_key, label_key),
-        getattr(features[label_key], "names", None) if label_key else None,
-        channels=image_feature.shape[-1] if image_feature.shape[-1] in (1, 3) else None,
-        one_shape=None not in image_feature.shape,
-    )
+        raise _no_split(name, split, list(builder.info.splits)) from error
+    class_names = getattr(features[label_key], "names", None) if label_key else None
+    channels = image.shape[-1] if image.shape[-1] in (1, 3) else None
+    read = functools.partial(_read_tfds, tfds, builder, split, image_keys[0], label_key)
+    return Source(f"{name}, {split}", num, read, class_names, channels, one_shape=None not in image.shape)
 
 
 def _read_tfds(tfds, builder, split, image_key, label_key):
@@ -331,8 +315,7 @@ def _label_key(tfds, name, features, labels):
     rank = len(feature.shape) if isinstance(feature, tfds.features.Tensor) else None
     if np.dtype(feature.np_dtype).kind not in {0: "iub", 1: "b"}.get(rank, "") or None in feature.shape:
         raise DatasetError(
-            f"the feature {labels!r} of {name} has shape {feature.shape} and dtype {feature.np_dtype}; expected one "
-            f"integer an image, or a vector of bools. Its class labels are {classes}; labels=False loads the images "
-            "alone."
+            f"the feature {labels!r} of {name} has shape {feature.shape} and dtype {feature.np_dtype}; expected an "
+            f"integer or a vector of bools. Its class labels are {classes}; labels=False loads images alone."
         )
     return labels

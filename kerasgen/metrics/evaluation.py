@@ -16,30 +16,18 @@ from kerasgen.typing import Array, Verbose
 
 @dataclass(eq=False)
 class Evaluation:
-    """A model, the real examples it is measured on, and the settings; samples and features are made once, when needed.
-
-    Args:
-        model: any model of kerasgen.
-        images, labels: of the split, uint8 `[N, H, W, C]` (or vectors) and `[N]` or `None`.
-        split: its name.
-        settings: the `[evaluation]` of a recipe; its `split` and `extractor` are those given here.
-        dataset: the name of the data set, for the record.
-        extractor: what features are extracted with; `None` leaves out the figures that need one.
-        training: a function that gives the training images, uint8, for a search of copies; or `None`.
-        given: the examples that a model with `given_shape` draws for, one sample each; `images` by default.
-        verbose: whether progress is shown.
-    """
+    """A model, real examples to measure it on, and settings; samples and features are made once, when needed."""
 
     model: Any
-    images: Array
-    labels: Array | None
-    split: str
+    images: Array  # of the split: uint8 `[N, H, W, C]`, or vectors
+    labels: Array | None  # `[N]`
+    split: str  # its name
     _: KW_ONLY
-    settings: recipes.Evaluation = field(default_factory=recipes.Evaluation)
-    dataset: str | None = None
-    extractor: Extractor | None = None
-    training: Callable[[], Array] | None = None
-    given: Array | None = None
+    settings: recipes.Evaluation = field(default_factory=recipes.Evaluation)  # all but its `split` and `extractor`
+    dataset: str | None = None  # the name of the data set, for the record
+    extractor: Extractor | None = None  # without it there are no figures of features
+    training: Callable[[], Array] | None = None  # gives the training images, uint8, to look for copies in
+    given: Array | None = None  # what a model with `given_shape` draws for, one sample each; `images` by default
     verbose: Verbose = "auto"
 
     def __post_init__(self):
@@ -82,10 +70,6 @@ class Evaluation:
     def samples(self) -> Array:
         """The samples as a file stores them."""
         return self.model.modality.to_storage(self.synthesized[0])
-
-    @property
-    def sample_labels(self) -> Array | None:
-        return self.synthesized[1]
 
     @functools.cached_property
     def real(self) -> tuple[Array, Array | None]:

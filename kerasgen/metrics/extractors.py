@@ -54,9 +54,7 @@ class InceptionExtractor:
         weights = inception_weights(path, digest)
         self.network = inception.inception_network()
         for layer in self.network.layers:
-            if layer.weights:
-                count = len(layer.weights)
-                layer.set_weights([weights[f"{layer.name}/{index}"] for index in range(count)])
+            layer.set_weights([weights[f"{layer.name}/{index}"] for index in range(len(layer.weights))])
 
         def outputs(images):
             features, logits = self.network(inception.resize(images), training=False)

@@ -146,7 +146,7 @@ def inception(run: Any) -> Figures:
 
 def class_accuracy(run: Any) -> Figures:
     """The classifier's mean confidence in samples, with each class's share; of conditional samples, how many match."""
-    probabilities, labels, num_classes = run.fake[1], run.sample_labels, run.fake[1].shape[1]
+    probabilities, labels, num_classes = run.fake[1], run.synthesized[1], run.fake[1].shape[1]
     found = probabilities.argmax(axis=1)
     shares = np.bincount(found, minlength=num_classes) / len(found)
     figures = extracted(run, "confidence", probabilities.max(axis=1), shares=shares.round(4).tolist())
@@ -168,7 +168,7 @@ def _in_pairs(images, labels):
 
 def diversity(run: Any) -> Figures:
     """Mean multi-scale SSIM of pairs of samples (of one class), and of real images beside it: lower is more diverse."""
-    values = similarity.ms_ssim(*_in_pairs(run.samples, run.sample_labels))
+    values = similarity.ms_ssim(*_in_pairs(run.samples, run.synthesized[1]))
     real = similarity.ms_ssim(*_in_pairs(run.images, run.labels))
     return {"ms_ssim": mean_figure(values, **run.how_sampled, real=float(real.mean()))}
 

@@ -18,13 +18,13 @@ EPSILON = 1e-3  # of batch normalization
 
 # Convolutions are (name, filters, kernel); a branch is a sequence of them, and a tuple in it forks.
 STEM = (
-    ("Conv2d_1a_3x3", 32, 3, 2, "valid"),
-    ("Conv2d_2a_3x3", 32, 3, 1, "valid"),
-    ("Conv2d_2b_3x3", 64, 3, 1, "same"),
-    "MaxPool_1",
-    ("Conv2d_3b_1x1", 80, 1, 1, "valid"),
-    ("Conv2d_4a_3x3", 192, 3, 1, "valid"),
-    "MaxPool_2",
+    *(
+        ("Conv2d_1a_3x3", 32, 3, 2, "valid"),
+        ("Conv2d_2a_3x3", 32, 3, 1, "valid"),
+        ("Conv2d_2b_3x3", 64, 3),
+        "MaxPool_1",
+    ),
+    *(("Conv2d_3b_1x1", 80, 1, 1, "valid"), ("Conv2d_4a_3x3", 192, 3, 1, "valid"), "MaxPool_2"),
 )
 
 
@@ -91,8 +91,7 @@ def _conv(x, name, filters, kernel, strides=1, padding="same"):
 
 def _branch(x, block, parts):
     for part in parts:
-        last = part is parts[-1]
-        strides, padding = (2, "valid") if block in REDUCING and last else (1, "same")
+        strides, padding = (2, "valid") if block in REDUCING and part is parts[-1] else (1, "same")
         if part == "average":
             x = layers.AveragePooling2D(3, 1, "same", name=f"{block}-average")(x)
         elif part == "maximum":

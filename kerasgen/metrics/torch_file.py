@@ -16,13 +16,8 @@ import numpy as np
 from kerasgen.errors import CheckpointError
 
 DTYPES = {
-    "FloatStorage": np.float32,
-    "DoubleStorage": np.float64,
-    "HalfStorage": np.float16,
-    "LongStorage": np.int64,
-    "IntStorage": np.int32,
-    "ByteStorage": np.uint8,
-    "BoolStorage": np.bool_,
+    **{"FloatStorage": np.float32, "DoubleStorage": np.float64, "HalfStorage": np.float16},
+    **{"LongStorage": np.int64, "IntStorage": np.int32, "ByteStorage": np.uint8, "BoolStorage": np.bool_},
 }
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 
