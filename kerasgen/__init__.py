@@ -10,8 +10,8 @@ import kerasgen.hub.methods  # noqa: F401, gives models what they have of hub/
 from kerasgen import errors as errors
 from kerasgen.autoencoders.autoencoder import Autoencoder as Autoencoder
 from kerasgen.autoencoders.variational_autoencoder import VariationalAutoencoder as VariationalAutoencoder
+from kerasgen.base.family import register_family as register_family
 from kerasgen.base.generative import GenerativeModel as GenerativeModel
-from kerasgen.base.model import register_family as register_family
 from kerasgen.classifiers.classifier import Classifier as Classifier
 from kerasgen.diffusion.diffusion_model import DiffusionModel as DiffusionModel
 from kerasgen.diffusion.flow_matching import FlowMatching as FlowMatching

@@ -57,8 +57,8 @@ def hub_server():
     return HUB
 
 
-@pytest.fixture
-def images():
+@pytest.fixture(scope="session")
+def squares():
     """32 uint8 images 8 x 8 x 1: bright squares on a dark ground, in four places, the place is the label."""
     rng = np.random.default_rng(0)
     x = rng.integers(0, 40, (32, 8, 8, 1), dtype=np.uint8)
@@ -67,3 +67,16 @@ def images():
         top, left = 4 * (label // 2), 4 * (label % 2)
         image[top : top + 4, left : left + 4] += 180
     return x, y
+
+
+@pytest.fixture
+def images(squares):
+    """The squares, a test's own."""
+    return tuple(a.copy() for a in squares)
+
+
+@pytest.fixture(scope="class")
+def trained(request, squares):
+    """What `ready` of the test's class makes, once for the class: not to be trained further."""
+    keras.utils.set_random_seed(0)
+    return request.cls().ready(squares)

@@ -7,10 +7,9 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from kerasgen.models import Players
 
-from kerasgen import GAN, Autoencoder, CycleGAN, DiffusionModel, Glow, Pix2Pix, VariationalAutoencoder
-from kerasgen.gans.optimizer import Game
+from kerasgen import GAN, Autoencoder, CycleGAN, DiffusionModel, GANOptimizer, Glow, Pix2Pix, VariationalAutoencoder
+from kerasgen.gans.adversarial import AdversarialModel
 from kerasgen.gans.translator import Translator
 
 
@@ -50,7 +49,7 @@ class QuietGAN(GAN):
 class QuietCycleGAN(CycleGAN):
     """Without its pools, which would be those of the first replica."""
 
-    def pooled(self, fakes):
+    def exchange_fakes(self, fakes):
         return fakes
 
 
@@ -74,7 +73,7 @@ def make_diffusion(family=QuietDiffusionModel):
 
 def make_gan(family=QuietGAN):
     """Its batch normalization takes the statistics of the whole batch, too."""
-    networks = ({"class": "Conv", "width": 4}, {"class": "Conv", "width": 4, "normalization": "spectral"})
+    networks = ({"class": "conv", "width": 4}, {"class": "conv", "width": 4, "normalization": "spectral"})
     return family((8, 8, 1), 3, *networks, num_classes=4, penalty="gradient_penalty")
 
 
@@ -86,7 +85,7 @@ def make_cyclegan(family=QuietCycleGAN):
     return family((8, 8, 1), generator={"class": "UNet", "width": 4}, discriminator=PATCH, pool_size=8)
 
 
-PATCH = {"class": "Patch", "width": 4, "levels": 1}
+PATCH = {"class": "patch", "width": 4, "levels": 1}
 FAMILIES = {
     make_vae: VariationalAutoencoder,
     make_autoencoder: Autoencoder,
@@ -106,7 +105,7 @@ def trained(make, images, scope=None):
     def run():
         model = make()
         optimizers = [keras.optimizers.SGD(0.01, momentum=0.9) for _ in range(2)]
-        model.compile(Players(*optimizers) if isinstance(model, Game) else optimizers[0])
+        model.compile(GANOptimizer(*optimizers) if isinstance(model, AdversarialModel) else optimizers[0])
         labels = 255 - x if isinstance(model, Translator) else y if model.num_classes else None
         logs = model.fit(x, labels, batch_size=32, epochs=3, shuffle=False, verbose=0).history[model.loss_names[0]]
         return [ops.convert_to_numpy(v) for v in model.trainable_variables], logs

@@ -8,15 +8,14 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
-from numpy.typing import ArrayLike
 
-from kerasgen import backend, inputs, noise
+from kerasgen import inputs, noise
 from kerasgen.autoencoders.mixture import fit_mixture
+from kerasgen.base.family import register_family
 from kerasgen.base.latent import LatentModel
-from kerasgen.base.model import register_family
 from kerasgen.errors import InputError
 from kerasgen.networks import resolve
-from kerasgen.typing import Tensor
+from kerasgen.typing import ArrayLike, Logs, Tensor, Verbose
 
 HEADER = struct.Struct("<4sIIB")  # magic, number of images, latents an image, bits a latent
 MAGIC = b"kgae"
@@ -64,24 +63,10 @@ class Autoencoder(LatentModel):
         self.noise_stddev = inputs.check_number("noise_stddev", noise_stddev, 0.0)
         self.latent_penalty = inputs.check_number("latent_penalty", latent_penalty, 0.0)
         self.num_components = inputs.check_integer("num_components", num_components, 1)
-        self._network_arguments = (encoder, decoder)
+        self.keep(encoder=encoder, decoder=decoder)
         self.encoder = resolve.encoder(encoder, self.shape, self.latent_dim, width, self.dtype_policy)
         self.decoder = resolve.decoder(decoder, self.latent_dim, self.shape, width, self.dtype_policy)
         self.density = MixtureDensity(self.num_components, self.latent_dim, name="density")
-
-    def get_config(self) -> dict[str, Any]:
-        encoder, decoder = self._network_arguments
-        config = super().get_config() | {
-            "latent_dim": self.latent_dim,
-            "encoder": resolve.serialize(self.encoder, encoder),
-            "decoder": resolve.serialize(self.decoder, decoder),
-            "width": self.width,
-            "noise_stddev": self.noise_stddev,
-            "latent_penalty": self.latent_penalty,
-            "num_components": self.num_components,
-        }
-        del config["num_classes"]
-        return config
 
     # The model
 
@@ -97,33 +82,14 @@ class Autoencoder(LatentModel):
         """The noise of a training step."""
         return keras.random.normal(shape, seed=self.seed_generator)
 
-    def errors(self, images: Tensor, corrupted: Tensor, training: bool) -> tuple[Tensor, Tensor]:
-        """Mean squared error `[B]` and squared norm of the latents `[B]`."""
+    def losses(self, x: Tensor, one_hot: Tensor | None, training: bool) -> tuple[Tensor, Logs]:
+        corrupted = x
+        if training and self.noise_stddev:
+            corrupted = x + self.noise_stddev * self.normal(ops.shape(x))
         z = self.latents(corrupted, training)
-        error = ops.mean(ops.square(images - self.images(z, training)), axis=(1, 2, 3))
-        return error, ops.sum(ops.square(z), axis=1)
-
-    @backend.train_step
-    def train_step(self, data: Any) -> dict[str, Tensor]:
-        images, _ = self.unpack(data)
-        corrupted = images
-        if self.noise_stddev:
-            corrupted = images + self.noise_stddev * self.normal(ops.shape(images))
-
-        def loss():
-            error, norm = self.errors(images, corrupted, training=True)
-            per_image = self.num_dims * error + 0.5 * self.latent_penalty * norm  # [B]
-            return ops.mean(per_image), {"loss": per_image, "mean_squared_error": error}
-
-        return self.update_metrics(**self.minimize(loss, self.trainable_variables))
-
-    @backend.test_step
-    def test_step(self, data: Any) -> dict[str, Tensor]:
-        images, _ = self.unpack(data)
-        error, norm = self.errors(images, images, training=False)
-        return self.update_metrics(
-            loss=self.num_dims * error + 0.5 * self.latent_penalty * norm, mean_squared_error=error
-        )
+        error = ops.mean(ops.square(x - self.images(z, training)), axis=(1, 2, 3))  # [B]
+        losses = self.num_dims * error + 0.5 * self.latent_penalty * ops.sum(ops.square(z), axis=1)  # [B]
+        return losses, {"loss": losses, "mean_squared_error": error}
 
     def call(self, images: Tensor, training: bool = False) -> Tensor:
         """Reconstructions of images in [0, 1]."""
@@ -131,7 +97,7 @@ class Autoencoder(LatentModel):
 
     # The density of the latents
 
-    def fit_density(self, x: ArrayLike, batch_size: int = 64, verbose: Any = "auto") -> None:
+    def fit_density(self, x: ArrayLike, batch_size: int = 64, verbose: Verbose = "auto") -> None:
         """Fits the Gaussian mixture to the latents of the images `x`, for `sample`."""
         x = self.modality.check(x)
         if len(x) <= self.latent_dim:
@@ -157,19 +123,19 @@ class Autoencoder(LatentModel):
     def decode_step(self, z: Tensor, labels: Tensor | None) -> Tensor:
         return self.images(z)
 
-    def denoise(self, x: ArrayLike, batch_size: int = 64, verbose: Any = "auto") -> np.ndarray:
+    def denoise(self, x: ArrayLike, batch_size: int = 64, verbose: Verbose = "auto") -> np.ndarray:
         """Images with their noise removed: the reconstructions of a model trained with `noise_stddev`."""
         if not self.noise_stddev:
             raise InputError("this autoencoder was trained without noise; build it with noise_stddev > 0 to denoise.")
         return self.reconstruct(x, None, batch_size, verbose)
 
-    def anomaly_score(self, x: ArrayLike, batch_size: int = 64, verbose: Any = "auto") -> np.ndarray:
+    def anomaly_score(self, x: ArrayLike, batch_size: int = 64, verbose: Verbose = "auto") -> np.ndarray:
         """Mean squared reconstruction error `[N]`: higher is stranger."""
         x = self.modality.check(x)
         error = self.reconstruct(x, None, batch_size, verbose) - self.modality.to_float(x)
         return np.square(error).mean(axis=(1, 2, 3))
 
-    def compress(self, x: ArrayLike, bits: int = 8, batch_size: int = 64, verbose: Any = "auto") -> bytes:
+    def compress(self, x: ArrayLike, bits: int = 8, batch_size: int = 64, verbose: Verbose = "auto") -> bytes:
         """Images as bytes: latents, each rounded to `bits` (1 to 8) between its least and greatest value, deflated."""
         if not 1 <= inputs.check_integer("bits", bits, 1) <= 8:
             raise InputError(f"bits is {bits}; expected 1 to 8.")
@@ -180,7 +146,7 @@ class Autoencoder(LatentModel):
         payload = low.astype("<f4").tobytes() + step.tobytes() + codes.tobytes()
         return HEADER.pack(MAGIC, len(z), self.latent_dim, bits) + zlib.compress(payload, 9)
 
-    def decompress(self, data: bytes, batch_size: int = 64, verbose: Any = "auto") -> np.ndarray:
+    def decompress(self, data: bytes, batch_size: int = 64, verbose: Verbose = "auto") -> np.ndarray:
         """Images `[N, H, W, C]` from what `compress` gave. Raises `InputError` for anything else."""
         expected = "expected the bytes that compress() of this model gave."
         try:

@@ -7,21 +7,20 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
-from numpy.typing import ArrayLike
 
 from kerasgen import backend, inputs, noise
 from kerasgen.autoencoders.distributions import DISTRIBUTIONS
-from kerasgen.base.latent import LatentModel
-from kerasgen.base.model import register_family
+from kerasgen.base.family import register_family
+from kerasgen.base.likelihood import LikelihoodModel
 from kerasgen.base.program import rows
 from kerasgen.networks import resolve
-from kerasgen.typing import Tensor
+from kerasgen.typing import ArrayLike, Config, Labels, Logs, Seed, Tensor, Verbose
 
 CHUNK = 16  # importance samples at once
 
 
 @register_family
-class VariationalAutoencoder(LatentModel):
+class VariationalAutoencoder(LikelihoodModel):
     """z ~ N(0, I), x ~ p(x | z), and q(z | x) = N(mean(x), exp(log_variance(x))) learned together.
 
     The loss is, in nats per image, E_q[-log p(x | z)] + beta KL(q(z | x) || N(0, I)).
@@ -70,7 +69,7 @@ class VariationalAutoencoder(LatentModel):
         self.beta = inputs.check_number("beta", beta, 0.0)
         self.free_bits = inputs.check_number("free_bits", free_bits, 0.0)
         self.kl_warmup_steps = inputs.check_integer("kl_warmup_steps", kl_warmup_steps, 0)
-        self._network_arguments = (encoder, decoder)
+        self.keep(encoder=encoder, decoder=decoder)
         self.distribution = DISTRIBUTIONS[decoder_distribution](name="distribution")
         *sides, channels = self.shape
         planes = self.num_classes or 0
@@ -78,19 +77,6 @@ class VariationalAutoencoder(LatentModel):
         outputs = (*sides, channels * self.distribution.num_outputs)
         self.encoder = resolve.encoder(encoder, image, 2 * self.latent_dim, width, self.dtype_policy)
         self.decoder = resolve.decoder(decoder, self.latent_dim + planes, outputs, width, self.dtype_policy)
-
-    def get_config(self) -> dict[str, Any]:
-        encoder, decoder = self._network_arguments
-        return super().get_config() | {
-            "latent_dim": self.latent_dim,
-            "encoder": resolve.serialize(self.encoder, encoder),
-            "decoder": resolve.serialize(self.decoder, decoder),
-            "width": self.width,
-            "decoder_distribution": self.decoder_distribution,
-            "beta": self.beta,
-            "free_bits": self.free_bits,
-            "kl_warmup_steps": self.kl_warmup_steps,
-        }
 
     @property
     def num_levels(self) -> int:
@@ -122,41 +108,21 @@ class VariationalAutoencoder(LatentModel):
         steps = ops.cast(self.optimizer.iterations, "float32")
         return self.beta * ops.minimum(1.0, (steps + 1.0) / self.kl_warmup_steps)
 
-    def bound_terms(self, images: Tensor, one_hot: Tensor | None, training: bool) -> tuple[Tensor, Tensor, Tensor]:
-        """-log p(x | z) `[B]`, KL per latent `[B, latent_dim]`, squared error of the mean image `[B]`, for one z."""
-        mean, log_variance = self.posterior(images, one_hot, training)
+    def losses(self, x: Tensor, one_hot: Tensor | None, training: bool) -> tuple[Tensor, Logs]:
+        """The loss above for one z; not in training the negative evidence lower bound, in nats per image `[B]`."""
+        mean, log_variance = self.posterior(x, one_hot, training)
         z = mean + ops.exp(0.5 * log_variance) * self.normal(ops.shape(mean))
         outputs = self.decoder_outputs(z, one_hot, training)
         kl = 0.5 * (ops.square(mean) + ops.exp(log_variance) - 1.0 - log_variance)  # [B, latent_dim]
-        error = ops.mean(ops.square(images - self.distribution.mean(outputs)), axis=(1, 2, 3))  # [B]
-        return -self.distribution.log_prob(images, outputs), kl, error
-
-    @backend.train_step
-    def train_step(self, data: Any) -> dict[str, Tensor]:
-        images, one_hot = self.unpack(data)
-
-        def loss():
-            reconstruction, kl, error = self.bound_terms(images, one_hot, training=True)
+        kl_divergence = ops.sum(kl, axis=1)  # [B]
+        error = ops.mean(ops.square(x - self.distribution.mean(outputs)), axis=(1, 2, 3))  # [B]
+        reconstruction = -self.distribution.log_prob(x, outputs)  # [B]
+        loss = reconstruction + kl_divergence
+        if training:
             kl_loss = ops.sum(ops.maximum(backend.replica_mean(ops.mean(kl, axis=0)), self.free_bits))
-            value = ops.mean(reconstruction) + self.current_beta() * kl_loss
-            return value, {
-                "loss": value,
-                "reconstruction_loss": reconstruction,
-                "kl_divergence": ops.sum(kl, axis=1),
-                "mean_squared_error": error,
-            }
-
-        return self.update_metrics(**self.minimize(loss, self.trainable_variables))
-
-    @backend.test_step
-    def test_step(self, data: Any) -> dict[str, Tensor]:
-        """Logs the negative evidence lower bound (beta 1) as "loss", in nats per image."""
-        images, one_hot = self.unpack(data)
-        reconstruction, kl, error = self.bound_terms(images, one_hot, training=False)
-        kl = ops.sum(kl, axis=1)  # [B]
-        return self.update_metrics(
-            loss=reconstruction + kl, reconstruction_loss=reconstruction, kl_divergence=kl, mean_squared_error=error
-        )
+            loss = ops.mean(reconstruction) + self.current_beta() * kl_loss
+        logs = {"loss": loss, "reconstruction_loss": reconstruction, "kl_divergence": kl_divergence}
+        return loss, logs | {"mean_squared_error": error}
 
     def call(self, images: Tensor, training: bool = False) -> Tensor:
         """The mean image of p(x | z) at the posterior mean, for images in [0, 1]; without classes only."""
@@ -206,11 +172,11 @@ class VariationalAutoencoder(LatentModel):
     def log_prob(
         self,
         x: ArrayLike,
-        labels: ArrayLike | None = None,
+        labels: Labels = None,
         num_importance_samples: int = 128,
-        seed: int | None = 0,
+        seed: Seed = 0,
         batch_size: int = 64,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
     ) -> np.ndarray:
         """Importance-weighted bound on log p(x) in nats, float32 `[N]` (Burda et al. 2016, eq. 8).
 
@@ -230,42 +196,29 @@ class VariationalAutoencoder(LatentModel):
 
         return self.run(self.log_weights_step, len(x), batch, batch_size, verbose, static=(k,))
 
-    def bits_per_dim(
-        self,
-        x: ArrayLike,
-        labels: ArrayLike | None = None,
-        num_importance_samples: int = 128,
-        seed: int | None = 0,
-        batch_size: int = 64,
-        verbose: Any = "auto",
-    ) -> np.ndarray:
+    @property
+    def bits_offset(self) -> float:
+        """8 for a density, whose bins are 1/256 wide."""
+        return 8.0 if self.distribution.levels is None else 0.0
+
+    def bits_per_dim(self, x: ArrayLike, labels: Labels = None, seed: Seed = 0, **settings: Any) -> np.ndarray:
         """-log2 p(x) / dims, float32 `[N]`, an upper bound: of 8-bit images, or of binary ones for "bernoulli".
 
         A density ("gaussian") is taken at (255 x + u) / 256 with u uniform in [0, 1), which bounds the probability of
-        the 8-bit image (Theis et al. 2016, section 3.1), and 8 is added for the width of a bin.
+        the 8-bit image (Theis et al. 2016, section 3.1).
         """
         x = self.modality.check(x)
-        offset = 0.0
         if self.distribution.levels is None:
-            x = self.modality.to_float(x)
             u = 1.0 - noise.uniform(0, len(x), self.shape, noise.check_seed(seed), stream=1)
-            x, offset = ((255.0 * x + u) / 256.0).astype(np.float32), 8.0
-        nats = self.log_prob(x, labels, num_importance_samples, seed, batch_size, verbose)
-        return offset - nats / (self.num_dims * math.log(2.0))
+            x = ((255.0 * self.modality.to_float(x) + u) / 256.0).astype(np.float32)
+        return super().bits_per_dim(x, labels, seed=seed, **settings)
 
     def anomaly_score(
-        self,
-        x: ArrayLike,
-        labels: ArrayLike | None = None,
-        num_importance_samples: int = 16,
-        seed: int | None = 0,
-        batch_size: int = 64,
-        verbose: Any = "auto",
+        self, x: ArrayLike, labels: Labels = None, num_importance_samples: int = 16, **settings: Any
     ) -> np.ndarray:
-        """-log p(x) by importance weighting, in nats `[N]`: higher is stranger."""
-        return -self.log_prob(x, labels, num_importance_samples, seed, batch_size, verbose)
+        return super().anomaly_score(x, labels, num_importance_samples=num_importance_samples, **settings)
 
-    def likelihood_protocol(self, settings: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    def likelihood_protocol(self, settings: Any) -> tuple[Config, Config]:
         return {"num_importance_samples": settings.num_importance_samples}, {}
 
     def measures(self) -> tuple[str, ...]:

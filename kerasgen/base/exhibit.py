@@ -3,9 +3,10 @@
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+
+from kerasgen.typing import Config
 
 
 @dataclass
@@ -25,7 +26,7 @@ class Exhibit:
         return self.draw()
 
 
-def describe_sampling(config: dict[str, Any]) -> str:
+def describe_sampling(config: Config) -> str:
     """How samples were drawn, in words: from what `sampling_config` records, or from the settings of a recipe."""
     parts = [f"temperature {config.get('temperature', 1.0):g}"]
     if config.get("steps", 1) > 1:

@@ -5,13 +5,12 @@ from typing import Any
 
 import numpy as np
 from keras import ops
-from numpy.typing import ArrayLike
 
 from kerasgen.base.exhibit import Exhibit, describe_sampling
 from kerasgen.base.model import BaseModel
 from kerasgen.errors import InputError
 from kerasgen.recipes import Evaluation
-from kerasgen.typing import Tensor
+from kerasgen.typing import ArrayLike, Config, Labels, Tensor
 
 # What is measured of samples, for any family that has some.
 SAMPLED = (
@@ -24,8 +23,6 @@ MOST_COLUMNS = 20  # classes that get a column each in a grid
 class GenerativeModel(BaseModel):
     """A `BaseModel` that samples; with `num_classes` it is class-conditional."""
 
-    num_levels = 256  # values that a pixel can take in the images whose bits are counted
-
     def with_label_planes(self, images: Tensor, one_hot: Tensor | None) -> Tensor:
         """What a network reads: images in [-1, 1], with one constant plane a class if there are classes."""
         images = self.modality.to_network(images)
@@ -37,7 +34,7 @@ class GenerativeModel(BaseModel):
     def prepare_sampling(self, x: ArrayLike) -> None:
         """Does what remains to be done after `fit` before `sample` works; nothing for most families."""
 
-    def sampling_config(self, temperature: float = 1.0, **settings: Any) -> dict[str, Any]:
+    def sampling_config(self, temperature: float = 1.0, **settings: Any) -> Config:
         """What `sample` does with these arguments, as plain JSON values, for the record.
 
         Raises:
@@ -47,7 +44,7 @@ class GenerativeModel(BaseModel):
             raise InputError(f"{type(self).__name__} has no sampler, so no {', '.join(sorted(settings))} to set.")
         return {"name": "one pass", "steps": 1, "temperature": temperature}
 
-    def sample_labels(self, labels: ArrayLike | None, num: int) -> np.ndarray | None:
+    def sample_labels(self, labels: Labels, num: int) -> np.ndarray | None:
         """Labels for `sample`: as given, or the classes in turn."""
         if labels is None and self.num_classes is not None:
             return np.arange(num, dtype=np.int32) % self.num_classes
@@ -65,13 +62,9 @@ class GenerativeModel(BaseModel):
         labels = self.sample_labels(None, num)
         return self.sample(num, labels=labels, **settings), labels
 
-    def likelihood_protocol(self, settings: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Arguments of `bits_per_dim`, from the settings of an evaluation, and what else its figures depend on."""
-        return {}, {}
-
     def measures(self) -> tuple[str, ...]:
         synthetic = ("train_on_synthetic",) if self.num_classes is not None and self.given_shape is None else ()
-        return (*SAMPLED, *synthetic, *(("bits_per_dim",) if self.likelihood is not None else ()))
+        return (*SAMPLED, *synthetic)
 
     def exhibit(self, examples: np.ndarray | None, labels: np.ndarray | None, settings: Evaluation) -> list[Exhibit]:
         """A grid of samples, one column a class where there are few."""
@@ -87,7 +80,7 @@ class GenerativeModel(BaseModel):
             )
         ]
 
-    def snippet(self, handle: str, drawing: dict[str, Any] | None = None) -> str:
+    def snippet(self, handle: str, drawing: Config | None = None) -> str:
         arguments = (", labels=0" if self.num_classes else "") + written(drawing)
         noun, shape = self.modality.noun, ", ".join(map(str, self.shape))
         return f"""import kerasgen
@@ -103,7 +96,7 @@ model.compile()  # then fine-tune: model.fit({noun}{", labels" if self.num_class
         return None if self.num_classes is None else np.zeros(2, np.int32)
 
 
-def written(settings: dict[str, Any] | None) -> str:
+def written(settings: Config | None) -> str:
     """Settings as further arguments of a call, as one writes them; a temperature of 1 is the default."""
     settings = {name: value for name, value in (settings or {}).items() if (name, value) != ("temperature", 1.0)}
     return "".join(

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from kerasgen import inputs, noise
 from kerasgen.base.exhibit import Exhibit
@@ -12,13 +11,16 @@ from kerasgen.base.program import rows
 from kerasgen.errors import InputError
 from kerasgen.modalities import check_latents
 from kerasgen.recipes import Evaluation
-from kerasgen.typing import Tensor
+from kerasgen.typing import ArrayLike, Labels, Seed, Tensor, Verbose
 
 SHOWN = 10  # examples in a row of an exhibit
 
 
 def slerp(a: np.ndarray, b: np.ndarray, t: np.ndarray | float) -> np.ndarray:
-    """Points at `t` on great circles between the directions of `a` and `b`, of lengths in between; last axis D."""
+    """The point at `t` on the great circle from the direction of `a` to that of `b`; lengths are interpolated.
+
+    The last axis holds the D values of a point.
+    """
     lengths = [np.linalg.norm(x, axis=-1, keepdims=True) for x in (a, b)]
     a, b = a / lengths[0], b / lengths[1]
     angle = np.arccos(np.clip((a * b).sum(axis=-1, keepdims=True), -1.0, 1.0))
@@ -47,11 +49,11 @@ class DecodingModel(GenerativeModel):
     def sample(
         self,
         num_samples: int,
-        labels: ArrayLike | None = None,
-        seed: int | None = None,
+        labels: Labels = None,
+        seed: Seed = None,
         temperature: float = 1.0,
         batch_size: int = 64,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
     ) -> np.ndarray:
         """Images decoded from random latents: float32 `[num_samples, H, W, C]` in [0, 1].
 
@@ -67,7 +69,7 @@ class DecodingModel(GenerativeModel):
         seed: Any,
         temperature: float,
         batch_size: int,
-        verbose: Any,
+        verbose: Verbose,
         **settings: Any,
     ) -> np.ndarray:
         """As `sample`; `settings` are those of the family's `draw_latents`."""
@@ -83,7 +85,7 @@ class DecodingModel(GenerativeModel):
         return self.run(self.decode_step, num_samples, batch, batch_size, verbose)
 
     def decode(
-        self, z: ArrayLike, labels: ArrayLike | None = None, batch_size: int = 64, verbose: Any = "auto"
+        self, z: ArrayLike, labels: Labels = None, batch_size: int = 64, verbose: Verbose = "auto"
     ) -> np.ndarray:
         """Images of latents `[N, latent_dim]`, float32 `[N, H, W, C]` in [0, 1]."""
         z = check_latents(z, self.latent_dim)
@@ -107,7 +109,7 @@ class LatentModel(DecodingModel):
         return self.decode_step(self.encode_step(images, labels), labels)
 
     def encode(
-        self, x: ArrayLike, labels: ArrayLike | None = None, batch_size: int = 64, verbose: Any = "auto"
+        self, x: ArrayLike, labels: Labels = None, batch_size: int = 64, verbose: Verbose = "auto"
     ) -> np.ndarray:
         """Latents, float32 `[N, latent_dim]`."""
         x = self.modality.check(x)
@@ -115,7 +117,7 @@ class LatentModel(DecodingModel):
         return self.run(self.encode_step, len(x), rows(x, labels), batch_size, verbose)
 
     def reconstruct(
-        self, x: ArrayLike, labels: ArrayLike | None = None, batch_size: int = 64, verbose: Any = "auto"
+        self, x: ArrayLike, labels: Labels = None, batch_size: int = 64, verbose: Verbose = "auto"
     ) -> np.ndarray:
         """`decode(encode(x))`, float32 `[N, H, W, C]` in [0, 1]."""
         x = self.modality.check(x)
@@ -131,9 +133,9 @@ class LatentModel(DecodingModel):
         a: ArrayLike,
         b: ArrayLike,
         steps: int = 8,
-        labels: ArrayLike | None = None,
+        labels: Labels = None,
         batch_size: int = 64,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
     ) -> np.ndarray:
         """Images `[N, steps, H, W, C]` on the way between the latents of `a` and of `b`, both ends included."""
         a, b = self.modality.check(a), self.modality.check(b)

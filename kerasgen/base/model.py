@@ -10,30 +10,26 @@ from typing import Any, ClassVar, Self
 
 import keras
 import numpy as np
-from numpy.typing import ArrayLike
+from keras import ops
+from keras.layers import Layer
 
 from kerasgen import backend, inputs, noise
 from kerasgen.base.exhibit import Exhibit
+from kerasgen.base.family import FAMILIES, constructor_arguments, plain
 from kerasgen.base.program import batched
 from kerasgen.checkpoints import save_checkpoint
 from kerasgen.errors import InputError
 from kerasgen.modalities import Images, Modality, check_labels, modality_of, one_hot
+from kerasgen.networks import resolve
 from kerasgen.recipes import Evaluation
-from kerasgen.typing import Tensor
+from kerasgen.typing import Config, Labels, Logs, Tensor
 
-FAMILIES: dict[str, type["BaseModel"]] = {}
 # What a model can be asked to do, in the order in which it is told; `offers` says which of it a model does.
 VERBS = (
     *("sample", "encode", "decode", "reconstruct", "interpolate", "log_prob", "bits_per_dim", "anomaly_score"),
     *("denoise", "compress", "decompress", "inpaint", "edit", "upscale", "downscale", "translate"),
     *("classify", "features"),
 )
-
-
-def register_family(cls: type) -> type:
-    """Makes a family known by its class name: to recipes, to cards, and to whatever loads a checkpoint."""
-    FAMILIES[cls.__name__] = cls
-    return keras.saving.register_keras_serializable("kerasgen")(cls)
 
 
 class ReplicaSeedGenerator(keras.random.SeedGenerator):
@@ -58,7 +54,7 @@ class BaseModel(keras.Model):
     in [0, 1]. Vectors are `[batch, features]`, float of any range, and so are results. Constructor arguments are plain
     JSON values or Keras layers; every layer is built in the constructor.
 
-    A subclass gives `loss_names` (what its steps log), `train_step`, `test_step`, and methods that are batched and
+    A subclass gives `loss_names` (what its steps log), `losses` (or steps of its own), and methods that are batched and
     compiled through `run`.
 
     Args:
@@ -74,6 +70,7 @@ class BaseModel(keras.Model):
     purpose = "For research, teaching and tests of"  # of generative models, in cards
     given_shape: tuple[int, ...] | None = None  # of the examples that a model draws others for, if it does
     likelihood: str | None = None  # "exact", "bound" or "estimate" for families with `log_prob`
+    model_arguments: tuple[str, ...] = ()  # those of the constructor that are models, which recipes name by handle
     hub: ClassVar[Any] = None  # `publish`, `load` and `list_models`; kerasgen/hub/methods.py puts it here
     presets = _Presets()
 
@@ -86,20 +83,24 @@ class BaseModel(keras.Model):
         self.num_classes = None if num_classes is None else inputs.check_integer("num_classes", num_classes, 1)
         self.seed = noise.check_seed(inputs.check_integer("seed", seed, 0))
         self.seed_generator = ReplicaSeedGenerator(self.seed % 2**31, name="seed_generator")
+        self._arguments = types.SimpleNamespace()  # in which Keras looks for no layers
         self.trackers = [keras.metrics.Mean(name=name) for name in self.loss_names]
         self._programs: dict[tuple, Callable] = {}
         self.origin: str | None = None  # the zoo name or repository that it was loaded from
         self.built = True
 
-    def get_config(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "trainable": self.trainable,
-            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
-            "shape": list(self.shape),
-            "num_classes": self.num_classes,
-            "seed": self.seed,
-        }
+    def get_config(self) -> Config:
+        """The constructor's arguments, each from the attribute of its name, or as `keep` has kept it."""
+        config = {"name": self.name, "trainable": self.trainable}
+        config["dtype"] = keras.dtype_policies.serialize(self.dtype_policy)
+        kept = vars(self._arguments)
+        names = constructor_arguments(type(self))
+        return config | {name: plain(kept[name] if name in kept else getattr(self, name)) for name in names}
+
+    def keep(self, **arguments: Any) -> None:
+        """Keeps arguments for `get_config` that no attribute holds as they are; a Keras layer is its own attribute."""
+        found = {name: x for name, x in arguments.items() if resolve.named(x) or not isinstance(x, (dict, Layer))}
+        vars(self._arguments).update(found)
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -122,10 +123,10 @@ class BaseModel(keras.Model):
         super().compile(optimizer=self.default_optimizer() if optimizer is None else optimizer, **kwargs)
         self.optimizer.build(self.trainable_variables)
 
-    def get_compile_config(self) -> dict[str, Any] | None:
+    def get_compile_config(self) -> Config | None:
         return {"optimizer": keras.saving.serialize_keras_object(self.optimizer)} if self.compiled else None
 
-    def compile_from_config(self, config: dict[str, Any]) -> None:
+    def compile_from_config(self, config: Config) -> None:
         self.compile(keras.saving.deserialize_keras_object(config["optimizer"]))
 
     def default_optimizer(self) -> keras.optimizers.Optimizer:
@@ -202,19 +203,29 @@ class BaseModel(keras.Model):
         """float32 `[B, num_classes]` of labels `[B]`; `None` of `None`."""
         return None if labels is None else one_hot(labels, self.num_classes)
 
-    def minimize(self, loss: Callable[[], tuple[Tensor, Any]], variables: list) -> Any:
-        """One optimizer step on `loss() -> (scalar, logs)`; returns the logs."""
+    def losses(self, x: Tensor, one_hot: Tensor | None, training: bool) -> tuple[Tensor, Logs]:
+        """What a step minimizes, `[B]` or a scalar, and what it logs; x and labels as `unpack` gives them."""
+        raise NotImplementedError
 
-        def scaled():
-            value, logs = loss()
-            return self.optimizer.scale_loss(value), logs
+    @backend.train_step
+    def train_step(self, data: Any) -> Logs:
+        """One optimizer step on the mean of `losses`."""
+        x, one_hot = self.unpack(data)
 
-        (_, logs), gradients = backend.value_and_grad(scaled, variables)
-        backend.apply_gradients(self.optimizer, gradients, variables)
-        return logs
+        def loss():
+            losses, logs = self.losses(x, one_hot, training=True)
+            return self.optimizer.scale_loss(ops.mean(losses)), logs
 
-    def update_metrics(self, **values: Tensor) -> dict[str, Tensor]:
-        """Adds values `[B]` or scalars to the running means of these names, of `loss_names`; returns the means."""
+        (_, logs), gradients = backend.value_and_grad(loss, self.trainable_variables)
+        backend.apply_gradients(self.optimizer, gradients, self.trainable_variables)
+        return self.update_metrics(**logs)
+
+    @backend.test_step
+    def test_step(self, data: Any) -> Logs:
+        return self.update_metrics(**self.losses(*self.unpack(data), training=False)[1])
+
+    def update_metrics(self, **values: Tensor) -> Logs:
+        """Adds values, `[B]` or scalars, to the running means named in `loss_names`; returns the means."""
         trackers = {tracker.name: tracker for tracker in self.trackers}
         for name, value in values.items():
             trackers[name].update_state(value)
@@ -236,7 +247,7 @@ class BaseModel(keras.Model):
             self._programs[key] = backend.compiled(self, lambda *args: function(*args, *static))
         return batched(self._programs[key], num, batch, batch_size, verbose)
 
-    def check_labels(self, labels: ArrayLike | None, num: int) -> np.ndarray | None:
+    def check_labels(self, labels: Labels, num: int) -> np.ndarray | None:
         """Labels of `num` examples as int32; `None` for a model without classes. Raises `InputError`."""
         return check_labels(labels, num, self.num_classes)
 
@@ -274,11 +285,11 @@ class BaseModel(keras.Model):
         """Names of the figures in `kerasgen.metrics.FIGURES` that apply to it."""
         return ()
 
-    def sampling_config(self, **settings: Any) -> dict[str, Any] | None:
+    def sampling_config(self, **settings: Any) -> Config | None:
         """What `sample` does with these arguments, as plain JSON values, for the record; `None` if it draws nothing."""
         return None
 
-    def snippet(self, handle: str, drawing: dict[str, Any] | None = None) -> str:
+    def snippet(self, handle: str, drawing: Config | None = None) -> str:
         """Code that loads and uses the model, as it runs.
 
         Args:

@@ -6,15 +6,15 @@ from typing import Any
 import keras
 import numpy as np
 from keras import layers, ops
-from numpy.typing import ArrayLike
 
-from kerasgen import backend, inputs
-from kerasgen.base.model import BaseModel, register_family
+from kerasgen import inputs
+from kerasgen.base.family import register_family
+from kerasgen.base.model import BaseModel
 from kerasgen.base.program import rows
 from kerasgen.errors import InputError
 from kerasgen.modalities import check_attributes
 from kerasgen.networks import resolve
-from kerasgen.typing import Tensor
+from kerasgen.typing import ArrayLike, Config, Labels, Logs, Tensor, Verbose
 
 
 @register_family
@@ -30,7 +30,7 @@ class Classifier(BaseModel):
         backbone: a name from `kerasgen.networks.BACKBONES`, a dictionary with it as "class" and arguments, or a Keras
             layer from images `[B, H, W, C]` in [-1, 1] to features `[B, F]`.
         width: of backbones given by name.
-        dropout: rate, of features in training.
+        dropout: rate at which training drops features.
         max_shift: in training, images are moved by up to so many pixels each way; their edges are repeated.
         label_smoothing: share of each target spread over the classes (Szegedy et al. 2016, section 7).
         seed: of the noise drawn in training.
@@ -61,26 +61,16 @@ class Classifier(BaseModel):
         self.label_smoothing = inputs.check_number("label_smoothing", label_smoothing, 0.0)
         if max(self.dropout, self.label_smoothing) >= 1.0:
             raise InputError(f"dropout is {dropout} and label_smoothing {label_smoothing}; expected less than 1.")
-        self._backbone_argument = backbone
+        self.keep(backbone=backbone)
         self.backbone = resolve.backbone(backbone, self.shape, width, self.dtype_policy)
         self.num_features = self.backbone.compute_output_shape((None, *self.shape))[-1]
         self.logits = layers.Dense(self.num_classes, name="logits", dtype=self.dtype_policy)
         self.logits.build((None, self.num_features))
 
-    def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {
-            "attributes": self.attributes,
-            "backbone": resolve.serialize(self.backbone, self._backbone_argument),
-            "width": self.width,
-            "dropout": self.dropout,
-            "max_shift": self.max_shift,
-            "label_smoothing": self.label_smoothing,
-        }
-
     def default_optimizer(self) -> keras.optimizers.Optimizer:
         return keras.optimizers.Adam(1e-3, global_clipnorm=1.0)
 
-    def check_labels(self, labels: ArrayLike | None, num: int) -> np.ndarray:
+    def check_labels(self, labels: Labels, num: int) -> np.ndarray:
         if not self.attributes:
             return super().check_labels(labels, num)
         return check_attributes(labels, num, self.num_classes)
@@ -107,37 +97,20 @@ class Classifier(BaseModel):
         logits = self.logits(kept)
         return ops.cast(features, "float32"), ops.cast(logits, "float32")
 
-    def scores(self, images: Tensor, targets: Tensor, training: bool) -> tuple[Tensor, Tensor]:
+    def losses(self, x: Tensor, one_hot: Tensor, training: bool) -> tuple[Tensor, Logs]:
         """Cross-entropy in nats and accuracy, each `[B]`; over attributes, their means."""
-        _, logits = self.outputs(images, training)
+        x = self.shift(x) if training and self.max_shift else x
+        _, logits = self.outputs(x, training)
         smoothing = self.label_smoothing if training else 0.0
         if self.attributes:
-            smooth = targets * (1.0 - smoothing) + 0.5 * smoothing
-            loss = ops.mean(ops.binary_crossentropy(smooth, logits, from_logits=True), axis=-1)
-            right = ops.mean(ops.cast(ops.equal(logits > 0.0, targets > 0.5), "float32"), axis=-1)
+            smooth = one_hot * (1.0 - smoothing) + 0.5 * smoothing
+            losses = ops.mean(ops.binary_crossentropy(smooth, logits, from_logits=True), axis=-1)
+            right = ops.mean(ops.cast(ops.equal(logits > 0.0, one_hot > 0.5), "float32"), axis=-1)
         else:
-            smooth = targets * (1.0 - smoothing) + smoothing / self.num_classes
-            loss = ops.categorical_crossentropy(smooth, logits, from_logits=True)
-            right = ops.cast(ops.equal(ops.argmax(logits, axis=-1), ops.argmax(targets, axis=-1)), "float32")
-        return loss, right
-
-    @backend.train_step
-    def train_step(self, data: Any) -> dict[str, Tensor]:
-        images, targets = self.unpack(data)
-        if self.max_shift:
-            images = self.shift(images)
-
-        def loss():
-            losses, right = self.scores(images, targets, training=True)
-            return ops.mean(losses), {"loss": losses, "accuracy": right}
-
-        return self.update_metrics(**self.minimize(loss, self.trainable_variables))
-
-    @backend.test_step
-    def test_step(self, data: Any) -> dict[str, Tensor]:
-        images, targets = self.unpack(data)
-        losses, right = self.scores(images, targets, training=False)
-        return self.update_metrics(loss=losses, accuracy=right)
+            smooth = one_hot * (1.0 - smoothing) + smoothing / self.num_classes
+            losses = ops.categorical_crossentropy(smooth, logits, from_logits=True)
+            right = ops.cast(ops.equal(ops.argmax(logits, axis=-1), ops.argmax(one_hot, axis=-1)), "float32")
+        return losses, {"loss": losses, "accuracy": right}
 
     def call(self, images: Tensor, training: bool = False) -> Tensor:
         """Logits, for images in [0, 1]."""
@@ -151,17 +124,17 @@ class Classifier(BaseModel):
         probabilities = ops.sigmoid(logits) if self.attributes else ops.softmax(logits)
         return ops.concatenate([features, probabilities], axis=-1)
 
-    def extract(self, x: ArrayLike, batch_size: int = 250, verbose: Any = "auto") -> list[np.ndarray]:
+    def extract(self, x: ArrayLike, batch_size: int = 250, verbose: Verbose = "auto") -> list[np.ndarray]:
         """Features `[N, num_features]` and probabilities `[N, num_classes]` in one pass, float32."""
         x = self.modality.check(x)
         both = self.run(self.outputs_step, len(x), rows(x), batch_size, verbose)
         return np.split(both, [self.num_features], axis=1)
 
-    def classify(self, x: ArrayLike, batch_size: int = 250, verbose: Any = "auto") -> np.ndarray:
+    def classify(self, x: ArrayLike, batch_size: int = 250, verbose: Verbose = "auto") -> np.ndarray:
         """Probabilities of the classes, or of each attribute: float32 `[N, num_classes]`."""
         return self.extract(x, batch_size, verbose)[1]
 
-    def features(self, x: ArrayLike, batch_size: int = 250, verbose: Any = "auto") -> np.ndarray:
+    def features(self, x: ArrayLike, batch_size: int = 250, verbose: Verbose = "auto") -> np.ndarray:
         """What stands before the last layer: float32 `[N, num_features]`."""
         return self.extract(x, batch_size, verbose)[0]
 
@@ -170,7 +143,7 @@ class Classifier(BaseModel):
     def measures(self) -> tuple[str, ...]:
         return ("accuracy",)
 
-    def snippet(self, handle: str, drawing: dict[str, Any] | None = None) -> str:
+    def snippet(self, handle: str, drawing: Config | None = None) -> str:
         return f"""import kerasgen
 import numpy as np
 

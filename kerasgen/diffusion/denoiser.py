@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasgen import backend, inputs
+from kerasgen import inputs
 from kerasgen.diffusion.editing import DenoiserEditing
 from kerasgen.diffusion.likelihood import DenoiserLikelihood
 from kerasgen.diffusion.samplers import Levels
@@ -15,7 +15,7 @@ from kerasgen.diffusion.sampling import DenoiserSampling
 from kerasgen.errors import InputError
 from kerasgen.modalities import Images, Vectors
 from kerasgen.networks import resolve
-from kerasgen.typing import Tensor
+from kerasgen.typing import Logs, Tensor
 
 
 class Condition(NamedTuple):
@@ -76,23 +76,15 @@ class Denoiser(DenoiserSampling, DenoiserEditing, DenoiserLikelihood):
             if self.vectors or any(side % factor for side in self.shape[:2]):
                 raise InputError(f"super_resolution is {factor}, which does not divide the sides {self.shape}.")
         self.latent_dim = self.num_dims
-        self._network_argument = network if network is not None else "MLP" if self.vectors else "UNet"
+        network = network if network is not None else "MLP" if self.vectors else "UNet"
+        self.keep(network=network)
         self.network = resolve.denoiser(
-            self._network_argument,
+            network,
             self.shape,
             self.shape[-1] * (1 + self.self_conditioning + (super_resolution is not None)),
             self.num_classes,
             self.dtype_policy,
         )
-
-    def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {
-            "network": resolve.serialize(self.network, self._network_argument),
-            "label_dropout": self.label_dropout,
-            "self_conditioning": self.self_conditioning,
-            "super_resolution": self.super_resolution,
-            "sigma_data": self.sigma_data,
-        }
 
     def default_optimizer(self) -> keras.optimizers.Optimizer:
         """Adam with the averaged weights that samples are drawn with."""
@@ -231,19 +223,7 @@ class Denoiser(DenoiserSampling, DenoiserEditing, DenoiserLikelihood):
         """The loss of each image, `[B]`."""
         raise NotImplementedError
 
-    @backend.train_step
-    def train_step(self, data: Any) -> dict[str, Tensor]:
-        images, one_hot = self.unpack(data)
-        condition = self.condition(self.drop_labels(one_hot), self.low_res(images))
-
-        def loss():
-            losses = self.per_example_losses(images, condition, training=True)
-            return ops.mean(losses), {"loss": losses}
-
-        return self.update_metrics(**self.minimize(loss, self.trainable_variables))
-
-    @backend.test_step
-    def test_step(self, data: Any) -> dict[str, Tensor]:
-        images, one_hot = self.unpack(data)
-        condition = self.condition(one_hot, self.low_res(images))
-        return self.update_metrics(loss=self.per_example_losses(images, condition, training=False))
+    def losses(self, x: Tensor, one_hot: Tensor | None, training: bool) -> tuple[Tensor, Logs]:
+        one_hot = self.drop_labels(one_hot) if training else one_hot
+        losses = self.per_example_losses(x, self.condition(one_hot, self.low_res(x)), training)
+        return losses, {"loss": losses}

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from kerasgen import inputs
-from kerasgen.base.model import register_family
+from kerasgen.base.family import register_family
 from kerasgen.diffusion import schedules
 from kerasgen.diffusion.denoiser import Condition, Denoiser
 from kerasgen.diffusion.samplers import Levels, spacings
@@ -64,6 +64,7 @@ class DiffusionModel(Denoiser):
         self.schedule = inputs.check_choice("schedule", schedule, (*schedules.SCHEDULES, "edm"))
         self.prediction = inputs.check_choice("prediction", prediction, PREDICTIONS)
         self.loss_weighting = inputs.check_choice("loss", loss, LOSSES)
+        self.keep(loss=loss)
         self.num_steps = None if num_steps is None else inputs.check_integer("num_steps", num_steps, 2)
         if schedule == "edm" and self.num_steps is not None:
             raise InputError("the schedule 'edm' is of continuous time: give num_steps=None.")
@@ -77,16 +78,6 @@ class DiffusionModel(Denoiser):
             self.coding_steps = min(self.coding_steps, self.num_steps)
             if self.zero_terminal_snr:
                 self._log_squares = schedules.to_zero_terminal_snr(self._log_squares)
-
-    def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {
-            "schedule": self.schedule,
-            "num_steps": self.num_steps,
-            "zero_terminal_snr": self.zero_terminal_snr,
-            "prediction": self.prediction,
-            "loss": self.loss_weighting,
-            "min_snr_gamma": self.min_snr_gamma,
-        }
 
     @property
     def likelihood(self) -> str:

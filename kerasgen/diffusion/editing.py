@@ -4,9 +4,8 @@ from typing import Any
 
 import numpy as np
 from keras import ops
-from numpy.typing import ArrayLike
 
-from kerasgen import inputs, noise
+from kerasgen import inputs
 from kerasgen.base.exhibit import Exhibit, describe_sampling
 from kerasgen.base.generative import SAMPLED, written
 from kerasgen.base.latent import SHOWN, LatentModel
@@ -16,7 +15,7 @@ from kerasgen.diffusion.sampling import SamplingOptions
 from kerasgen.errors import InputError
 from kerasgen.modalities import Images
 from kerasgen.recipes import Evaluation
-from kerasgen.typing import Tensor
+from kerasgen.typing import ArrayLike, Config, Labels, Seed, Tensor, Verbose
 
 ENLARGING = ("upscale", "downscale")
 
@@ -40,10 +39,10 @@ class DenoiserEditing(LatentModel):
         self,
         x: ArrayLike,
         mask: ArrayLike,
-        labels: ArrayLike | None = None,
-        seed: int | None = None,
+        labels: Labels = None,
+        seed: Seed = None,
         batch_size: int = 64,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
         *,
         sampler: str | Sampler = "dpm++",
         steps: int = 20,
@@ -58,20 +57,15 @@ class DenoiserEditing(LatentModel):
 
         Args:
             x: images `[N, H, W, C]`.
-            mask: of 0 and 1 or bool, `[N, H, W, 1]`, `[H, W, 1]` or `[H, W]`; of vectors `[N, D]` or `[D]`.
+            mask: 0 and 1 or bool, `[N, H, W, 1]`, `[H, W, 1]` or `[H, W]`; for vectors `[N, D]` or `[D]`.
             sampler, steps, guidance, spacing, clip, temperature: as in `sample`.
         """
         x = self.modality.check(x)
         labels = self.check_labels(labels, len(x))
         mask = self._check_mask(mask, len(x))
-        seed = noise.check_seed(seed)
         options = self.sampling_options(sampler, steps, guidance, spacing, clip, temperature)
-
-        def batch(start, stop):
-            z = noise.normal(start, stop, self.shape, seed)
-            return [noise.keys(start, stop, seed), z, *rows(x, mask, labels)(start, stop)]
-
-        drawn = self.run(self.inpaint_step, len(x), batch, batch_size, verbose, static=(options,))
+        arrays = (x, mask, labels)
+        drawn = self.run_sampler(self.inpaint_step, len(x), self.shape, arrays, seed, batch_size, verbose, options)
         return np.where(mask > 0, drawn, self.modality.to_float(x))
 
     def _check_mask(self, mask, num):
@@ -99,10 +93,10 @@ class DenoiserEditing(LatentModel):
         self,
         x: ArrayLike,
         strength: float = 0.5,
-        labels: ArrayLike | None = None,
-        seed: int | None = None,
+        labels: Labels = None,
+        seed: Seed = None,
         batch_size: int = 64,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
         *,
         sampler: str | Sampler = "dpm++",
         steps: int = 20,
@@ -124,21 +118,16 @@ class DenoiserEditing(LatentModel):
         strength = inputs.check_number("strength", strength, 0.0)
         if strength > 1.0:
             raise InputError(f"strength is {strength:g}; expected at most 1.")
-        seed = noise.check_seed(seed)
         options = self.sampling_options(sampler, steps, guidance, spacing, clip, temperature)
         begin = min(round((1.0 - strength) * options.steps), options.steps - 1)
-
-        def batch(start, stop):
-            z = noise.normal(start, stop, self.shape, seed)
-            return [noise.keys(start, stop, seed), z, *rows(x, labels)(start, stop)]
-
-        return self.run(self.edit_step, len(x), batch, batch_size, verbose, static=(options, begin))
+        static = (options, begin)
+        return self.run_sampler(self.edit_step, len(x), self.shape, (x, labels), seed, batch_size, verbose, *static)
 
     # Super-resolution
 
     @property
     def given_shape(self) -> tuple[int, ...] | None:
-        """With `super_resolution`, of the images that `upscale` enlarges: `(height, width, channels)`."""
+        """With `super_resolution`, the shape of an image that `upscale` enlarges: `(height, width, channels)`."""
         if self.super_resolution is None:
             return None
         height, width, channels = self.shape
@@ -166,10 +155,10 @@ class DenoiserEditing(LatentModel):
     def upscale(
         self,
         x: ArrayLike,
-        labels: ArrayLike | None = None,
-        seed: int | None = None,
+        labels: Labels = None,
+        seed: Seed = None,
         batch_size: int = 64,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
         *,
         sampler: str | Sampler = "dpm++",
         steps: int = 20,
@@ -188,7 +177,7 @@ class DenoiserEditing(LatentModel):
         x = Images(self.given_shape).check(x)
         labels = self.check_labels(labels, len(x))
         options = self.sampling_options(sampler, steps, guidance, spacing, clip, temperature)
-        return self.draw(len(x), self.shape, labels, x, seed, batch_size, verbose, options)
+        return self.run_sampler(self.sample_step, len(x), self.shape, (labels, x), seed, batch_size, verbose, options)
 
     # What models with super_resolution say of themselves
 
@@ -205,7 +194,7 @@ class DenoiserEditing(LatentModel):
         return ("mean_squared_error", "psnr", "ssim", *SAMPLED, "bits_per_dim")
 
     def exhibit(self, examples: np.ndarray | None, labels: np.ndarray | None, settings: Evaluation) -> list[Exhibit]:
-        """With `super_resolution`, rows of small images, of what `upscale` makes of them, and of the originals."""
+        """With `super_resolution`, rows of small images, of what `upscale` makes of them and of the originals."""
         if self.given_shape is None:
             return super().exhibit(examples, labels, settings)
         num = settings.grid if examples is None else min(settings.grid, len(examples))
@@ -231,7 +220,7 @@ class DenoiserEditing(LatentModel):
     def task(self) -> str:
         return super().task if self.given_shape is None else "image-to-image"
 
-    def snippet(self, handle: str, drawing: dict[str, Any] | None = None) -> str:
+    def snippet(self, handle: str, drawing: Config | None = None) -> str:
         if self.given_shape is None:
             return super().snippet(handle, drawing)
         small, full = (", ".join(map(str, shape)) for shape in (self.given_shape, self.shape))

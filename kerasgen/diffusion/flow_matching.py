@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 from kerasgen import inputs
-from kerasgen.base.model import register_family
+from kerasgen.base.family import register_family
 from kerasgen.diffusion.denoiser import Condition, Denoiser
 from kerasgen.diffusion.samplers import Levels, spacings
 from kerasgen.typing import Tensor
@@ -57,13 +57,6 @@ class FlowMatching(Denoiser):
         self.prediction = inputs.check_choice("prediction", prediction, PREDICTIONS)
         self.times = inputs.check_choice("times", times, TIMES)
         self.optimal_transport = bool(optimal_transport)
-
-    def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {
-            "prediction": self.prediction,
-            "times": self.times,
-            "optimal_transport": self.optimal_transport,
-        }
 
     ratio_range = (1e-3, 1e3)
 

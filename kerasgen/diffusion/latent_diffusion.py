@@ -1,18 +1,17 @@
 """Diffusion of an autoencoder's latents (Rombach et al. 2022; Vahdat et al. 2021), saved as one model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
-from numpy.typing import ArrayLike
 
-from kerasgen import backend, inputs, noise
+from kerasgen import inputs, noise
 from kerasgen.autoencoders.autoencoder import Autoencoder
 from kerasgen.autoencoders.variational_autoencoder import VariationalAutoencoder
+from kerasgen.base.family import register_family
 from kerasgen.base.latent import LatentModel, slerp
-from kerasgen.base.model import register_family
 from kerasgen.base.program import rows
 from kerasgen.diffusion.denoiser import Denoiser
 from kerasgen.diffusion.diffusion_model import DiffusionModel
@@ -21,7 +20,7 @@ from kerasgen.diffusion.samplers import Sampler
 from kerasgen.diffusion.sampling import SamplingOptions
 from kerasgen.errors import InputError
 from kerasgen.networks.resolve import resolve
-from kerasgen.typing import Tensor
+from kerasgen.typing import ArrayLike, Config, Labels, Logs, Seed, Tensor, Verbose
 
 AUTOENCODERS = (Autoencoder, VariationalAutoencoder)
 DENOISERS = {"DiffusionModel": DiffusionModel, "FlowMatching": FlowMatching}
@@ -43,6 +42,8 @@ class LatentDiffusion(LatentModel):
         num_classes: number of classes if class-conditional, else `None`; that of the autoencoder if it has classes.
         seed: of the noise drawn in training, if the denoiser is made here.
     """
+
+    model_arguments = ("autoencoder",)
 
     def __init__(
         self,
@@ -84,12 +85,6 @@ class LatentDiffusion(LatentModel):
             )
         return denoiser
 
-    def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {
-            "autoencoder": keras.saving.serialize_keras_object(self.autoencoder),
-            "denoiser": keras.saving.serialize_keras_object(self.denoiser),
-        }
-
     def default_optimizer(self) -> keras.optimizers.Optimizer:
         return self.denoiser.default_optimizer()
 
@@ -125,30 +120,17 @@ class LatentDiffusion(LatentModel):
 
     # Training
 
-    def per_example_losses(self, data: Any, training: bool) -> Callable[[], Tensor]:
-        """A function that gives the denoiser's loss of each image, `[B]`."""
-        images, one_hot = self.unpack(data)
-        z = self.latents(images, None if one_hot is None else ops.argmax(one_hot, axis=-1))
-        one_hot = self.denoiser.drop_labels(one_hot) if training else one_hot
-        return lambda: self.denoiser.per_example_losses(z, self.denoiser.condition(one_hot, None), training)
+    def losses(self, x: Tensor, one_hot: Tensor | None, training: bool) -> tuple[Tensor, Logs]:
+        """The denoiser's loss of each image, `[B]`."""
+        return self.denoiser.losses(self.latents(x, self.numbers(one_hot)), one_hot, training)
 
-    @backend.train_step
-    def train_step(self, data: Any) -> dict[str, Tensor]:
-        per_example_losses = self.per_example_losses(data, True)
-
-        def loss():
-            losses = per_example_losses()
-            return ops.mean(losses), {"loss": losses}
-
-        return self.update_metrics(**self.minimize(loss, self.trainable_variables))
-
-    @backend.test_step
-    def test_step(self, data: Any) -> dict[str, Tensor]:
-        return self.update_metrics(loss=self.per_example_losses(data, False)())
+    def numbers(self, one_hot: Tensor | None) -> Tensor | None:
+        """Labels `[B]` of one-hot labels."""
+        return None if one_hot is None else ops.argmax(one_hot, axis=-1)
 
     # Sampling and coding
 
-    def sampling_config(self, temperature: float = 1.0, **settings: Any) -> dict[str, Any]:
+    def sampling_config(self, temperature: float = 1.0, **settings: Any) -> Config:
         return self.denoiser.sampling_config(temperature, **settings)
 
     def sample_step(self, key: Tensor, z: Tensor, labels: Tensor | None, options: SamplingOptions) -> Tensor:
@@ -158,11 +140,11 @@ class LatentDiffusion(LatentModel):
     def sample(
         self,
         num_samples: int,
-        labels: ArrayLike | None = None,
-        seed: int | None = None,
+        labels: Labels = None,
+        seed: Seed = None,
         temperature: float = 1.0,
         batch_size: int = 64,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
         *,
         sampler: str | Sampler = "dpm++",
         steps: int = 20,
@@ -195,15 +177,10 @@ class LatentDiffusion(LatentModel):
         return slerp(start, stop, t)
 
     def anomaly_score(
-        self,
-        x: ArrayLike,
-        labels: ArrayLike | None = None,
-        seed: int | None = 0,
-        batch_size: int = 64,
-        verbose: Any = "auto",
+        self, x: ArrayLike, labels: Labels = None, seed: Seed = 0, batch_size: int = 64, verbose: Verbose = "auto"
     ) -> np.ndarray:
-        """-log p(z) in nats `[N]`, of the autoencoder's latents: higher is stranger."""
+        """-log p(z) in nats `[N]`, z the autoencoder's latents: higher is stranger."""
         x = self.modality.check(x)
         labels = self.check_labels(labels, len(x))
         z = self.run(self.latents, len(x), rows(x, labels), batch_size, verbose)
-        return self.denoiser.anomaly_score(z, labels, seed, batch_size=batch_size, verbose=verbose)
+        return self.denoiser.anomaly_score(z, labels, seed=seed, batch_size=batch_size, verbose=verbose)

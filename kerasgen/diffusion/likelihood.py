@@ -5,14 +5,13 @@ from typing import Any
 
 import numpy as np
 from keras import ops
-from numpy.typing import ArrayLike
 
 from kerasgen import backend, inputs, noise
 from kerasgen.autoencoders.distributions import discretized_logistic
-from kerasgen.base.latent import LatentModel
+from kerasgen.base.likelihood import LikelihoodModel
 from kerasgen.base.program import rows
 from kerasgen.errors import InputError
-from kerasgen.typing import Tensor
+from kerasgen.typing import ArrayLike, Config, Labels, Seed, Tensor, Verbose
 
 LOWEST_LOG_SNR = -14.0  # the bound's levels are evenly spread over log SNR from here on; below, little is left to learn
 RUNGE_KUTTA = 4  # evaluations a step
@@ -116,8 +115,8 @@ def ode_log_density(model: Any, x0: Tensor, condition: Any, key: Tensor, steps: 
     return log_normal + fallen
 
 
-class DenoiserLikelihood(LatentModel):
-    """Mixed into `Denoiser`: `log_prob`, `bits_per_dim` and `anomaly_score`.
+class DenoiserLikelihood(LikelihoodModel):
+    """Mixed into `Denoiser`: `log_prob`.
 
     `likelihood` is "estimate" by the ODE; `DiffusionModel` in discrete time has the "bound".
     """
@@ -129,7 +128,7 @@ class DenoiserLikelihood(LatentModel):
         """How often the network is evaluated for a likelihood, unless told."""
         return 20 if self.likelihood == "bound" else 80
 
-    def likelihood_protocol(self, settings: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    def likelihood_protocol(self, settings: Any) -> tuple[Config, Config]:
         return {"num_evaluations": settings.num_evaluations or self.num_evaluations}, {}
 
     def log_prob_step(self, images: Tensor, labels: Tensor | None, key: Tensor, num_evaluations: int) -> Tensor:
@@ -151,15 +150,15 @@ class DenoiserLikelihood(LatentModel):
     def log_prob(
         self,
         x: ArrayLike,
-        labels: ArrayLike | None = None,
-        seed: int | None = 0,
+        labels: Labels = None,
+        seed: Seed = 0,
         num_evaluations: int | None = None,
         batch_size: int = 64,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
     ) -> np.ndarray:
         """log p(x) in nats, float32 `[N]`; `likelihood` says whether a "bound" or an "estimate".
 
-        Of images it is the logarithm of the probability of their 8-bit pixels, of vectors that of a density.
+        For images p is the probability of their 8-bit pixels, for vectors a density.
 
         Args:
             x, labels: images `[N, H, W, C]`, and `[N]` or `None`.
@@ -179,28 +178,3 @@ class DenoiserLikelihood(LatentModel):
             return [*rows(x, labels)(start, stop), noise.keys(start, stop, seed, stream=4)]
 
         return self.run(self.log_prob_step, len(x), batch, batch_size, verbose, static=(num,))
-
-    def bits_per_dim(
-        self,
-        x: ArrayLike,
-        labels: ArrayLike | None = None,
-        seed: int | None = 0,
-        num_evaluations: int | None = None,
-        batch_size: int = 64,
-        verbose: Any = "auto",
-    ) -> np.ndarray:
-        """-log2 p(x) / dims, float32 `[N]`."""
-        nats = self.log_prob(x, labels, seed, num_evaluations, batch_size, verbose)
-        return -nats / (self.num_dims * math.log(2.0))
-
-    def anomaly_score(
-        self,
-        x: ArrayLike,
-        labels: ArrayLike | None = None,
-        seed: int | None = 0,
-        num_evaluations: int | None = None,
-        batch_size: int = 64,
-        verbose: Any = "auto",
-    ) -> np.ndarray:
-        """-log p(x) in nats `[N]`: higher is stranger."""
-        return -self.log_prob(x, labels, seed, num_evaluations, batch_size, verbose)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from keras import ops
-from numpy.typing import ArrayLike
 
 from kerasgen import backend, inputs, noise
 from kerasgen.base.latent import LatentModel, slerp
@@ -14,7 +13,7 @@ from kerasgen.base.program import rows
 from kerasgen.diffusion.samplers import DDIM, SAMPLERS, DPMSolver, Levels, Sampler
 from kerasgen.errors import InputError
 from kerasgen.networks import resolve
-from kerasgen.typing import Tensor
+from kerasgen.typing import Config, Labels, Seed, Tensor, Verbose
 
 KEPT_NOISE = 1 << 20  # noise of what an inpainting keeps is that of steps from here on
 
@@ -77,7 +76,7 @@ class DenoiserSampling(LatentModel):
         temperature = inputs.check_number("temperature", temperature, 0.0)
         return SamplingOptions(type(sampler), config, steps, spacing, guidance, bool(clip), temperature, **others)
 
-    def sampling_config(self, temperature: float = 1.0, **settings: Any) -> dict[str, Any]:
+    def sampling_config(self, temperature: float = 1.0, **settings: Any) -> Config:
         options = self.sampling_options(**settings)
         chosen = {name: getattr(options, name) for name in ("steps", "spacing", "guidance", "clip")}
         return {"name": options.sampler.__name__, **dict(options.config), **chosen, "temperature": temperature}
@@ -148,35 +147,34 @@ class DenoiserSampling(LatentModel):
             x = ops.swapaxes(x, 0, 1)  # [B, steps + 1, H, W, C]
         return self.to_images(x)
 
-    def draw(
+    def run_sampler(
         self,
+        step: Callable,
         num: int,
-        shape: tuple[int, ...],
-        labels: np.ndarray | None,
-        low_res: np.ndarray | None,
-        seed: int | None,
+        shape: tuple,
+        arrays: tuple,
+        seed: Seed,
         batch_size: int,
-        verbose: Any,
-        options: SamplingOptions,
+        verbose: Verbose,
+        *static,
     ) -> np.ndarray:
-        """`num` images of a shape, from checked labels and low-resolution images."""
+        """`num` rows of `step(key, z, *arrays, *static)`, z noise of a shape."""
         seed = noise.check_seed(seed)
 
         def batch(start, stop):
-            z = noise.normal(start, stop, shape, seed)
-            return [noise.keys(start, stop, seed), z, *rows(labels, low_res)(start, stop)]
+            return [noise.keys(start, stop, seed), noise.normal(start, stop, shape, seed), *rows(*arrays)(start, stop)]
 
-        return self.run(self.sample_step, num, batch, batch_size, verbose, static=(options,))
+        return self.run(step, num, batch, batch_size, verbose, static)
 
     @inputs.names_settings
     def sample(
         self,
         num_samples: int,
-        labels: ArrayLike | None = None,
-        seed: int | None = None,
+        labels: Labels = None,
+        seed: Seed = None,
         temperature: float = 1.0,
         batch_size: int = 64,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
         *,
         sampler: str | Sampler = "dpm++",
         steps: int = 20,
@@ -215,7 +213,8 @@ class DenoiserSampling(LatentModel):
             resolve.check_size(self.network, height, width)
         others = {"keep": bool(intermediates), "callback": callback}
         options = self.sampling_options(sampler, steps, guidance, spacing, clip, temperature, **others)
-        return self.draw(num_samples, shape, labels, None, seed, batch_size, verbose, options)
+        arrays = (labels, None)
+        return self.run_sampler(self.sample_step, num_samples, shape, arrays, seed, batch_size, verbose, options)
 
     # Latents: the noise that the probability-flow ODE leads to
 

@@ -11,10 +11,9 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
-from numpy.typing import ArrayLike
 
-from kerasgen import backend, inputs, noise
-from kerasgen.base.latent import LatentModel
+from kerasgen import inputs, noise
+from kerasgen.base.likelihood import LikelihoodModel
 from kerasgen.base.program import rows
 from kerasgen.errors import InputError
 from kerasgen.flows.bijectors import (
@@ -26,14 +25,13 @@ from kerasgen.flows.bijectors import (
     VariationalDequantization,
 )
 from kerasgen.modalities import Images, Vectors
-from kerasgen.networks import resolve
-from kerasgen.typing import Tensor
+from kerasgen.typing import ArrayLike, Config, Labels, Logs, Seed, Tensor, Verbose
 
 DEQUANTIZATIONS = ("uniform", "variational")
 EQUALIZED_ALPHA = 1e-4
 
 
-class Flow(LatentModel):
+class Flow(LikelihoodModel):
     """A subclass gives `make_flow()`, a bijector from `[B, *shape]` to latents `[B, num_dims]`.
 
     Images are taken as n-bit pixels: an 8-bit value k is cut to its upper `num_bits` bits and dequantized (see
@@ -92,6 +90,7 @@ class Flow(LatentModel):
             raise InputError(
                 f"network has {len(network)} layers; this model has {len(self.couplings)} couplings, one for each."
             )
+        self.keep(network=[c.network for c in self.couplings] if isinstance(network, (list, tuple)) else network)
         self.dequantizer = None
         if not self.vectors and dequantization == "variational":
             self.dequantizer = VariationalDequantization(
@@ -123,20 +122,6 @@ class Flow(LatentModel):
         )
         return self.couplings[-1]
 
-    def get_config(self) -> dict[str, Any]:
-        network = self._network_argument
-        if isinstance(network, (list, tuple)):
-            network = [resolve.serialize(coupling.network, None) for coupling in self.couplings]
-        return super().get_config() | {
-            "network": network,
-            "width": self.width,
-            "coupling": self.coupling,
-            "num_bits": self.num_bits,
-            "dequantization": self.dequantization,
-            "equalize": self.equalize,
-            "remat": self.remat,
-        }
-
     @property
     def vectors(self) -> bool:
         return isinstance(self.modality, Vectors)
@@ -148,8 +133,12 @@ class Flow(LatentModel):
 
     @property
     def num_levels(self) -> int:
-        """Values a pixel can take in the images whose bits are counted."""
         return 2**self.num_bits
+
+    @property
+    def bits_offset(self) -> float:
+        """The bits of a pixel, whose density is over [0, 1]; 0 for vectors."""
+        return 0.0 if self.vectors else self.num_bits
 
     # The density
 
@@ -158,9 +147,9 @@ class Flow(LatentModel):
         return ops.floor(ops.round(255.0 * images) / 2.0 ** (8 - self.num_bits))
 
     def log_density(self, x: Tensor, u: Tensor | None, one_hot: Tensor | None = None, training: bool = False) -> Tensor:
-        """log p in nats `[B]`, of vectors x, or of images x in [0, 1] dequantized by uniform noise u.
+        """log p(x) in nats `[B]`; images x in [0, 1] are dequantized by uniform noise u.
 
-        Of images it is log p(v) - log q(u | k), a density over [0, 1] per value.
+        For images it is log p(v) - log q(u | k), a density over [0, 1] per value.
         """
         log_q = 0.0
         if not self.vectors:
@@ -168,10 +157,6 @@ class Flow(LatentModel):
         z, log_det = self.flow.forward_and_log_det(x, one_hot, training)
         log_normal = -0.5 * ops.sum(ops.square(z) + math.log(2.0 * math.pi), axis=-1)  # [B]
         return log_normal + log_det - log_q
-
-    def to_bits(self, log_density: Any) -> Any:
-        """Nats to bits per dimension: -log2 p / D, plus n bits for images, whose density is over [0, 1]."""
-        return (0.0 if self.vectors else self.num_bits) - log_density / (self.num_dims * math.log(2.0))
 
     # Training
 
@@ -192,28 +177,16 @@ class Flow(LatentModel):
         """The noise of a training step."""
         return keras.random.uniform(shape, seed=self.seed_generator)
 
-    @backend.train_step
-    def train_step(self, data: Any) -> dict[str, Tensor]:
-        images, one_hot = self.unpack(data)
-
-        def loss():
-            u = self.uniform(ops.shape(images))
-            bits = self.to_bits(self.log_density(images, u, one_hot, training=True))  # [B]
-            return ops.mean(bits), {"loss": bits}
-
-        return self.update_metrics(**self.minimize(loss, self.trainable_variables))
-
-    @backend.test_step
-    def test_step(self, data: Any) -> dict[str, Tensor]:
-        """Logs bits per dimension as "loss"."""
-        images, one_hot = self.unpack(data)
-        u = self.uniform(ops.shape(images))
-        return self.update_metrics(loss=self.to_bits(self.log_density(images, u, one_hot)))
+    def losses(self, x: Tensor, one_hot: Tensor | None, training: bool) -> tuple[Tensor, Logs]:
+        """Bits per dimension `[B]`."""
+        log_density = self.log_density(x, self.uniform(ops.shape(x)), one_hot, training)
+        bits = self.bits_offset - log_density / (self.num_dims * math.log(2.0))
+        return bits, {"loss": bits}
 
     # Sampling and coding
 
     def encode_step(self, x: Tensor, labels: Tensor | None) -> Tensor:
-        """Latents; of images, those of the middle of each pixel's bin."""
+        """Latents; an image is taken at the middle of each pixel's bin."""
         bins = 2.0**self.num_bits
         x = self.modality.scale(x)
         x = x if self.vectors else (self.pixels(x) + 0.5) / bins
@@ -233,17 +206,12 @@ class Flow(LatentModel):
         return self.log_density(x, u, self.one_hot(labels))
 
     def log_prob(
-        self,
-        x: ArrayLike,
-        labels: ArrayLike | None = None,
-        seed: int | None = 0,
-        batch_size: int = 64,
-        verbose: Any = "auto",
+        self, x: ArrayLike, labels: Labels = None, seed: Seed = 0, batch_size: int = 64, verbose: Verbose = "auto"
     ) -> np.ndarray:
         """log p(x) in nats, float32 `[N]`, by the change of variables.
 
-        Of vectors, their exact density. Of images, the exact density over [0, 1] per value of the image dequantized by
-        noise that the seed fixes; with "variational" dequantization log p - log q, a bound in expectation.
+        Vectors have their exact density. Images have the exact density over [0, 1] per value after dequantization by
+        noise that the seed fixes; "variational" dequantization gives log p - log q, a bound in expectation.
         """
         x = self.modality.check(x)
         labels = self.check_labels(labels, len(x))
@@ -255,31 +223,5 @@ class Flow(LatentModel):
 
         return self.run(self.log_prob_step, len(x), batch, batch_size, verbose)
 
-    def bits_per_dim(
-        self,
-        x: ArrayLike,
-        labels: ArrayLike | None = None,
-        seed: int | None = 0,
-        batch_size: int = 64,
-        verbose: Any = "auto",
-    ) -> np.ndarray:
-        """Bits per dimension, float32 `[N]`.
-
-        Of images, n - log2 p / D: in expectation over the noise an upper bound on those of the n-bit pixels. Of
-        vectors, -log2 p / D, of a density, which may be negative.
-        """
-        return self.to_bits(self.log_prob(x, labels, seed, batch_size, verbose))
-
-    def anomaly_score(
-        self,
-        x: ArrayLike,
-        labels: ArrayLike | None = None,
-        seed: int | None = 0,
-        batch_size: int = 64,
-        verbose: Any = "auto",
-    ) -> np.ndarray:
-        """-log p(x) in nats `[N]`: higher is stranger."""
-        return -self.log_prob(x, labels, seed, batch_size, verbose)
-
-    def likelihood_protocol(self, settings: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    def likelihood_protocol(self, settings: Any) -> tuple[Config, Config]:
         return {}, {"dequantization": self.dequantization}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kerasgen import inputs
-from kerasgen.base.model import register_family
+from kerasgen.base.family import register_family
 from kerasgen.errors import InputError
 from kerasgen.flows.bijectors import (
     ActNorm,
@@ -124,6 +124,3 @@ class Glow(Flow):
             ]
             steps.append(Invertible(bijectors, name=name))
         return steps
-
-    def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"levels": self.levels, "steps": self.steps, "squeeze": self.squeeze}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kerasgen import inputs
-from kerasgen.base.model import register_family
+from kerasgen.base.family import register_family
 from kerasgen.errors import InputError
 from kerasgen.flows.bijectors import ActNorm, Bijector, GaussianPrior, Invertible, Logit, MultiScale, Split, Squeeze
 from kerasgen.flows.flow import Flow
@@ -94,8 +94,3 @@ class RealNVP(Flow):
                 ActNorm(shape, name=f"{name}_{index}_act_norm"),
             ]
         return chain
-
-    def get_config(self) -> dict[str, Any]:
-        config = super().get_config() | {"scales": self.scales, "steps": self.steps}
-        del config["num_classes"]
-        return config

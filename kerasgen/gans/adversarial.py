@@ -10,7 +10,7 @@ from kerasgen import backend
 from kerasgen.base.model import BaseModel
 from kerasgen.errors import InputError
 from kerasgen.gans.optimizer import GANOptimizer
-from kerasgen.typing import Tensor
+from kerasgen.typing import Logs, Tensor
 
 
 class AdversarialModel(BaseModel):
@@ -46,7 +46,7 @@ class AdversarialModel(BaseModel):
     def optimizer_from(self, make: Callable[..., keras.optimizers.Optimizer]) -> GANOptimizer:
         return GANOptimizer(make(), make("discriminator", self.discriminator_steps))
 
-    def minimize_player(self, player: str, loss: Callable[[], tuple[Tensor, dict]]) -> dict[str, Tensor]:
+    def minimize_player(self, player: str, loss: Callable[[], tuple[Tensor, dict]]) -> Logs:
         """One optimizer step of a player on `loss() -> (scalar, logs)`: the logs, and its gradient's norm."""
         variables = self.player_variables(player)
         (_, logs), gradients = backend.value_and_grad(loss, variables)

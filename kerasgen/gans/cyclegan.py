@@ -6,17 +6,16 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
-from numpy.typing import ArrayLike
 
 from kerasgen import backend, inputs
 from kerasgen.base.exhibit import Exhibit
+from kerasgen.base.family import register_family
 from kerasgen.base.generative import SAMPLED
-from kerasgen.base.model import register_family
 from kerasgen.errors import InputError
 from kerasgen.gans.translator import Translator, distance, mean_over_patches
 from kerasgen.networks import resolve
 from kerasgen.recipes import Evaluation
-from kerasgen.typing import Tensor
+from kerasgen.typing import ArrayLike, Logs, Tensor, Verbose
 
 DIRECTIONS = ("a_to_b", "b_to_a")
 SHOWN = 12  # images of each kind in an exhibit
@@ -80,9 +79,9 @@ class ImagePool:
 class CycleGAN(Translator):
     """G translates images of kind a to kind b, F those of kind b to kind a; each kind has a discriminator.
 
-    G and F minimize the sum of both adversarial losses, of `cycle_weight` (|F(G(a)) - a| + |G(F(b)) - b|) (equations 2
-    and 3) and of `identity_weight` (|G(b) - b| + |F(a) - a|) (section 5.2), with images in [-1, 1]. The loss of the
-    discriminators is halved; they see fakes out of a pool of earlier ones.
+    G and F minimize both adversarial losses plus `cycle_weight` (|F(G(a)) - a| + |G(F(b)) - b|) (equations 2 and 3)
+    plus `identity_weight` (|G(b) - b| + |F(a) - a|) (section 5.2), with images in [-1, 1]. The loss of the
+    discriminators is halved; a pool of earlier fakes feeds them.
 
     Args:
         shape: `(height, width, channels)` of both kinds.
@@ -126,40 +125,25 @@ class CycleGAN(Translator):
         self.identity_weight = inputs.check_number("identity_weight", identity_weight, 0.0)
         self.pool_size = inputs.check_integer("pool_size", pool_size, 0)
         self._pools = None
-        self._network_arguments = [generator or "residual", discriminator or "patch"]
-        generators, discriminators = (
-            argument if isinstance(argument, (list, tuple)) else [argument] * 2 for argument in self._network_arguments
+        shapes = (self.shape, self.shape)
+        self.generator_a_to_b, self.generator_b_to_a = self._pair(
+            "generator", generator or "residual", DIRECTIONS, resolve.translator, *shapes
         )
-        for role, pair in (("generator", generators), ("discriminator", discriminators)):
-            if len(pair) != 2 or (pair[0] is pair[1] and not resolve.named(pair[0])):
-                raise InputError(
-                    f"{role} is for one kind alone; expected a name, a dictionary with a class, or a pair."
-                )
-        dtype = self.dtype_policy
-        self.generator_a_to_b, self.generator_b_to_a = (
-            resolve.translator(argument, self.shape, self.shape, dtype, name=f"generator_{direction}")
-            for argument, direction in zip(generators, DIRECTIONS, strict=True)
-        )
-        self.discriminator_a, self.discriminator_b = (
-            resolve.patch_discriminator(argument, self.shape, dtype, name=f"discriminator_{kind}")
-            for argument, kind in zip(discriminators, "ab", strict=True)
+        self.discriminator_a, self.discriminator_b = self._pair(
+            "discriminator", discriminator or "patch", "ab", resolve.patch_discriminator, self.shape
         )
 
-    def get_config(self) -> dict[str, Any]:
-        made = ((self.generator_a_to_b, self.generator_b_to_a), (self.discriminator_a, self.discriminator_b))
-        generator, discriminator = (
-            [resolve.serialize(*both) for both in zip(pair, argument, strict=True)]
-            if isinstance(argument, (list, tuple))
-            else argument
-            for pair, argument in zip(made, self._network_arguments, strict=True)
-        )
-        return super().get_config() | {
-            "generator": generator,
-            "discriminator": discriminator,
-            "cycle_weight": self.cycle_weight,
-            "identity_weight": self.identity_weight,
-            "pool_size": self.pool_size,
-        }
+    def _pair(self, role, argument, kinds, make, *shapes):
+        """The two networks of a role, from one argument for both or one for each."""
+        both = argument if isinstance(argument, (list, tuple)) else [argument] * 2
+        if len(both) != 2 or (both[0] is both[1] and not resolve.named(both[0])):
+            raise InputError(f"{role} is for one kind alone; expected a name, a dictionary with a class, or a pair.")
+        made = [
+            make(one, *shapes, self.dtype_policy, name=f"{role}_{kind}") for one, kind in zip(both, kinds, strict=True)
+        ]
+        given = [one if resolve.named(one) else network for one, network in zip(both, made, strict=True)]
+        self.keep(**{role: argument if resolve.named(argument) else given})
+        return made
 
     # Training
 
@@ -201,7 +185,7 @@ class CycleGAN(Translator):
         return losses, logs | {"generator_loss": losses}, (fake_a, fake_b)
 
     def discriminator_losses(self, real: tuple, fakes: tuple, training: bool = False) -> tuple[Tensor, dict]:
-        """`[B]`, of both kinds together, and the logs."""
+        """The sum over both kinds, `[B]`, and the logs."""
         logits = [
             tuple(self.logits(network, x, training) for x in pair)
             for network, *pair in zip((self.discriminator_a, self.discriminator_b), real, fakes, strict=True)
@@ -226,7 +210,7 @@ class CycleGAN(Translator):
         return tuple(pool.exchange(fake, *drawn) for pool, fake, drawn in zip(self._pools, fakes, draws, strict=True))
 
     @backend.train_step
-    def train_step(self, data: Any) -> dict[str, Tensor]:
+    def train_step(self, data: Any) -> Logs:
         a, b = self.unpack(data)
 
         def generator_loss():
@@ -245,7 +229,7 @@ class CycleGAN(Translator):
         return self.update_metrics(**logs)
 
     @backend.test_step
-    def test_step(self, data: Any) -> dict[str, Tensor]:
+    def test_step(self, data: Any) -> Logs:
         a, b = self.unpack(data)
         _, logs, fakes = self.generator_losses(a, b)
         return self.update_metrics(**logs | self.discriminator_losses((a, b), fakes)[1])
@@ -259,7 +243,7 @@ class CycleGAN(Translator):
         return self.run_generator(self.generator_b_to_a, images)
 
     def translate(
-        self, x: ArrayLike, direction: str = "a_to_b", batch_size: int = 64, verbose: Any = "auto"
+        self, x: ArrayLike, direction: str = "a_to_b", batch_size: int = 64, verbose: Verbose = "auto"
     ) -> np.ndarray:
         """Images `[N, H, W, C]` of one kind as those of the other: float32 in [0, 1].
 

@@ -8,11 +8,10 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
-from numpy.typing import ArrayLike
 
 from kerasgen import backend, inputs, noise
+from kerasgen.base.family import register_family
 from kerasgen.base.latent import DecodingModel
-from kerasgen.base.model import register_family
 from kerasgen.errors import InputError
 from kerasgen.gans.adversarial import AdversarialModel
 from kerasgen.gans.augmentation import AUGMENTATIONS
@@ -21,7 +20,7 @@ from kerasgen.gans.optimizer import GANOptimizer
 from kerasgen.gans.penalties import PENALTIES, Penalty
 from kerasgen.modalities import Images, Vectors
 from kerasgen.networks import resolve
-from kerasgen.typing import Tensor
+from kerasgen.typing import ArrayLike, Config, Labels, Logs, Seed, Tensor, Verbose
 
 STANDING_BATCHES = 20  # of latents, from which the moving statistics of the averaged generator are taken
 STANDING_BATCH = 100
@@ -65,7 +64,7 @@ class GAN(AdversarialModel, DecodingModel):
         penalty: `None`, "gradient_penalty" or "r1", a dictionary such as `{"class": "r1", "weight": 0.1, "interval":
             16}`, or a `Penalty`.
         discriminator_steps: to each step of the generator.
-        augmentation: any of "color", "translation" and "cutout", of all that the discriminator reads in training.
+        augmentation: any of "color", "translation" and "cutout", for all that the discriminator reads in training.
         collapse_fraction: `fit` warns when samples vary less than this part of what the data do.
         seed: of the noise drawn in training.
     """
@@ -108,35 +107,24 @@ class GAN(AdversarialModel, DecodingModel):
         if not set(self.augmentation) <= set(AUGMENTATIONS) or (self.augmentation and not images):
             raise InputError(f"augmentation is {self.augmentation}; images take any of {list(AUGMENTATIONS)}.")
         self.collapse_fraction = inputs.check_number("collapse_fraction", collapse_fraction, 0.0)
-        default = "conv" if images else "dense"
-        self._network_arguments = (generator or default, discriminator or default)
+        generator, discriminator = (
+            network or ("conv" if images else "dense") for network in (generator, discriminator)
+        )
+        self.keep(loss=self.loss_function, generator=generator, discriminator=discriminator)
         sizes = (self.shape, self.num_classes, self.dtype_policy)
         with keras.name_scope("generator"):
-            self.generator = resolve.generator(self._network_arguments[0], self.latent_dim, *sizes)
+            self.generator = resolve.generator(generator, self.latent_dim, *sizes)
         with keras.name_scope("discriminator"):
-            self.discriminator = resolve.discriminator(self._network_arguments[1], *sizes)
-
-    def get_config(self) -> dict[str, Any]:
-        generator, discriminator = self._network_arguments
-        return super().get_config() | {
-            "latent_dim": self.latent_dim,
-            "generator": resolve.serialize(self.generator, generator),
-            "discriminator": resolve.serialize(self.discriminator, discriminator),
-            "loss": keras.saving.serialize_keras_object(self.loss_function),
-            "penalty": None if self.penalty is None else keras.saving.serialize_keras_object(self.penalty),
-            "discriminator_steps": self.discriminator_steps,
-            "augmentation": list(self.augmentation),
-            "collapse_fraction": self.collapse_fraction,
-        }
+            self.discriminator = resolve.discriminator(discriminator, *sizes)
 
     # The two networks
 
     def generate(self, z: Tensor, one_hot: Tensor | None, training: bool = False) -> Tensor:
-        """Images in [-1, 1], or vectors, of z."""
+        """The generator's images in [-1, 1], or vectors."""
         return ops.cast(self.generator(z if one_hot is None else [z, one_hot], training=training), "float32")
 
     def logits(self, x: Tensor, one_hot: Tensor | None, training: bool = False) -> Tensor:
-        """The discriminator's, `[B]`."""
+        """The discriminator's logits `[B]`."""
         return ops.cast(self.discriminator(x if one_hot is None else [x, one_hot], training=training), "float32")
 
     def normal(self, shape: tuple) -> Tensor:
@@ -160,7 +148,7 @@ class GAN(AdversarialModel, DecodingModel):
     # Training
 
     def default_optimizer(self) -> GANOptimizer:
-        """Adam for both, with beta_1 = 0, and an averaged generator."""
+        """Adam for both networks, with beta_1 = 0, and an averaged generator."""
         arguments = {"learning_rate": 2e-4, "beta_1": 0.0, "beta_2": 0.99}
         generator = keras.optimizers.Adam(**arguments, use_ema=True, ema_momentum=0.999)
         return GANOptimizer(generator, keras.optimizers.Adam(**arguments))
@@ -203,7 +191,7 @@ class GAN(AdversarialModel, DecodingModel):
         return ops.cond(due, cost, lambda: ops.zeros((ops.shape(real)[0],)))
 
     @backend.train_step
-    def train_step(self, data: Any) -> dict[str, Tensor]:
+    def train_step(self, data: Any) -> Logs:
         images, one_hot = self.unpack(data)
         real = self.modality.to_network(images)
 
@@ -224,7 +212,7 @@ class GAN(AdversarialModel, DecodingModel):
         return self.update_metrics(**logs)
 
     @backend.test_step
-    def test_step(self, data: Any) -> dict[str, Tensor]:
+    def test_step(self, data: Any) -> Logs:
         """The losses without penalty, and no gradients."""
         images, one_hot = self.unpack(data)
         _, fake, logs = self.discriminator_losses(self.modality.to_network(images), one_hot, training=False)
@@ -247,9 +235,7 @@ class GAN(AdversarialModel, DecodingModel):
             z = ops.convert_to_tensor(noise.normal(start, stop, (self.latent_dim,), self.seed, stream=5))
             self.generate(z, one_hot, training=True)
 
-    def sampling_config(
-        self, temperature: float = 1.0, truncation: float | None = None, **settings: Any
-    ) -> dict[str, Any]:
+    def sampling_config(self, temperature: float = 1.0, truncation: float | None = None, **settings: Any) -> Config:
         if truncation is not None and inputs.check_number("truncation", truncation, 0.0) == 0.0:
             raise InputError("truncation is 0; expected a positive number, or None.")
         config = super().sampling_config(temperature, **settings)
@@ -259,11 +245,11 @@ class GAN(AdversarialModel, DecodingModel):
     def sample(
         self,
         num_samples: int,
-        labels: ArrayLike | None = None,
-        seed: int | None = None,
+        labels: Labels = None,
+        seed: Seed = None,
         temperature: float = 1.0,
         batch_size: int = 64,
-        verbose: Any = "auto",
+        verbose: Verbose = "auto",
         *,
         truncation: float | None = None,
     ) -> np.ndarray:

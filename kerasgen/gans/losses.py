@@ -1,18 +1,18 @@
 """Losses of a generator and a discriminator, each a pair of lines."""
 
-from typing import Any, Self
+from typing import Self
 
 import keras
 from keras import ops
 
-from kerasgen.typing import Tensor
+from kerasgen.typing import Config, Tensor
 
 
 class Configured:
     """An object made of its config."""
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Self:
+    def from_config(cls, config: Config) -> Self:
         return cls(**config)
 
 
@@ -25,7 +25,7 @@ class AdversarialLoss(Configured):
     def generator(self, fake: Tensor) -> Tensor:
         raise NotImplementedError
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         return {}
 
 

@@ -4,6 +4,8 @@ from typing import Any, Self
 
 import keras
 
+from kerasgen.typing import Config
+
 
 @keras.saving.register_keras_serializable("kerasgen", "Players")  # the name in saved models
 class GANOptimizer(keras.optimizers.MultiOptimizer):
@@ -34,7 +36,7 @@ class GANOptimizer(keras.optimizers.MultiOptimizer):
         self._discriminator_ids = frozenset(id(variable) for variable in discriminator)
         self.build([*generator, *discriminator])
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         return {
             "generator": keras.saving.serialize_keras_object(self.generator),
             "discriminator": keras.saving.serialize_keras_object(self.discriminator),
@@ -42,6 +44,6 @@ class GANOptimizer(keras.optimizers.MultiOptimizer):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
+    def from_config(cls, config: Config, custom_objects: Any = None) -> Self:
         parts = {key: keras.saving.deserialize_keras_object(config[key]) for key in ("generator", "discriminator")}
         return cls(**config | parts)

@@ -1,14 +1,13 @@
 """Gradient penalties of a discriminator."""
 
 from collections.abc import Callable
-from typing import Any
 
 import keras
 from keras import ops
 
 from kerasgen import backend, inputs
 from kerasgen.gans.losses import Configured
-from kerasgen.typing import Tensor
+from kerasgen.typing import Config, Tensor
 
 
 class Penalty(Configured):
@@ -33,7 +32,7 @@ class Penalty(Configured):
         """
         raise NotImplementedError
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         return {"weight": self.weight, "interval": self.interval}
 
 

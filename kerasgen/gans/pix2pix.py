@@ -5,15 +5,14 @@ from typing import Any
 
 import numpy as np
 from keras import ops
-from numpy.typing import ArrayLike
 
 from kerasgen import backend, inputs
 from kerasgen.base.exhibit import Exhibit
-from kerasgen.base.model import register_family
+from kerasgen.base.family import register_family
 from kerasgen.gans.translator import Translator, distance, mean_over_patches
 from kerasgen.networks import resolve
 from kerasgen.recipes import Evaluation
-from kerasgen.typing import Tensor
+from kerasgen.typing import ArrayLike, Logs, Tensor, Verbose
 
 SHOWN = 10  # pairs in a row of an exhibit
 
@@ -62,26 +61,17 @@ class Pix2Pix(Translator):
     ):
         super().__init__(shape, source_channels, loss, seed, **kwargs)
         self.distance_weight = inputs.check_number("distance_weight", distance_weight, 0.0)
-        self._network_arguments = (generator or "UNet", discriminator or "patch")
-        pair_shape = (*self.shape[:2], self.source.shape[-1] + self.shape[-1])
-        arguments, dtype = self._network_arguments, self.dtype_policy
-        self.generator = resolve.translator(arguments[0], self.source.shape, self.shape, dtype)
-        self.discriminator = resolve.patch_discriminator(arguments[1], pair_shape, dtype)
-
-    def get_config(self) -> dict[str, Any]:
-        generator, discriminator = self._network_arguments
-        return super().get_config() | {
-            "source_channels": self.source.shape[-1],
-            "generator": resolve.serialize(self.generator, generator),
-            "discriminator": resolve.serialize(self.discriminator, discriminator),
-            "distance_weight": self.distance_weight,
-        }
+        generator, discriminator = generator or "UNet", discriminator or "patch"
+        self.keep(generator=generator, discriminator=discriminator)
+        pair_shape = (*self.shape[:2], self.source_channels + self.shape[-1])
+        self.generator = resolve.translator(generator, self.source.shape, self.shape, self.dtype_policy)
+        self.discriminator = resolve.patch_discriminator(discriminator, pair_shape, self.dtype_policy)
 
     def generate(self, x: Tensor, training: bool = False) -> Tensor:
         return ops.cast(self.generator(x, training=training), "float32")
 
     def logits(self, x: Tensor, y: Tensor, training: bool = False) -> Tensor:
-        """The discriminator's, of pairs."""
+        """The discriminator's logits of pairs."""
         pairs = ops.concatenate([x, y], axis=-1)
         return ops.cast(self.discriminator(pairs, training=training), "float32")
 
@@ -101,7 +91,7 @@ class Pix2Pix(Translator):
         return losses, {"generator_loss": losses, "distance": far}
 
     @backend.train_step
-    def train_step(self, data: Any) -> dict[str, Tensor]:
+    def train_step(self, data: Any) -> Logs:
         x, y = self.unpack(data)
 
         def mean_of(function):
@@ -114,7 +104,7 @@ class Pix2Pix(Translator):
         return self.update_metrics(**logs)
 
     @backend.test_step
-    def test_step(self, data: Any) -> dict[str, Tensor]:
+    def test_step(self, data: Any) -> Logs:
         x, y = self.unpack(data)
         logs = self.discriminator_losses(x, y)[1] | self.generator_losses(x, y)[1]
         return self.update_metrics(**logs)
@@ -122,7 +112,7 @@ class Pix2Pix(Translator):
     def translate_step(self, images: Tensor) -> Tensor:
         return self.run_generator(self.generator, images)
 
-    def translate(self, x: ArrayLike, batch_size: int = 64, verbose: Any = "auto") -> np.ndarray:
+    def translate(self, x: ArrayLike, batch_size: int = 64, verbose: Verbose = "auto") -> np.ndarray:
         """y of images x `[N, H, W, source_channels]`: float32 `[N, H, W, channels]` in [0, 1]."""
         return self.run_on(self.translate_step, x, self.source, batch_size, verbose)
 

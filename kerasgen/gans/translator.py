@@ -6,7 +6,6 @@ from typing import Any
 import keras
 import numpy as np
 from keras import ops
-from numpy.typing import ArrayLike
 
 from kerasgen import inputs
 from kerasgen.base.program import rows
@@ -16,7 +15,7 @@ from kerasgen.gans.losses import LOSSES, AdversarialLoss
 from kerasgen.gans.optimizer import GANOptimizer
 from kerasgen.modalities import Images
 from kerasgen.networks import resolve
-from kerasgen.typing import Tensor
+from kerasgen.typing import ArrayLike, Config, Tensor, Verbose
 
 
 class Translator(AdversarialModel):
@@ -36,26 +35,22 @@ class Translator(AdversarialModel):
 
     def __init__(self, shape: Sequence[int], source_channels: int | None, loss: Any, seed: int, **kwargs: Any):
         super().__init__(shape, None, seed, **kwargs)
-        channels = inputs.check_integer("source_channels", source_channels or self.shape[-1], 1)
-        self.source = Images((*self.shape[:2], channels))
+        self.source_channels = inputs.check_integer("source_channels", source_channels or self.shape[-1], 1)
+        self.source = Images((*self.shape[:2], self.source_channels))
         self.loss_function = resolve.resolve("loss", loss, LOSSES, AdversarialLoss)
+        self.keep(loss=self.loss_function)
         self.check_precision()
-
-    def get_config(self) -> dict[str, Any]:
-        config = super().get_config() | {"loss": keras.saving.serialize_keras_object(self.loss_function)}
-        del config["num_classes"]
-        return config
 
     @property
     def given_shape(self) -> tuple[int, ...]:
-        """Of the images to translate."""
+        """The shape of an image to translate."""
         return self.source.shape
 
     def source_shape_of(self, verb: str) -> tuple[int, ...]:
         return self.given_shape
 
     def default_optimizer(self) -> GANOptimizer:
-        """Adam for both, of Isola et al. 2017, section 3.3, and Zhu et al. 2017, section 4."""
+        """Adam for both networks, as in Isola et al. 2017, section 3.3, and Zhu et al. 2017, section 4."""
         return GANOptimizer(*(keras.optimizers.Adam(2e-4, beta_1=0.5) for _ in range(2)))
 
     def check_training_data(self, x: Any, y: Any) -> tuple[Any, Any]:
@@ -80,21 +75,23 @@ class Translator(AdversarialModel):
         return tuple(self.modality.to_network(self.modality.scale(images)) for images in (source, target))
 
     def run_generator(self, generator: Callable, images: Tensor) -> Tensor:
-        """Images in [0, 1] by a generator, of uint8 or float ones."""
+        """A generator's images in [0, 1] for uint8 or float ones."""
         x = self.modality.to_network(self.modality.scale(images))
         return self.modality.from_network(ops.cast(generator(x), "float32"))
 
-    def run_on(self, function: Callable, x: ArrayLike, modality: Images, batch_size: int, verbose: Any) -> np.ndarray:
+    def run_on(
+        self, function: Callable, x: ArrayLike, modality: Images, batch_size: int, verbose: Verbose
+    ) -> np.ndarray:
         """`function` on images, checked first."""
         x = modality.check(x)
         return self.run(function, len(x), rows(x), batch_size, verbose)
 
-    def translate(self, x: ArrayLike, batch_size: int = 64, verbose: Any = "auto") -> np.ndarray:
+    def translate(self, x: ArrayLike, batch_size: int = 64, verbose: Verbose = "auto") -> np.ndarray:
         raise NotImplementedError
 
     # What it says of itself
 
-    def sampling_config(self, temperature: float = 1.0, **settings: Any) -> dict[str, Any]:
+    def sampling_config(self, temperature: float = 1.0, **settings: Any) -> Config:
         """As for models that sample; a translation has no settings."""
         if settings:
             raise InputError(f"{type(self).__name__} has no sampler, so no {', '.join(sorted(settings))} to set.")
@@ -112,7 +109,7 @@ class Translator(AdversarialModel):
         """The translations of the images given, to compare with real ones of the other kind."""
         return self.translate(given, **batching), None
 
-    def snippet(self, handle: str, drawing: dict[str, Any] | None = None) -> str:
+    def snippet(self, handle: str, drawing: Config | None = None) -> str:
         return f"""import kerasgen
 import numpy as np
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from kerasgen import data
 from kerasgen.base.exhibit import Exhibit
+from kerasgen.base.family import FAMILIES
 from kerasgen.base.generative import GenerativeModel
-from kerasgen.base.model import FAMILIES
 from kerasgen.checkpoints import load_checkpoint, save_checkpoint, sha256
 from kerasgen.errors import KerasgenError, RecipeError
 from kerasgen.hub.card import write_card

@@ -12,7 +12,7 @@ from tests.model_case import LatentCase, long_fit
 
 class TestAutoencoder(LatentCase):
     def make(self, **arguments):
-        return Autoencoder(**{"image_shape": (8, 8, 1), "latent_dim": 3, "width": 8, "num_components": 2} | arguments)
+        return Autoencoder(**{"shape": (8, 8, 1), "latent_dim": 3, "width": 8, "num_components": 2} | arguments)
 
     def ready(self, images, **arguments):
         """Trained for longer: at first all latents are near zero, and all samples nearly the same."""
@@ -23,7 +23,7 @@ class TestAutoencoder(LatentCase):
 
 
 def small(**arguments):
-    return Autoencoder(image_shape=(8, 8, 1), latent_dim=3, width=16, num_components=4, **arguments)
+    return Autoencoder(shape=(8, 8, 1), latent_dim=3, width=16, num_components=4, **arguments)
 
 
 def test_loss_is_the_squared_error_and_the_penalty(images):
@@ -91,9 +91,7 @@ def test_mixture_against_scikit_learn():
 
 def test_samples_follow_the_mixture():
     x = blobs()
-    model = Autoencoder(
-        image_shape=(4, 4, 1), latent_dim=2, encoder="dense", decoder="dense", width=4, num_components=3
-    )
+    model = Autoencoder(shape=(4, 4, 1), latent_dim=2, encoder="dense", decoder="dense", width=4, num_components=3)
     model.density.assign(*fit_mixture(x, 3, seed=0))
     z = model.draw_latents(0, 3000, 1, np.float32(1.0))
     for direction in ([1, 0], [0, 1], [1, 1], [1, -1]):

@@ -13,7 +13,7 @@ from tests.model_case import LatentCase, assert_same, long_fit
 class VAECase(LatentCase):
     def make(self, **arguments):
         return VariationalAutoencoder(
-            **{"image_shape": (8, 8, 1), "latent_dim": 3, "width": 8, "num_classes": self.num_classes} | arguments
+            **{"shape": (8, 8, 1), "latent_dim": 3, "width": 8, "num_classes": self.num_classes} | arguments
         )
 
 
@@ -76,18 +76,18 @@ class TestOwnNetworks(VAECase):
         ({"encoder": 3}, "Keras layer"),
         ({"encoder": keras.Sequential([layers.Flatten(), layers.Dense(7)])}, r"\(7,\)"),
         ({"num_classes": 0}, "num_classes"),
-        ({"image_shape": (8, 8, 0)}, "image_shape"),
+        ({"shape": (8, 8, 0)}, "shape"),
         ({"seed": -1}, "seed"),
     ],
 )
 def test_bad_arguments(arguments, message):
     with pytest.raises(InputError, match=message):
-        VariationalAutoencoder(**{"image_shape": (8, 8, 1), "latent_dim": 2, "width": 4} | arguments)
+        VariationalAutoencoder(**{"shape": (8, 8, 1), "latent_dim": 2, "width": 4} | arguments)
 
 
 def test_odd_sizes_and_colours():
     x = np.random.default_rng(0).integers(0, 256, (4, 13, 21, 3), dtype=np.uint8)
-    model = VariationalAutoencoder(image_shape=(13, 21, 3), latent_dim=2, width=4)
+    model = VariationalAutoencoder(shape=(13, 21, 3), latent_dim=2, width=4)
     assert model.reconstruct(x).shape == x.shape
     assert model.sample(2).shape == (2, 13, 21, 3)
 
@@ -147,7 +147,7 @@ def test_loss_is_the_bound_by_its_definition(images):
             return ops.zeros(shape)
 
     x = images[0][:16]
-    model = Quiet(image_shape=(8, 8, 1), latent_dim=3, width=8, beta=2.0, free_bits=0.02, kl_warmup_steps=4)
+    model = Quiet(shape=(8, 8, 1), latent_dim=3, width=8, beta=2.0, free_bits=0.02, kl_warmup_steps=4)
     model.compile(keras.optimizers.SGD(0.0))
     outputs = ops.convert_to_numpy(model.encoder(2.0 * x / np.float32(255.0) - 1.0))
     mean, log_variance = outputs[:, :3], outputs[:, 3:]
@@ -225,7 +225,7 @@ def test_importance_weights_in_chunks(images):
     from kerasgen import noise
 
     x = images[0][:3]
-    model = VariationalAutoencoder(image_shape=(8, 8, 1), latent_dim=3, width=8)
+    model = VariationalAutoencoder(shape=(8, 8, 1), latent_dim=3, width=8)
     t = x / np.float32(255.0)
     outputs = ops.convert_to_numpy(model.encoder(2.0 * t - 1.0)).astype(np.float64)
     mean, sd = outputs[:, :3], np.exp(0.5 * outputs[:, 3:])
@@ -262,14 +262,14 @@ def test_bits_per_dim_of_a_density_counts_the_bins(images):
 
 def test_anomalies_score_higher(images):
     x, _ = images
-    model = VariationalAutoencoder(image_shape=(8, 8, 1), latent_dim=3, width=16)
+    model = VariationalAutoencoder(shape=(8, 8, 1), latent_dim=3, width=16)
     model.compile(keras.optimizers.Adam(3e-3))
     long_fit(model, x, None, 60)
     assert model.anomaly_score(255 - x).min() > model.anomaly_score(x).max()
 
 
 def test_temperature_zero_is_the_mode(images):
-    model = VariationalAutoencoder(image_shape=(8, 8, 1), latent_dim=3, width=8)
+    model = VariationalAutoencoder(shape=(8, 8, 1), latent_dim=3, width=8)
     samples = model.sample(5, temperature=0.0)
     assert_same(samples, np.repeat(model.decode(np.zeros((1, 3))), 5, axis=0))
 

@@ -52,12 +52,12 @@ class Ideal(keras.layers.Layer):
 
 
 def flow():
-    return FlowMatching(image_shape=SHAPE, network=Ideal("flow"))
+    return FlowMatching(shape=SHAPE, network=Ideal("flow"))
 
 
 def diffusion(**arguments):
     network = Ideal("diffusion")
-    model = DiffusionModel(image_shape=SHAPE, network=network, **arguments)
+    model = DiffusionModel(shape=SHAPE, network=network, **arguments)
     network.table, network.scale = model.table(), model.sigma_data
     return model
 

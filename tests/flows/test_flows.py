@@ -82,13 +82,13 @@ class DensityCase:
 class FlowCase(DensityCase, LatentCase):
     """A whole family."""
 
-    odd_sides = {"image_shape": (9, 8, 1)}  # noqa: RUF012
+    odd_sides = {"shape": (9, 8, 1)}  # noqa: RUF012
     float16_arguments = {"network": "dense"}  # noqa: RUF012
 
-    def test_bits_per_dim(self, images):
+    def test_bits_per_dim(self, trained, images):
         """-log2 p / dims plus the bits of a pixel; the seed is the noise's; an untrained model knows nothing."""
         x, y = images
-        model = self.ready(images)
+        model = trained
         labels = self.labels(y)
         nats = model.log_prob(x, labels, seed=1)
         assert nats.shape == (32,)
@@ -179,7 +179,7 @@ class TestGlow(FlowCase):
     float16_arguments = {"network": "dense", "levels": 1}  # noqa: RUF012
 
     def make(self, **arguments):
-        return Glow(**{"image_shape": (8, 8, 1), "levels": 2, "steps": 1, "width": 8, "num_classes": 4} | arguments)
+        return Glow(**{"shape": (8, 8, 1), "levels": 2, "steps": 1, "width": 8, "num_classes": 4} | arguments)
 
     def test_steps(self):
         assert len(self.make(steps=[1, 3]).couplings) == 4
@@ -201,23 +201,14 @@ class TestGlow(FlowCase):
 
 class TestAdditiveGlow(DensityCase):
     def make(self, **arguments):
-        return Glow(
-            **{"image_shape": (8, 8, 1), "levels": 2, "steps": 2, "width": 8, "coupling": "additive"} | arguments
-        )
+        return Glow(**{"shape": (8, 8, 1), "levels": 2, "steps": 2, "width": 8, "coupling": "additive"} | arguments)
 
 
 class TestHaarGlow(DensityCase):
     num_classes = 4
 
     def make(self, **arguments):
-        given = {
-            "image_shape": (8, 8, 1),
-            "levels": 2,
-            "steps": [2, 1],
-            "width": 8,
-            "num_classes": 4,
-            "squeeze": "haar",
-        }
+        given = {"shape": (8, 8, 1), "levels": 2, "steps": [2, 1], "width": 8, "num_classes": 4, "squeeze": "haar"}
         return Glow(**given | arguments)
 
     def test_bad_squeeze(self):
@@ -228,19 +219,19 @@ class TestHaarGlow(DensityCase):
 
 class TestEqualizedGlow(DensityCase):
     def make(self, **arguments):
-        return Glow(**{"image_shape": (8, 8, 1), "levels": 1, "steps": 2, "width": 8, "equalize": True} | arguments)
+        return Glow(**{"shape": (8, 8, 1), "levels": 1, "steps": 2, "width": 8, "equalize": True} | arguments)
 
 
 class TestRealNVP(FlowCase):
-    odd_sides = {"image_shape": (9, 8, 1), "scales": 2}  # noqa: RUF012
+    odd_sides = {"shape": (9, 8, 1), "scales": 2}  # noqa: RUF012
 
     def make(self, **arguments):
-        return RealNVP(**{"image_shape": (8, 8, 1), "scales": 1, "steps": 1, "width": 8} | arguments)
+        return RealNVP(**{"shape": (8, 8, 1), "scales": 1, "steps": 1, "width": 8} | arguments)
 
 
 class TestSplineRealNVP(DensityCase):
     def make(self, **arguments):
-        given = {"image_shape": (8, 8, 1), "scales": 2, "steps": 1, "width": 8, "coupling": "spline"}
+        given = {"shape": (8, 8, 1), "scales": 2, "steps": 1, "width": 8, "coupling": "spline"}
         return RealNVP(**given | arguments)
 
 
@@ -295,7 +286,7 @@ def test_densities_of_vectors(draw):
 
 class TestVectors:
     def make(self, **arguments):
-        return RealNVP(**{"image_shape": (3,), "steps": 4, "width": 16} | arguments)
+        return RealNVP(**{"shape": (3,), "steps": 4, "width": 16} | arguments)
 
     def test_a_table(self, tmp_path):
         """Columns of any scale; labels are not asked for."""
@@ -324,6 +315,6 @@ class TestVectors:
             with pytest.raises(InputError, match=message):
                 model.fit(x, verbose=0)
         with pytest.raises(InputError, match="nothing to split"):
-            self.make(image_shape=(1,))
-        with pytest.raises(InputError, match="image_shape"):
+            self.make(shape=(1,))
+        with pytest.raises(InputError, match="shape"):
             Glow((3,))

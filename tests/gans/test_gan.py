@@ -6,27 +6,28 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from kerasgen.models import Players, game, gan
 
-from kerasgen import GAN, backend
+from kerasgen import GAN, GANOptimizer, backend
 from kerasgen.errors import InputError
+from kerasgen.gans import gan
 from kerasgen.gans.augmentation import AUGMENTATIONS
-from kerasgen.gans.losses import R1, GradientPenalty
+from kerasgen.gans.losses import LOSSES
+from kerasgen.gans.penalties import R1, GradientPenalty
 from kerasgen.networks.adversarial import ConvDiscriminator, ConvGenerator
 from kerasgen.networks.layers.conditional_batch_normalization import ConditionalBatchNormalization
 from kerasgen.networks.layers.minibatch_stddev import MinibatchStandardDeviation
 from kerasgen.networks.layers.spectral_normalization import SpectralNormalization
 from tests.model_case import ModelCase, assert_same
 
-GENERATOR = {"class": "Conv", "width": 8}
-DISCRIMINATOR = {"class": "Conv", "width": 8}
+GENERATOR = {"class": "conv", "width": 8}
+DISCRIMINATOR = {"class": "conv", "width": 8}
 
 
 def adams():
     """With an averaged generator, for the players run after each other in circles."""
     rates = {"learning_rate": 1e-3, "beta_1": 0.5, "beta_2": 0.99}
     averaged = keras.optimizers.Adam(**rates, use_ema=True, ema_momentum=0.98)
-    return Players(averaged, keras.optimizers.Adam(**rates))
+    return GANOptimizer(averaged, keras.optimizers.Adam(**rates))
 
 
 def numpy_of(tensor):
@@ -40,18 +41,18 @@ class GANCase(ModelCase):
     arguments = {}  # noqa: RUF012
 
     def make(self, **arguments):
-        defaults = {"image_shape": (8, 8, 1), "latent_dim": 4, "num_classes": self.num_classes}
+        defaults = {"shape": (8, 8, 1), "latent_dim": 4, "num_classes": self.num_classes}
         defaults |= {"generator": GENERATOR, "discriminator": DISCRIMINATOR}
         return GAN(**defaults | self.arguments | arguments)
 
     def compile_plainly(self, model):
-        model.compile(Players(keras.optimizers.SGD(1e-3), keras.optimizers.SGD(1e-3)))
+        model.compile(GANOptimizer(keras.optimizers.SGD(1e-3), keras.optimizers.SGD(1e-3)))
 
     def test_training_lowers_the_loss(self, images):
         """Against a generator that does not move, the discriminator tells real from fake."""
         x, y = images
         model = self.make()
-        model.compile(Players(keras.optimizers.SGD(0.0), keras.optimizers.Adam(1e-3)))
+        model.compile(GANOptimizer(keras.optimizers.SGD(0.0), keras.optimizers.Adam(1e-3)))
         before = model.evaluate(x, self.labels(y), verbose=0, return_dict=True)
         self.long_fit(model, images, 40)
         after = model.evaluate(x, self.labels(y), verbose=0, return_dict=True)
@@ -111,7 +112,7 @@ class TestConditionalGAN(GANCase):
 
 
 class TestDenseGAN(GANCase):
-    arguments = {"generator": {"class": "Dense", "width": 64}, "discriminator": {"class": "Dense", "width": 64}}  # noqa: RUF012
+    arguments = {"generator": {"class": "dense", "width": 64}, "discriminator": {"class": "dense", "width": 64}}  # noqa: RUF012
 
 
 @pytest.mark.parametrize(
@@ -127,18 +128,17 @@ class TestDenseGAN(GANCase):
         },
         {"loss": "wasserstein", "penalty": "r1", "discriminator": DISCRIMINATOR | {"normalization": "spectral"}},
         {"num_classes": 4, "discriminator": DISCRIMINATOR | {"residual": True, "normalization": "layer"}},
-        {"num_classes": 4, "generator": {"class": "Dense"}, "discriminator": {"class": "Dense"}},
+        {"num_classes": 4, "generator": {"class": "dense"}, "discriminator": {"class": "dense"}},
     ],
 )
 def test_kinds(images, arguments):
     """Every loss, penalty and normalization trains: all weights move, all statistics too."""
     x, y = images
     model = GAN(
-        **{"image_shape": (8, 8, 1), "latent_dim": 4, "generator": GENERATOR, "discriminator": DISCRIMINATOR}
-        | arguments
+        **{"shape": (8, 8, 1), "latent_dim": 4, "generator": GENERATOR, "discriminator": DISCRIMINATOR} | arguments
     )
     # Fast enough that logits leave the margin of the hinge losses, within which these are differences of means too.
-    model.compile(Players(*(keras.optimizers.Adam(1e-2) for _ in range(2))))
+    model.compile(GANOptimizer(*(keras.optimizers.Adam(1e-2) for _ in range(2))))
     variables = (*model.trainable_variables, *model.discriminator.non_trainable_variables)
     before = [ops.convert_to_numpy(v) for v in variables]
     logs = model.fit(x, y if model.num_classes else None, batch_size=16, epochs=3, verbose=0).history
@@ -164,9 +164,9 @@ def test_losses():
         "hinge": (np.maximum(0, 1 - real) + np.maximum(0, 1 + fake), -fake),
         "wasserstein": (fake - real, -fake),
     }
-    assert set(expected) == set(game.LOSSES)
+    assert set(expected) == set(LOSSES)
     for name, (discriminator, generator) in expected.items():
-        loss = game.LOSSES[name]()
+        loss = LOSSES[name]()
         assert_same(loss.discriminator(ops.convert_to_tensor(real), ops.convert_to_tensor(fake)), discriminator)
         assert_same(loss.generator(ops.convert_to_tensor(fake)), generator)
 
@@ -188,7 +188,7 @@ def test_penalties_of_a_linear_critic():
 def test_gradient_penalty_of_a_random_critic():
     """As torch.autograd has it, and so are its derivatives in the critic's weights."""
     torch = pytest.importorskip("torch")
-    model = GAN((6,), latent_dim=2, discriminator={"class": "Dense", "width": 16, "depth": 2})
+    model = GAN((6,), latent_dim=2, discriminator={"class": "dense", "width": 16, "depth": 2})
     rng = np.random.default_rng(0)
     for v in model.discriminator.trainable_variables:
         v.assign(rng.standard_normal(v.shape) / 2.0)
@@ -197,7 +197,7 @@ def test_gradient_penalty_of_a_random_critic():
 
     def mean_penalty():
         tensors = (ops.convert_to_tensor(a) for a in (real, fake, uniform))
-        losses = GradientPenalty().losses(lambda x: model.judged(x, None), *tensors)
+        losses = GradientPenalty().losses(lambda x: model.logits(x, None), *tensors)
         return ops.mean(losses), losses
 
     (_, losses), gradients = backend.value_and_grad(mean_penalty, variables)
@@ -222,7 +222,7 @@ def test_a_player_moves_alone(images, player):
     """With the other's learning rate 0, the other's weights stay to the bit, and its optimizer counts on."""
     rates = {"discriminator": 0.0, "generator": 0.0, player: 1e-3}
     model = GAN((8, 8, 1), 4, GENERATOR, DISCRIMINATOR, discriminator_steps=3)
-    model.compile(Players(*(keras.optimizers.SGD(rates[name]) for name in ("generator", "discriminator"))))
+    model.compile(GANOptimizer(*(keras.optimizers.SGD(rates[name]) for name in ("generator", "discriminator"))))
     variables = {name: getattr(model, name).trainable_variables for name in rates}
     before = {name: [ops.convert_to_numpy(v) for v in values] for name, values in variables.items()}
     model.fit(images[0], batch_size=16, epochs=1, verbose=0)
@@ -254,7 +254,7 @@ def test_optimizers_survive(images, tmp_path):
 
 def test_warns_of_collapse(images, monkeypatch):
     monkeypatch.setattr(gan, "SETTLED", 1)
-    model = GAN((8, 8, 1), 4, {"class": "Dense"}, {"class": "Dense"}, collapse_fraction=1e6)
+    model = GAN((8, 8, 1), 4, {"class": "dense"}, {"class": "dense"}, collapse_fraction=1e6)
     model.compile()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -263,7 +263,7 @@ def test_warns_of_collapse(images, monkeypatch):
 
 
 def test_truncation():
-    model = GAN((8, 8, 1), 3, {"class": "Dense"}, {"class": "Dense"})
+    model = GAN((8, 8, 1), 3, {"class": "dense"}, {"class": "dense"})
     z = model.draw_latents(0, 4000, 0, 1.0)
     cut = model.draw_latents(0, 4000, 0, 1.0, truncation=0.7)
     assert np.abs(cut).max() < 0.7 < np.abs(z).max()
@@ -272,7 +272,7 @@ def test_truncation():
     t = 0.7
     density, mass = math.exp(-0.5 * t * t) / math.sqrt(2.0 * math.pi), math.erf(t / math.sqrt(2.0))
     assert cut.var() == pytest.approx(1.0 - 2.0 * t * density / mass, rel=0.03)
-    assert model.how_drawn(truncation=0.7)["truncation"] == 0.7
+    assert model.sampling_config(truncation=0.7)["truncation"] == 0.7
     assert_same(model.sample(2, seed=0, truncation=50.0), model.sample(2, seed=0), 1e-4)
 
 
@@ -369,34 +369,33 @@ def test_networks_of_the_user(images, tmp_path):
     ("arguments", "message"),
     [
         ({"loss": "mse"}, "hinge"),
-        ({"loss": {"class": "hinge", "margin": 2}}, "does not fit hinge"),
+        ({"loss": {"class": "hinge", "margin": 2}}, "does not fit 'hinge'"),
         ({"penalty": "r2"}, "r1"),
         ({"penalty": {"class": "r1", "interval": 0}}, "interval"),
         ({"penalty": 3}, "int"),
         ({"discriminator_steps": 0}, "discriminator_steps"),
         ({"augmentation": ["flip"]}, "cutout"),
         ({"latent_dim": 0}, "latent_dim"),
-        ({"generator": {"class": "UNet"}}, "Conv"),
-        ({"generator": {"class": "Conv", "depth": 3}}, "does not fit Conv"),
-        ({"generator": "conv"}, "Keras layer"),
+        ({"generator": {"class": "UNet"}}, "conv"),
+        ({"generator": {"class": "conv", "depth": 3}}, "does not fit 'conv'"),
+        ({"generator": 3}, "Keras layer"),
         ({"discriminator": DISCRIMINATOR | {"normalization": "batch"}}, "spectral"),
         ({"discriminator": keras.Sequential([keras.Input((9, 9, 1)), layers.Flatten()])}, "8, 8, 1"),
-        ({"discriminator": keras.Sequential([keras.Input((8, 8, 1)), layers.Flatten()])}, r"needs \(None,\)"),
-        ({"image_shape": (2,), "discriminator": DISCRIMINATOR}, "use 'Dense' for vectors"),
-        ({"image_shape": (2,), "augmentation": ["color"]}, "augmentation"),
+        ({"discriminator": keras.Sequential([keras.Input((8, 8, 1)), layers.Flatten()])}, r"needs \(\)"),
+        ({"shape": (2,), "discriminator": DISCRIMINATOR}, "use 'dense' for vectors"),
+        ({"shape": (2,), "augmentation": ["color"]}, "augmentation"),
     ],
 )
 def test_bad_arguments(arguments, message):
     with pytest.raises(InputError, match=message):
-        GAN(**{"image_shape": (8, 8, 1), "latent_dim": 4} | arguments)
+        GAN(**{"shape": (8, 8, 1), "latent_dim": 4} | arguments)
 
 
 def test_bad_calls():
     model = GAN((8, 8, 1), 4, GENERATOR, DISCRIMINATOR)
     for call, message in [
-        (lambda: model.compile(keras.optimizers.Adam()), "Players"),
         (lambda: model.sample(2, truncation=0.0), "truncation"),
-        (lambda: model.sample(2, steps=3), "no sampler"),
+        (lambda: model.sample(2, steps=3), "no setting 'steps'"),
         (lambda: model.sample(2, labels=[0, 1]), "not class-conditional"),
     ]:
         with pytest.raises(InputError, match=message):
@@ -422,11 +421,11 @@ def test_ring_of_gaussians(beta_1, arguments, seed):
     centers = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     x = (centers[rng.integers(0, 8, 25_600)] + 0.02 * rng.standard_normal((25_600, 2))).astype(np.float32)
     keras.utils.set_random_seed(seed)
-    network = {"class": "Dense", "width": 128, "depth": 3}
+    network = {"class": "dense", "width": 128, "depth": 3}
     model = GAN((2,), 2, network, network, seed=seed, **arguments)
     rates = {"learning_rate": 1e-3, "beta_1": beta_1, "beta_2": 0.99}
     averaged = keras.optimizers.Adam(**rates, use_ema=True, ema_momentum=0.99)
-    model.compile(Players(averaged, keras.optimizers.Adam(**rates)))
+    model.compile(GANOptimizer(averaged, keras.optimizers.Adam(**rates)))
     model.fit(x, batch_size=256, epochs=30, verbose=0)
     drawn = model.sample(2000, seed=0)
     distances = np.linalg.norm(drawn[:, None] - centers[None], axis=-1)

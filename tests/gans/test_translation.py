@@ -6,19 +6,18 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from kerasgen.models import Players
 
-from kerasgen import CycleGAN, Pix2Pix
+from kerasgen import CycleGAN, GANOptimizer, Pix2Pix
 from kerasgen.errors import InputError
 from kerasgen.gans.cyclegan import EMPTY, ImagePool
 from kerasgen.networks.translation import PatchDiscriminator, ResidualGenerator, UNetGenerator
 from tests.model_case import assert_same
 
-PATCH = {"class": "Patch", "width": 8, "levels": 1}
+PATCH = {"class": "patch", "width": 8, "levels": 1}
 
 
 def adams(rate=2e-3):
-    return Players(*(keras.optimizers.Adam(rate, beta_1=0.5) for _ in range(2)))
+    return GANOptimizer(*(keras.optimizers.Adam(rate, beta_1=0.5) for _ in range(2)))
 
 
 def weights(variables):
@@ -61,7 +60,7 @@ class TranslatorCase:
             ("discriminator", (keras.optimizers.SGD(0.0), keras.optimizers.SGD(0.1))),
         ):
             model = self.make()
-            model.compile(Players(*optimizers))
+            model.compile(GANOptimizer(*optimizers))
             before = {name: weights(model.player_variables(name)) for name in ("generator", "discriminator")}
             model.fit(x, y, batch_size=16, verbose=0)
             for name, values in before.items():
@@ -91,7 +90,7 @@ class TranslatorCase:
         for data in ((x, y), (tf.data.Dataset.from_tensor_slices((x, y)).batch(16),)):
             keras.utils.set_random_seed(0)
             model = self.make()
-            model.compile(Players(keras.optimizers.SGD(1e-3), keras.optimizers.SGD(1e-3)))
+            model.compile(GANOptimizer(keras.optimizers.SGD(1e-3), keras.optimizers.SGD(1e-3)))
             model.fit(*data, **({} if len(data) == 1 else {"batch_size": 16, "shuffle": False}), verbose=0)
             found.append(weights(model.trainable_variables))
         for a, b in zip(*found, strict=True):
@@ -123,14 +122,12 @@ class TranslatorCase:
                 model.fit(*data, verbose=0)
         with pytest.raises(InputError, match="shape"):
             model.translate(x[:, :4])
-        with pytest.raises(InputError, match="Players"):
-            model.compile(keras.optimizers.Adam())
         for arguments, message in (
             ({"loss": "perceptual"}, "hinge"),
-            ({"generator": {"class": "Conv"}}, "Residual"),
-            ({"generator": {"class": "UNet", "depth": 3}}, "does not fit UNet"),
-            ({"discriminator": {"class": "Patch", "levels": 4}}, "fewer levels"),
-            ({"discriminator": {"class": "Patch", "normalization": "batch"}}, "spectral"),
+            ({"generator": {"class": "conv"}}, "residual"),
+            ({"generator": {"class": "UNet", "depth": 3}}, "does not fit 'UNet'"),
+            ({"discriminator": {"class": "patch", "levels": 4}}, "fewer levels"),
+            ({"discriminator": {"class": "patch", "normalization": "batch"}}, "spectral"),
         ):
             with pytest.raises(InputError, match=message):
                 self.make(**arguments)
@@ -138,7 +135,7 @@ class TranslatorCase:
 
 class TestPix2Pix(TranslatorCase):
     def make(self, **arguments):
-        defaults = {"image_shape": (8, 8, 1), "generator": {"class": "UNet", "width": 8}, "discriminator": PATCH}
+        defaults = {"shape": (8, 8, 1), "generator": {"class": "UNet", "width": 8}, "discriminator": PATCH}
         return Pix2Pix(**defaults | arguments)
 
     def test_learns_to_negate(self, images):
@@ -154,7 +151,7 @@ class TestPix2Pix(TranslatorCase):
     def test_other_channels(self, images):
         x, _ = images
         colour = np.repeat(x, 3, axis=-1)
-        model = self.make(image_shape=(8, 8, 3), source_channels=1)
+        model = self.make(shape=(8, 8, 3), source_channels=1)
         model.compile()
         model.fit(x, colour, batch_size=16, verbose=0)
         assert model.translate(x).shape == (32, 8, 8, 3)
@@ -180,12 +177,12 @@ class TestPix2Pix(TranslatorCase):
 
 class TestCycleGAN(TranslatorCase):
     def make(self, **arguments):
-        defaults = {"image_shape": (8, 8, 1), "generator": {"class": "UNet", "width": 8}, "discriminator": PATCH}
+        defaults = {"shape": (8, 8, 1), "generator": {"class": "UNet", "width": 8}, "discriminator": PATCH}
         return CycleGAN(**defaults | {"pool_size": 20} | arguments)
 
     def test_each_kind_becomes_like_the_other(self, images):
         x, y = self.pairs(images)
-        model = self.make(generator={"class": "Residual", "width": 8, "blocks": 1}, identity_weight=0.0)
+        model = self.make(generator={"class": "residual", "width": 8, "blocks": 1}, identity_weight=0.0)
         model.compile(adams())
         before = model.evaluate(x, y, return_dict=True, verbose=0)["cycle_distance"]
         logs = train(model, x, y[np.random.default_rng(0).permutation(len(y))], 60)
@@ -254,7 +251,7 @@ def test_image_pool(size, num):
             else:
                 expected.append(kept[place])
                 kept[place] = image
-        found = pool.mixed(ops.convert_to_tensor(fake), start, ops.convert_to_tensor(coins))
+        found = pool.exchange(ops.convert_to_tensor(fake), start, ops.convert_to_tensor(coins))
         assert_same(ops.convert_to_numpy(found).ravel(), expected)
         held = [EMPTY if image is None else image for image in kept]
         assert_same(ops.convert_to_numpy(pool.images).ravel(), held)

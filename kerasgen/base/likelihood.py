@@ -1,0 +1,37 @@
+"""`LikelihoodModel`: what families with `log_prob` share."""
+
+import math
+
+import numpy as np
+
+from kerasgen.base.latent import LatentModel
+from kerasgen.recipes import Evaluation
+from kerasgen.typing import ArrayLike, Config, Labels
+
+
+class LikelihoodModel(LatentModel):
+    """A `LatentModel` with `likelihood` "exact", "bound" or "estimate".
+
+    A family gives `log_prob(x, labels, ...)` in nats, float32 `[N]`.
+    """
+
+    num_levels = 256  # values that a pixel can take in the images whose bits are counted
+    bits_offset = 0.0  # bits a dimension between what `log_prob` is of and what bits are counted of
+
+    def log_prob(self, x: ArrayLike, labels: Labels = None) -> np.ndarray:
+        raise NotImplementedError
+
+    def bits_per_dim(self, x: ArrayLike, labels: Labels = None, **settings) -> np.ndarray:
+        """-log2 p(x) / dims in bits, float32 `[N]`; settings are those of `log_prob`."""
+        return self.bits_offset - self.log_prob(x, labels, **settings) / (self.num_dims * math.log(2.0))
+
+    def anomaly_score(self, x: ArrayLike, labels: Labels = None, **settings) -> np.ndarray:
+        """-log p(x) in nats `[N]`: higher is stranger; settings are those of `log_prob`."""
+        return -self.log_prob(x, labels, **settings)
+
+    def likelihood_protocol(self, settings: Evaluation) -> tuple[Config, Config]:
+        """Arguments of `bits_per_dim`, from the settings of an evaluation, and what else its figures depend on."""
+        return {}, {}
+
+    def measures(self) -> tuple[str, ...]:
+        return (*super().measures(), "bits_per_dim")
