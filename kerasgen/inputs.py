@@ -11,23 +11,20 @@ from kerasgen.errors import InputError
 
 # What other libraries call settings of `sample` and its like, and what they are called here.
 FOREIGN = {
-    "num_inference_steps": "steps",
-    "num_steps": "steps",
-    "guidance_scale": "guidance",
-    "cfg_scale": "guidance",
-    "n_samples": "num_samples",
-    "num_images": "num_samples",
-    "class_labels": "labels",
-    "y": "labels",
-    "generator": "seed",
-    "scheduler": "sampler",
+    **dict.fromkeys(("num_inference_steps", "num_steps"), "steps"),
+    **dict.fromkeys(("guidance_scale", "cfg_scale"), "guidance"),
+    **dict.fromkeys(("n_samples", "num_images"), "num_samples"),
+    **dict.fromkeys(("class_labels", "y"), "labels"),
+    **{"generator": "seed", "scheduler": "sampler"},
 }
 
 
-def check_integer(name: str, value: Any, minimum: int) -> int:
-    """`value` as an int of at least `minimum`."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < minimum:
-        raise InputError(f"{name} is {value!r}; expected an integer of at least {minimum}.")
+def check_integer(name: str, value: Any, minimum: int, maximum: int | None = None) -> int:
+    """`value` as an int of at least `minimum`, and at most `maximum`."""
+    limit = "" if maximum is None else f" and at most {maximum}"
+    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not whole or value < minimum or (maximum is not None and value > maximum):
+        raise InputError(f"{name} is {value!r}; expected an integer of at least {minimum}{limit}.")
     return int(value)
 
 

@@ -10,12 +10,12 @@ import numpy as np
 from absl import app, flags, logging
 from scipy import ndimage
 
-from kerasgen import GenerativeModel
+from kerasgen import GenerativeModel, metrics
 from kerasgen.hub import find_recipe
 from kerasgen.hub.card import title
 from kerasgen.hub.registry import zoo_folder
-from kerasgen.metrics import Evaluation, evaluate
-from kerasgen.recipes import Recipe
+from kerasgen.recipes import Evaluation, Recipe
+from kerasgen.training.extractors import load_extractor
 from kerasgen.training.run import load_split
 
 EXTRACTORS = flags.DEFINE_list("extractors", ["lenet-mnist", "resnet-fashion-mnist"], "classifiers of the zoo")
@@ -68,17 +68,17 @@ def table(extractor):
     real, training, fakes = cases(recipe)
     rows = []
     for name, images in fakes.items():
-        run = Evaluation(
+        run = metrics.Evaluation(
             Replay(images),
             real,
             None,
             recipe.dataset.test_split,
-            extractor=extractor,
-            num_samples=len(images),
+            settings=Evaluation(num_samples=len(images)),
+            extractor=load_extractor(extractor),
             training=lambda: training,
             verbose=0,
         )
-        figures = evaluate(run, [*METRICS, "memorisation"])["metrics"]
+        figures = metrics.evaluate(run, [*METRICS, "memorisation"])["metrics"]
         if not rows:
             rows = [["", *map(title, figures)], ["---"] * (len(figures) + 1)]
         cells = [

@@ -8,6 +8,7 @@ it again to go on.
 python tools/samplers.py --model ddpm-mnist --num_samples 2000 --samplers dpm++:20,heun:10:karras,ddpm:1000
 """
 
+import dataclasses
 import json
 import time
 
@@ -17,7 +18,7 @@ import kerasgen
 from kerasgen.hub.card import title, write_card
 from kerasgen.hub.registry import find
 from kerasgen.metrics import Evaluation, Moments, frechet_distance
-from kerasgen.metrics.extractors import load_extractor
+from kerasgen.training.extractors import load_extractor
 from kerasgen.training.hardware import describe
 from kerasgen.training.run import load_split
 
@@ -83,10 +84,7 @@ def main(_):
             images,
             labels,
             settings.split,
-            num_samples=NUM_SAMPLES.value,
-            drawing=drawing,
-            seed=settings.seed,
-            batch_size=settings.batch_size,
+            settings=dataclasses.replace(settings, num_samples=NUM_SAMPLES.value, sampling=drawing),
         )
         before = time.monotonic()
         drawn = evaluation.samples

@@ -5,57 +5,45 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-import numpy as np
 
 from kerasgen import data
 from kerasgen.classifiers.classifier import Classifier
 from kerasgen.errors import InputError
 from kerasgen.recipes import Training
+from kerasgen.typing import Array, Verbose
 
 
+@dataclasses.dataclass
 class ClassifierExtractor:
-    """`extract(images)` gives features `[N, F]` and probabilities `[N, K]`.
+    """An extractor for `kerasgen.metrics`; without probabilities if it knows attributes, which may hold at once."""
 
-    Probabilities are `None` for attributes, which do not exclude each other.
+    classifier: Classifier
+    name: str  # in figures
+    sha256: str  # of the classifier's weights, for the record
+    training: Training | None = None  # how its recipe trains it; `retrained` needs it
+    make_optimizer: Callable[[Training, int], Any] | None = None  # from that and the number of steps to an optimizer
 
-    Args:
-        classifier: a `Classifier`.
-        name: in figures.
-        sha256: of its weights, for the record.
-        training: how its recipe trains it, or `None`; `retrained` needs it.
-        make_optimizer: from that and the number of steps to an optimizer.
-    """
+    def __post_init__(self):
+        if not isinstance(self.classifier, Classifier):
+            raise InputError(f"extractor {self.name!r} is a {type(self.classifier).__name__}; expected a Classifier.")
 
-    def __init__(
-        self,
-        classifier: Classifier,
-        name: str,
-        sha256: str,
-        training: Training | None = None,
-        make_optimizer: Callable[[Training, int], Any] | None = None,
-    ):
-        if not isinstance(classifier, Classifier):
-            raise InputError(f"extractor {name!r} is a {type(classifier).__name__}; expected a Classifier.")
-        self.classifier, self.name, self.sha256 = classifier, name, sha256
-        self.num_classes = None if classifier.attributes else classifier.num_classes
-        self.training, self.make_optimizer = training, make_optimizer
+    @property
+    def num_classes(self) -> int | None:
+        """K; `None` for attributes."""
+        return None if self.classifier.attributes else self.classifier.num_classes
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """Raises `InputError` if it does not take images of this shape."""
         if self.classifier.shape != shape:
-            raise InputError(
-                f"extractor {self.name} takes images of shape {self.classifier.shape}, not {shape}; choose one of the "
-                "same data, or inception-2015."
-            )
+            takes = f"extractor {self.name} takes images of shape {self.classifier.shape}"
+            raise InputError(f"{takes}, not {shape}; choose one of the same data, or inception-2015.")
 
-    def extract(
-        self, images: np.ndarray, batch_size: int = 250, verbose: Any = "auto"
-    ) -> tuple[np.ndarray, np.ndarray | None]:
+    def extract(self, images: Array, batch_size: int = 250, verbose: Verbose = "auto") -> tuple[Array, Array | None]:
         features, probabilities = self.classifier.extract(images, batch_size, verbose)
         return features, None if self.num_classes is None else probabilities
 
     def retrained(
-        self, images: np.ndarray, labels: np.ndarray, most_epochs: int, seed: int, verbose: Any
+        self, images: Array, labels: Array, most_epochs: int, seed: int, verbose: Verbose
     ) -> tuple[Classifier, int]:
         """A new classifier of the same kind, trained by the same recipe on these images, and the epochs it took.
 

@@ -7,6 +7,7 @@ import numpy as np
 from kerasgen import inputs, noise
 from kerasgen.data.pipeline import load_arrays
 from kerasgen.errors import DatasetError, InputError
+from kerasgen.typing import Array
 
 
 def augment_with(
@@ -19,7 +20,7 @@ def augment_with(
     seed: int = 0,
     batch_size: int = 64,
     **drawing: Any,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Array, Array]:
     """A labelled training set with samples of `model` mixed in, in random order: uint8 `[N, H, W, C]`, int32 `[N]`.
 
     The arrays are ready for `fit` of a classifier, or for `kerasgen.data.load`.
@@ -46,9 +47,7 @@ def augment_with(
     if y is None:
         raise DatasetError("the source has no labels; samples with labels would not go with it.")
     if y.ndim != 1 or y.max() >= model.num_classes:
-        raise DatasetError(
-            f"labels of the source are not classes from 0 to {model.num_classes - 1}, which the model has."
-        )
+        raise DatasetError(f"labels of the source are not classes 0 to {model.num_classes - 1}, which the model has.")
     num = round(len(x) * fraction / (1.0 - fraction))
     if num == 0:
         return x, y

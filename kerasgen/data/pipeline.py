@@ -1,42 +1,42 @@
 """From a source to batches: arrays, or a `tf.data.Dataset` whose order is a function of the seed and the epoch."""
 
-import numbers
+import functools
+import itertools
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kerasgen import inputs
 from kerasgen.data.sources import Source, open_source
-from kerasgen.errors import DatasetError
+from kerasgen.errors import DatasetError, InputError
+from kerasgen.typing import Array
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
 ImageSize = int | tuple[int, int] | None
+Feature = str | bool | None  # the labels to load
+Folder = str | os.PathLike | None
+
+_check_integer = functools.partial(inputs.check_integer, maximum=2**63 - 1)  # TensorFlow's integers
 
 
-def _check(name: str, value: Any, minimum: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or not minimum <= value < 2**63:
-        raise DatasetError(f"{name} is {value!r}; expected an integer of at least {minimum} and below 2**63.")
-
-
-def _check_format(image_size: ImageSize, channels: int | None) -> tuple[int, int] | None:
-    """`(height, width)` or `None`, from an int or a pair."""
+def _open(source, split, image_size, channels, labels, data_dir) -> Source:
+    """A source that gives images of this size (an int or a pair) and so many channels."""
     if channels not in (None, 1, 3):
-        raise DatasetError(f"channels is {channels!r}; expected 1, 3 or None.")
-    if image_size is None:
-        return None
+        raise InputError(f"channels is {channels!r}; expected 1, 3 or None.")
     size = image_size if isinstance(image_size, (tuple, list)) else (image_size, image_size)
     if len(size) != 2:
-        raise DatasetError(f"image_size is {image_size!r}; expected an integer or (height, width).")
-    for side in size:
-        _check("image_size", side, 1)
-    return tuple(size)
+        raise InputError(f"image_size is {image_size!r}; expected an integer or (height, width).")
+    size = None if image_size is None else tuple(_check_integer("image_size", side, 1) for side in size)
+    return open_source(source, split, labels, data_dir).brought_to(size, channels)
 
 
 def _num_batches(opened: Source, batch_size: int, drop_remainder: bool) -> int:
     """Batches in an epoch. Raises `DatasetError` if there would be none."""
-    _check("batch_size", batch_size, 1)
+    _check_integer("batch_size", batch_size, 1)
     if not drop_remainder:
         return -(-opened.num // batch_size)
     if opened.num < batch_size:
@@ -52,31 +52,29 @@ def load_arrays(
     image_size: ImageSize = None,
     *,
     channels: int | None = None,
-    labels: str | bool | None = None,
+    labels: Feature = None,
     limit: int | None = None,
-    data_dir: str | os.PathLike | None = None,
-) -> tuple[np.ndarray, np.ndarray | None]:
+    data_dir: Folder = None,
+) -> tuple[Array, Array | None]:
     """Images uint8 `[N, H, W, C]` and labels (int32 `[N]`, attributes `[N, A]` or `None`) of a split, in its own order.
 
     Arguments and errors as in `load`; `limit` takes the first so many. TensorFlow is imported for TFDS sources only.
     """
-    size = _check_format(image_size, channels)
     if limit is not None:
-        _check("limit", limit, 1)
-    opened = open_source(source, split, labels, data_dir)
-    images = opened.stack(range(opened.num)[:limit], size, channels)
-    return images, None if opened.labels is None else opened.labels[:limit]
+        _check_integer("limit", limit, 1)
+    opened = _open(source, split, image_size, channels, labels, data_dir)
+    return opened.stack(range(opened.num)[:limit]), None if opened.labels is None else opened.labels[:limit]
 
 
 def steps_per_epoch(
-    source: Any, split: str, batch_size: int, drop_remainder: bool = False, data_dir: str | os.PathLike | None = None
+    source: Any, split: str, batch_size: int, drop_remainder: bool = False, data_dir: Folder = None
 ) -> int:
     """Batches in an epoch of `load` with the same arguments; no image is read. Errors as in `load`."""
     return _num_batches(open_source(source, split, False, data_dir), batch_size, drop_remainder)
 
 
 def class_names(
-    source: Any, split: str = "train", *, labels: str | bool | None = None, data_dir: str | os.PathLike | None = None
+    source: Any, split: str = "train", *, labels: Feature = None, data_dir: Folder = None
 ) -> list[str] | None:
     """Names of the classes, or `None` where they have none; no image is read. Errors as in `load`."""
     return open_source(source, split, labels, data_dir).class_names
@@ -89,7 +87,7 @@ def load(
     batch_size: int = 64,
     *,
     channels: int | None = None,
-    labels: str | bool | None = None,
+    labels: Feature = None,
     shuffle: bool = False,
     seed: int = 0,
     flip: bool = False,
@@ -97,7 +95,7 @@ def load(
     drop_remainder: bool = False,
     repeat: bool = False,
     first_epoch: int = 0,
-    data_dir: str | os.PathLike | None = None,
+    data_dir: Folder = None,
 ) -> "tf.data.Dataset":
     """A `tf.data.Dataset` of uint8 images `[B, H, W, C]`, or of pairs with int32 labels `[B]` or attributes `[B, A]`.
 
@@ -109,7 +107,6 @@ def load(
             follows the sorted paths, hence its classes. Arrays have no splits.
         image_size: an integer or (height, width): a centred crop of that aspect ratio, no larger than the image, is
             resized to it, antialiased. `None` leaves images as they are; they must then be of one size.
-        batch_size: images at once.
         channels: 1 or 3 to convert, `None` to keep.
         labels: `None` for the labels that the source has, `False` for none, or the name of a TFDS feature: one
             integer an image, or a vector of bools, its attributes. `None` takes a TFDS class label only where there is
@@ -123,19 +120,19 @@ def load(
         first_epoch: the epoch to begin with; a run resumed there sees what an uninterrupted one would.
         data_dir: where TFDS data sets are, else TFDS' own default.
 
-    Raises `DatasetError` for sources that cannot be read or do not fit the arguments. An image whose header is good but
-    whose pixels are damaged is found when it is decoded: here with `cache`, else on iterating, where TensorFlow wraps
-    the same message in an error of its own.
+    Raises:
+        InputError: an argument is out of range, or an array is not one of images.
+        DatasetError: a source cannot be read, or does not fit the arguments. An image whose header is good but whose
+            pixels are damaged is found when it is decoded: here with `cache`, else on iterating, where TensorFlow wraps
+            the same message in an error of its own.
     """
-    size = _check_format(image_size, channels)
-    opened = open_source(source, split, labels, data_dir)
+    opened = _open(source, split, image_size, channels, labels, data_dir)
     num_batches = _num_batches(opened, batch_size, drop_remainder)
     if cache:
-        opened = opened.decoded(size, channels)
+        opened = opened.decoded()
     else:
-        opened.check_headers(size, channels)
-    settings = (size, batch_size, channels, shuffle, seed, flip, drop_remainder, repeat, first_epoch)
-    return _batches([opened], num_batches, *settings)
+        opened.check_headers()
+    return _batches([opened], num_batches, batch_size, shuffle, seed, flip, drop_remainder, repeat, first_epoch)
 
 
 def load_domain_arrays(
@@ -145,9 +142,9 @@ def load_domain_arrays(
     *,
     domain: int,
     channels: int | None = None,
-    labels: str | bool | None = None,
-    data_dir: str | os.PathLike | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
+    labels: Feature = None,
+    data_dir: Folder = None,
+) -> tuple[Array, Array]:
     """Images without `domain`, and those with it: uint8 `[N, H, W, C]` and `[M, H, W, C]`.
 
     Arguments and errors as in `load`, and `DatasetError` if there are no labels, or all images are of one kind.
@@ -155,7 +152,7 @@ def load_domain_arrays(
     Args:
         domain: of images with attributes, the number of one of them; of images in classes, a class.
     """
-    _check("domain", domain, 0)
+    _check_integer("domain", domain, 0)
     images, found = load_arrays(source, split, image_size, channels=channels, labels=labels, data_dir=data_dir)
     if found is None:
         raise DatasetError("the source has no labels that would part it; name a feature with labels.")
@@ -175,37 +172,35 @@ def load_domains(
     *,
     domain: int,
     channels: int | None = None,
-    labels: str | bool | None = None,
+    labels: Feature = None,
     shuffle: bool = False,
     seed: int = 0,
     flip: bool = False,
     repeat: bool = False,
     first_epoch: int = 0,
-    data_dir: str | os.PathLike | None = None,
+    data_dir: Folder = None,
 ) -> "tf.data.Dataset":
-    """Pairs of batches for `CycleGAN`: images without `domain` and, paired by chance, images with it.
+    """Pairs of full batches for `CycleGAN`: images without `domain`, and images with it, matched at random.
 
-    Batches are full. An epoch has as many as the smaller kind gives; of the larger one it has others each time where
-    they are shuffled. Images are kept decoded in memory. Arguments and errors as in `load` and `load_domain_arrays`.
+    The smaller kind sets the number of batches in an epoch. With `shuffle`, each epoch draws other images of the larger
+    kind. Images stay decoded in memory. Arguments and errors as in `load` and `load_domain_arrays`.
     """
-    kinds = load_domain_arrays(
-        source, split, image_size, domain=domain, channels=channels, labels=labels, data_dir=data_dir
-    )
-    opened = [open_source(images, split, False) for images in kinds]
-    num_batches = min(_num_batches(kind, batch_size, True) for kind in opened)
-    return _batches(opened, num_batches, None, batch_size, None, shuffle, seed, flip, True, repeat, first_epoch)
+    form = {"channels": channels, "labels": labels, "data_dir": data_dir}
+    kinds = [open_source(x, split) for x in load_domain_arrays(source, split, image_size, domain=domain, **form)]
+    num_batches = min(_num_batches(kind, batch_size, True) for kind in kinds)
+    return _batches(kinds, num_batches, batch_size, shuffle, seed, flip, True, repeat, first_epoch)
 
 
 def _batches(
-    sources, num_batches, size, batch_size, channels, shuffle, seed, flip, drop_remainder, repeat, first_epoch
+    sources: Sequence[Source], num_batches, batch_size, shuffle, seed, flip, drop_remainder, repeat, first_epoch
 ):
     """The data set of batches of one source, or of tuples of those of several, as long as the shortest."""
-    _check("seed", seed, 0)
-    _check("first_epoch", first_epoch, 0)
+    _check_integer("seed", seed, 0)
+    _check_integer("first_epoch", first_epoch, 0)
 
     import tensorflow as tf
 
-    def epoch_of_batches(epoch, opened):
+    def batches_of(opened, epoch):
         """Batches of (indices, whether to flip)."""
         epoch_seed = tf.stack([tf.constant(seed, tf.int64), epoch])
         indices = tf.range(opened.num, dtype=tf.int64)
@@ -219,39 +214,25 @@ def _batches(
         return examples.batch(batch_size, drop_remainder)
 
     def read(opened, indices, flipped):
-        images = tf.numpy_function(lambda i: opened.stack(i, size, channels), [indices], tf.uint8)
-        images.set_shape((indices.shape[0], *opened.stack([0], size, channels).shape[1:]))
+        images = tf.numpy_function(opened.stack, [indices], tf.uint8)
+        images.set_shape((indices.shape[0], *opened.stack([0]).shape[1:]))
         if flip:
             images = tf.where(flipped[:, None, None, None], tf.reverse(images, [2]), images)
         return images if opened.labels is None else (images, tf.gather(opened.labels, indices))
 
-    def epoch_of_all(epoch):
-        epochs = [epoch_of_batches(epoch, opened) for opened in sources]
-        return tf.data.Dataset.zip(*epochs) if len(epochs) > 1 else epochs[0]
-
     def read_all(*places):
-        if len(sources) == 1:
-            return read(*sources, *places)
-        return tuple(read(opened, *place) for opened, place in zip(sources, places, strict=True))
+        found = tuple(read(opened, *place) for opened, place in zip(sources, places, strict=True))
+        return found if len(found) > 1 else found[0]
 
-    epochs = tf.data.Dataset.counter(first_epoch) if repeat else _NextEpoch(first_epoch).dataset(tf)
-    batches = epochs.flat_map(epoch_of_all)
+    following = itertools.count(first_epoch)  # the next epoch each time that the data set is iterated over
+
+    def next_epoch(_):
+        return tf.ensure_shape(tf.numpy_function(lambda: np.int64(next(following)), [], tf.int64), ())
+
+    epochs = tf.data.Dataset.counter(first_epoch) if repeat else tf.data.Dataset.range(1).map(next_epoch)
+    batches = epochs.flat_map(lambda epoch: tf.data.Dataset.zip(tuple(batches_of(s, epoch) for s in sources)))
     if not repeat:
         batches = batches.apply(tf.data.experimental.assert_cardinality(num_batches))
     options = tf.data.Options()
     options.deterministic = True
     return batches.map(read_all, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE).with_options(options)
-
-
-class _NextEpoch:
-    """A data set of one epoch number, the next one each time it is iterated over."""
-
-    def __init__(self, epoch: int):
-        self.epoch = epoch
-
-    def _next(self):
-        self.epoch += 1
-        return np.int64(self.epoch - 1)
-
-    def dataset(self, tf):
-        return tf.data.Dataset.range(1).map(lambda _: tf.ensure_shape(tf.numpy_function(self._next, [], tf.int64), ()))

@@ -5,17 +5,21 @@ stay encoded in memory: a split of CelebA takes about 1.4 GB, Fashion-MNIST 33 M
 """
 
 import difflib
+import functools
 import os
 import re
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from kerasgen.data.images import decode, header, prepare, prepare_array
-from kerasgen.errors import DatasetError
+from kerasgen.errors import DatasetError, InputError
+from kerasgen.modalities import Images
+from kerasgen.typing import Array
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 UNREADABLE = (OSError, EOFError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow raises
@@ -23,92 +27,86 @@ UNREADABLE = (OSError, EOFError, SyntaxError, ValueError, Image.DecompressionBom
 Size = tuple[int, int] | None
 
 
+@dataclass(eq=False)
 class Source:
     """`num` images by index, their labels (int32 `[num]`, attributes `[num, A]` or `None`), names of classes or `None`.
 
-    `read()` returns images, an array `[num, H, W, C]` or a list of paths or of encoded bytes, and labels. `channels` is
-    what encoded images are converted to if the caller names none; `one_shape` says that all are known to have one
-    shape. Raises `DatasetError` if there is no image.
+    `read()` gives images, an array `[num, H, W, C]` or a list of paths or of encoded bytes, and labels. Images come out
+    in `size` and `channels`; `None` leaves them as they are. `one_shape` says that all are known to have one shape.
+    Raises `DatasetError` if there is no image, or one that cannot be decoded.
     """
 
-    def __init__(
-        self,
-        name: str,
-        num: int,
-        read: Callable[[], tuple[Sequence, np.ndarray | None]],
-        class_names: list[str] | None = None,
-        channels: int | None = None,
-        one_shape: bool = True,
-    ):
-        if num == 0:
-            raise DatasetError(f"{name} has no images; ask for another split or a larger part of it.")
-        self.name = name
-        self.num = num
-        self.class_names = class_names
-        self.channels = channels
-        self.one_shape = one_shape
-        self._read = read
+    name: str
+    num: int
+    read: Callable[[], tuple[Sequence, Array | None]]
+    class_names: list[str] | None = None
+    channels: int | None = None
+    one_shape: bool = True
+    size: Size = None
 
-    @cached_property
-    def _contents(self) -> tuple[Sequence, np.ndarray | None]:
-        return self._read()
+    def __post_init__(self):
+        if self.num == 0:
+            raise DatasetError(f"{self.name} has no images; ask for another split or a larger part of it.")
+
+    def brought_to(self, size: Size, channels: int | None) -> "Source":
+        """The same images in this size and so many channels."""
+        return replace(self, size=size, channels=channels or self.channels)
+
+    @functools.cached_property
+    def contents(self) -> tuple[Sequence, Array | None]:
+        return self.read()
 
     @property
     def images(self) -> Sequence:
-        return self._contents[0]
+        return self.contents[0]
 
     @property
-    def labels(self) -> np.ndarray | None:
-        return self._contents[1]
+    def labels(self) -> Array | None:
+        return self.contents[1]
 
-    def image(self, index: int, size: Size, channels: int | None) -> np.ndarray:
-        """uint8 `[H, W, C]`. Raises `DatasetError` for an image that cannot be decoded."""
+    def image(self, index: int) -> Array:
+        """uint8 `[H, W, C]`."""
         item = self.images[index]
-        channels = channels or self.channels
         if isinstance(item, np.ndarray):
-            return prepare_array(item, size, channels)
+            return prepare_array(item, self.size, self.channels)
         try:
-            return prepare(decode(item), size, channels)
+            return prepare(decode(item), self.size, self.channels)
         except UNREADABLE as error:
             raise self._unreadable(index, error) from error
 
-    def stack(self, indices: Sequence[int], size: Size, channels: int | None) -> np.ndarray:
+    def stack(self, indices: Sequence[int]) -> Array:
         """uint8 `[N, H, W, C]` of the images at the indices. Raises `DatasetError` if their shapes differ."""
-        first = self.image(int(indices[0]), size, channels)
+        first = self.image(int(indices[0]))
         if isinstance(self.images, np.ndarray) and self.images.shape[1:] == first.shape:
             return self.images[np.asarray(indices)]
         images = np.empty((len(indices), *first.shape), np.uint8)
         for place, index in enumerate(indices):
-            image = self.image(int(index), size, channels)
+            image = self.image(int(index))
             self._check_same(first.shape, image.shape)
             images[place] = image
         return images
 
-    def decoded(self, size: Size, channels: int | None) -> "Source":
+    def decoded(self) -> "Source":
         """The same images, decoded and of their final shape, in memory."""
-        contents = self.stack(range(self.num), size, channels), self.labels
+        contents = self.stack(range(self.num)), self.labels
         return Source(self.name, self.num, lambda: contents, self.class_names)
 
-    def check_headers(self, size: Size, channels: int | None) -> None:
+    def check_headers(self) -> None:
         """Raises `DatasetError` for a file that is no image, or if images would come out in different shapes."""
-        if self.one_shape:
-            return
         first = None
-        for index, item in enumerate(self.images):
+        for index, item in enumerate(() if self.one_shape else self.images):
             try:
                 height, width, depth = header(item)
             except UNREADABLE as error:
                 raise self._unreadable(index, error) from error
-            shape = (*(size or (height, width)), channels or self.channels or depth)
+            shape = (*(self.size or (height, width)), self.channels or depth)
             first = first or shape
             self._check_same(first, shape)
 
     def _check_same(self, first, shape):
         if shape != first:
-            raise DatasetError(
-                f"{self.name} has images of shapes {first} and {shape}; give image_size and channels to bring them to "
-                "one."
-            )
+            what = f"{self.name} has images of shapes {first} and {shape}"
+            raise DatasetError(f"{what}; give image_size and channels to bring them to one.")
 
     def _unreadable(self, index, error):
         item = self.images[index]
@@ -116,60 +114,62 @@ class Source:
         return DatasetError(f"{which} cannot be decoded ({error}); replace or remove it.")
 
 
-def open_source(source, split: str, labels=None, data_dir=None) -> Source:
-    """A `Source` for a TFDS name, a TFDS folder, a folder of images, an array, or a pair of arrays."""
+def open_source(source: Any, split: str, labels: Any = None, data_dir: str | os.PathLike | None = None) -> Source:
+    """A `Source` for a TFDS name, a TFDS folder, a folder of images, an array, or a pair of arrays.
+
+    Raises:
+        InputError: the source is none of these, or an array that is not one of images or labels.
+        DatasetError: the source does not exist, cannot be read, or does not have the split or the labels.
+    """
     if not isinstance(source, (str, os.PathLike)):
-        _check_labels_argument(labels)
         return _arrays(source, labels)
     if not isinstance(split, str):
-        raise DatasetError(f"split is {split!r}; expected a name such as 'train' or 'train[:90%]'.")
+        raise InputError(f"split is {split!r}; expected a name such as 'train' or 'train[:90%]'.")
     path = Path(source).expanduser()
     if (path / "dataset_info.json").is_file():
         return _tfds(str(source), lambda tfds: _folder_builder(tfds, path), split, labels)
     if path.is_dir():
-        _check_labels_argument(labels)
         return _folder(path, split, labels)
     if isinstance(source, os.PathLike) or path.is_absolute() or source.startswith((".", "~")):
         raise DatasetError(f"there is no folder {source}; expected a TFDS folder or a folder of images.")
     return _tfds(source, lambda tfds: _named_builder(tfds, source, data_dir), split, labels)
 
 
-def _check_labels_argument(labels):
+def _check_unnamed(labels):
     if labels is not None and labels is not False:
-        raise DatasetError(f"labels is {labels!r}; only TFDS data sets have named labels, give None or False.")
+        raise InputError(f"labels is {labels!r}; only TFDS data sets have named labels, give None or False.")
+
+
+def _no_split(name, split, known):
+    return DatasetError(f"{name} has no split {split!r}; expected one of {known}, or a part such as train[:90%].")
 
 
 # NumPy arrays
 
 
 def _arrays(source, labels):
+    _check_unnamed(labels)
     images, given = source if isinstance(source, tuple) and len(source) == 2 else (source, None)
     if not hasattr(images, "__array__"):
-        raise DatasetError(
+        raise InputError(
             f"the data is a {type(images).__name__}; expected the name of a TFDS data set, a folder, an array of "
             "images or a pair (images, labels) of arrays."
         )
     images = np.asarray(images)
-    if images.ndim == 3:
-        images = images[..., None]
-    if images.ndim != 4 or images.shape[3] not in (1, 3) or 0 in images.shape:
-        raise DatasetError(f"the array has shape {images.shape}; expected [N, H, W] or [N, H, W, 1 or 3], none empty.")
-    if images.dtype.kind == "f":
-        if not (np.isfinite(images).all() and images.min() >= 0.0 and images.max() <= 1.0):
-            raise DatasetError("float images must be in [0, 1] without NaN; scale them, or give uint8 in 0..255.")
-        images = np.rint(images * 255.0).astype(np.uint8)
-    if images.dtype != np.uint8:
-        raise DatasetError(f"the array has dtype {images.dtype}; expected uint8 in 0..255 or float in [0, 1].")
-    if given is None or labels is False:
-        return Source("the array", len(images), lambda: (images, None))
-    given = np.asarray(given)
-    kinds = {1: "iu", 2: "b"}.get(given.ndim, "")
-    if given.shape[:1] != (len(images),) or given.dtype.kind not in kinds:
-        raise DatasetError(
-            f"labels have shape {given.shape} and dtype {given.dtype}; expected {len(images)} integers, one an image, "
-            "or as many rows of bools, its attributes."
-        )
-    return Source("the array", len(images), lambda: (images, given.astype(np.int32)))
+    images = images[..., None] if images.ndim == 3 else images
+    if images.ndim != 4 or images.shape[3] not in (1, 3):
+        raise InputError(f"the array has shape {images.shape}; expected [N, H, W] or [N, H, W, 1 or 3].")
+    modality = Images(images.shape[1:])
+    images = modality.to_storage(modality.check(images))
+    numbers, num = None if given is None or labels is False else np.asarray(given), len(images)
+    if numbers is not None:
+        if numbers.shape[:1] != (num,) or numbers.dtype.kind not in {1: "iu", 2: "b"}.get(numbers.ndim, ""):
+            have = f"labels have shape {numbers.shape} and dtype {numbers.dtype}"
+            raise InputError(
+                f"{have}; expected {num} integers, one an image, or as many rows of bools, its attributes."
+            )
+        numbers = numbers.astype(np.int32)
+    return Source("the array", num, lambda: (images, numbers))
 
 
 # Folders of images
@@ -179,12 +179,9 @@ def _split_slice(split, num, name, known):
     """The slice that "train[10:20]", "train[:90%]" or "train" takes of `num` examples; checks the split's name."""
     match = re.fullmatch(r"([\w.-]+)(?:\[(-?\d+%?)?:(-?\d+%?)?\])?", split)
     if match is None or match[1] not in known:
-        raise DatasetError(f"{name} has no split {split!r}; expected one of {known}, or a part such as train[:90%].")
-    ends = [
-        None if end is None else round(num * int(end[:-1]) / 100) if end[-1] == "%" else int(end)
-        for end in match.group(2, 3)
-    ]
-    return slice(*ends)
+        raise _no_split(name, split, known)
+    ends = {end: round(num * int(end[:-1]) / 100) if end[-1] == "%" else int(end) for end in match.group(2, 3) if end}
+    return slice(*map(ends.get, match.group(2, 3)))
 
 
 def _image_files(root):
@@ -194,34 +191,27 @@ def _image_files(root):
 
 
 def _folder(path, split, labels):
+    _check_unnamed(labels)
     split_name = split.split("[")[0]
     folders = sorted(p.name for p in path.iterdir() if p.is_dir())
     known = [name for name in folders if name in ("train", "validation", "test")] or ["train", "all"]
-    if split_name in folders and split_name not in known:
-        known = [*known, split_name]
-    root = path / split_name if split_name in folders and split_name in known else path
+    known += [name for name in folders if name == split_name and name not in known]
+    root = path / split_name if split_name in folders else path
     files = _image_files(root)
     taken = _split_slice(split, len(files), path, known)
     if not files:
         versions = sorted(str(p.parent) for p in path.glob("*/dataset_info.json"))
-        what = (
-            f"give one of the TFDS folders in it, {versions}" if versions else f"expected {', '.join(SUFFIXES)} files"
-        )
-        raise DatasetError(f"{root} has no images; {what}.")
-    name = f"{path}, {split}"
-    images = files[taken]
-    classes = [file.relative_to(root).parts[0] if file.parent != root else None for file in files]
-    class_names = sorted(set(filter(None, classes)))
-    if labels is False or not class_names:
-        return Source(name, len(images), lambda: (images, None), one_shape=False)
-    if None in classes:
-        raise DatasetError(
-            f"{root} has images both in sub-folders (classes) and beside them, such as "
-            f"{files[classes.index(None)].name}; move them, or load with labels=False."
-        )
-    number_of = {class_name: number for number, class_name in enumerate(class_names)}
-    numbers = np.array([number_of[folder] for folder in classes], np.int32)[taken]
-    return Source(name, len(images), lambda: (images, numbers), class_names, one_shape=False)
+        advice = f"give one of the TFDS folders in it, {versions}" if versions else f"expected files of {SUFFIXES}"
+        raise DatasetError(f"{root} has no images; {advice}.")
+    images, class_names, numbers = files[taken], None, None
+    classes = [file.relative_to(root).parts[0] if file.parent != root else "" for file in files]
+    if labels is not False and any(classes):
+        if "" in classes:
+            stray = f"images both in sub-folders (classes) and beside them, such as {files[classes.index('')].name}"
+            raise DatasetError(f"{root} has {stray}; move them, or load with labels=False.")
+        found, numbers = np.unique(classes, return_inverse=True)
+        class_names, numbers = found.tolist(), numbers[taken].astype(np.int32)
+    return Source(f"{path}, {split}", len(images), lambda: (images, numbers), class_names, one_shape=False)
 
 
 # TensorFlow Datasets
@@ -235,10 +225,8 @@ def _folder_builder(tfds, path):
     try:
         return tfds.builder_from_directory(path)
     except Exception as error:  # whatever is wrong in its files, the folder is to be replaced
-        raise DatasetError(
-            f"{path} is not a readable TFDS folder ({_brief(error)}); expected dataset_info.json, features.json and "
-            "the files of its splits, as TensorFlow Datasets writes them."
-        ) from error
+        expected = "dataset_info.json, features.json and the files of its splits, as TensorFlow Datasets writes them"
+        raise DatasetError(f"{path} is not a readable TFDS folder ({_brief(error)}); expected {expected}.") from error
 
 
 def _named_builder(tfds, name, data_dir):
@@ -251,12 +239,10 @@ def _named_builder(tfds, name, data_dir):
         base = re.split("[/:]", name)[0]
         if base in known:
             raise DatasetError(f"{name} cannot be opened ({_brief(error)}); give another version or config.") from error
-        near = difflib.get_close_matches(base, sorted(known), 3)
+        near = " or ".join(difflib.get_close_matches(base, sorted(known), 3))
         raise DatasetError(
             f"there is no folder {name!r}, and no data set of that name in {where} (there: {have[:20]}) or in "
-            "TensorFlow Datasets"
-            + (f"; did you mean {' or '.join(near)}?" if near else ".")
-            + " Or give a folder of images."
+            f"TensorFlow Datasets{f'; did you mean {near}?' if near else '.'} Or give a folder of images."
         ) from error
     if not Path(builder.data_dir).exists():
         try:
@@ -278,26 +264,18 @@ def _tfds(name, make_builder, split, labels):
     image_keys = [key for key, feature in features.items() if isinstance(feature, tfds.features.Image)]
     if len(image_keys) != 1:
         raise DatasetError(f"{name} has {len(image_keys)} image features ({sorted(features)}); expected exactly one.")
-    image_key = image_keys[0]
-    image_feature = features[image_key]
-    if image_feature.np_dtype != np.uint8:
-        raise DatasetError(f"the images of {name} have dtype {image_feature.np_dtype}; expected uint8.")
+    image = features[image_keys[0]]
+    if image.np_dtype != np.uint8:
+        raise DatasetError(f"the images of {name} have dtype {image.np_dtype}; expected uint8.")
     label_key = _label_key(tfds, name, features, labels)
     try:
         num = builder.info.splits[split].num_examples
     except (ValueError, KeyError, AssertionError) as error:
-        raise DatasetError(
-            f"{name} has no split {split!r}; expected one of {list(builder.info.splits)}, or a part such as "
-            "train[:90%]."
-        ) from error
-    return Source(
-        f"{name}, {split}",
-        num,
-        lambda: _read_tfds(tfds, builder, split, image_key, label_key),
-        getattr(features[label_key], "names", None) if label_key else None,
-        channels=image_feature.shape[-1] if image_feature.shape[-1] in (1, 3) else None,
-        one_shape=None not in image_feature.shape,
-    )
+        raise _no_split(name, split, list(builder.info.splits)) from error
+    class_names = getattr(features[label_key], "names", None) if label_key else None
+    channels = image.shape[-1] if image.shape[-1] in (1, 3) else None
+    read = functools.partial(_read_tfds, tfds, builder, split, image_keys[0], label_key)
+    return Source(f"{name}, {split}", num, read, class_names, channels, one_shape=None not in image.shape)
 
 
 def _read_tfds(tfds, builder, split, image_key, label_key):
@@ -337,8 +315,7 @@ def _label_key(tfds, name, features, labels):
     rank = len(feature.shape) if isinstance(feature, tfds.features.Tensor) else None
     if np.dtype(feature.np_dtype).kind not in {0: "iub", 1: "b"}.get(rank, "") or None in feature.shape:
         raise DatasetError(
-            f"the feature {labels!r} of {name} has shape {feature.shape} and dtype {feature.np_dtype}; expected one "
-            f"integer an image, or a vector of bools. Its class labels are {classes}; labels=False loads the images "
-            "alone."
+            f"the feature {labels!r} of {name} has shape {feature.shape} and dtype {feature.np_dtype}; expected an "
+            f"integer or a vector of bools. Its class labels are {classes}; labels=False loads images alone."
         )
     return labels

@@ -9,6 +9,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from kerasgen.typing import Array, Tensor
+
 SIDE = 299
 NUM_FEATURES = 2048
 NUM_CLASSES = 1008
@@ -16,13 +18,13 @@ EPSILON = 1e-3  # of batch normalization
 
 # Convolutions are (name, filters, kernel); a branch is a sequence of them, and a tuple in it forks.
 STEM = (
-    ("Conv2d_1a_3x3", 32, 3, 2, "valid"),
-    ("Conv2d_2a_3x3", 32, 3, 1, "valid"),
-    ("Conv2d_2b_3x3", 64, 3, 1, "same"),
-    "MaxPool_1",
-    ("Conv2d_3b_1x1", 80, 1, 1, "valid"),
-    ("Conv2d_4a_3x3", 192, 3, 1, "valid"),
-    "MaxPool_2",
+    *(
+        ("Conv2d_1a_3x3", 32, 3, 2, "valid"),
+        ("Conv2d_2a_3x3", 32, 3, 1, "valid"),
+        ("Conv2d_2b_3x3", 64, 3),
+        "MaxPool_1",
+    ),
+    *(("Conv2d_3b_1x1", 80, 1, 1, "valid"), ("Conv2d_4a_3x3", 192, 3, 1, "valid"), "MaxPool_2"),
 )
 
 
@@ -89,8 +91,7 @@ def _conv(x, name, filters, kernel, strides=1, padding="same"):
 
 def _branch(x, block, parts):
     for part in parts:
-        last = part is parts[-1]
-        strides, padding = (2, "valid") if block in REDUCING and last else (1, "same")
+        strides, padding = (2, "valid") if block in REDUCING and part is parts[-1] else (1, "same")
         if part == "average":
             x = layers.AveragePooling2D(3, 1, "same", name=f"{block}-average")(x)
         elif part == "maximum":
@@ -104,7 +105,7 @@ def _branch(x, block, parts):
     return x
 
 
-def inception_network():
+def inception_network() -> keras.Model:
     """A Keras model from images `[B, 299, 299, 3]` in [-1, 1) to features `[B, 2048]` and logits `[B, 1008]`.
 
     The logits have no bias, as the Inception score of TensorFlow's original has none.
@@ -119,7 +120,7 @@ def inception_network():
     return keras.Model(inputs, [features, logits], name="inception_2015")
 
 
-def resize_matrix(side):
+def resize_matrix(side: int) -> Array:
     """The bilinear resizing `[299, side]` of TensorFlow 1: pixel i of the result is read at i * side / 299."""
     places = np.arange(SIDE) * (side / SIDE)
     low = np.floor(places).astype(int)
@@ -130,7 +131,7 @@ def resize_matrix(side):
     return matrix
 
 
-def resize(images):
+def resize(images: Tensor) -> Tensor:
     """Images `[B, H, W, 1 or 3]`, uint8 or float in [0, 1], to `[B, 299, 299, 3]` in [-1, 1)."""
     scale = 1.0 if keras.backend.standardize_dtype(images.dtype) == "uint8" else 255.0
     x = ops.cast(images, "float32") * scale
@@ -139,7 +140,7 @@ def resize(images):
     return (ops.repeat(x, 3, axis=-1) if x.shape[-1] == 1 else x) / 128.0 - 1.0
 
 
-def convert(state):
+def convert(state: dict[str, Array]) -> dict[str, list[Array]]:
     """`{layer name: arrays for set_weights}` from the tensors of the PyTorch ports, `{name: array}`.
 
     Raises:

@@ -9,19 +9,15 @@ import pickle
 import struct
 import zipfile
 from collections import OrderedDict
+from pathlib import Path
 
 import numpy as np
 
 from kerasgen.errors import CheckpointError
 
 DTYPES = {
-    "FloatStorage": np.float32,
-    "DoubleStorage": np.float64,
-    "HalfStorage": np.float16,
-    "LongStorage": np.int64,
-    "IntStorage": np.int32,
-    "ByteStorage": np.uint8,
-    "BoolStorage": np.bool_,
+    **{"FloatStorage": np.float32, "DoubleStorage": np.float64, "HalfStorage": np.float16},
+    **{"LongStorage": np.int64, "IntStorage": np.int32, "ByteStorage": np.uint8, "BoolStorage": np.bool_},
 }
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 
@@ -79,7 +75,7 @@ def _zipped(file):
         return tensors, {t.key: archive.read(f"{prefix}data/{t.key}") for t in tensors.values()}
 
 
-def read_tensors(path):
+def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
     """`{name: array}` of a file with a dictionary of tensors.
 
     Raises:

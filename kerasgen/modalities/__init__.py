@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 
-from kerasgen.modalities.images import Images
-from kerasgen.modalities.labels import check_attributes, check_labels, check_latents, one_hot
-from kerasgen.modalities.modality import Modality, match
-from kerasgen.modalities.tokens import Tokens
-from kerasgen.modalities.vectors import Vectors
-from kerasgen.modalities.videos import Videos
-
-__all__ = ["Images", "Modality", "Tokens", "Vectors", "Videos", "modality_of"]
-__all__ += ["check_attributes", "check_labels", "check_latents", "one_hot"]
+from kerasgen.modalities.images import Images as Images
+from kerasgen.modalities.labels import (
+    check_attributes as check_attributes,
+    check_labels as check_labels,
+    check_latents as check_latents,
+    one_hot as one_hot,
+)
+from kerasgen.modalities.modality import Modality as Modality, match
+from kerasgen.modalities.tokens import Tokens as Tokens
+from kerasgen.modalities.vectors import Vectors as Vectors
+from kerasgen.modalities.videos import Videos as Videos
 
 
 def modality_of(shape: int | Sequence[int], kinds: Sequence[type[Modality]]) -> Modality:

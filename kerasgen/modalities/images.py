@@ -20,6 +20,7 @@ class Images(Modality):
     noun, axes, rank = "images", "height, width, channels", 3
     dtypes, values = ("float", "uint8"), "uint8 in 0..255 or float in [0, 1]"
     advice = " Resize or convert them first, for example with kerasgen.data.load."
+    range_note = " in [0, 1]"
     suffixes = (".png", ".npy", "")
     drawable = True
 

@@ -24,6 +24,7 @@ class Modality:
     dtypes, values = ("float",), "float"  # parts of the names of dtypes that it takes; what it takes, in words
     dtype = "float32"  # that models compute in
     advice = ""  # how to bring examples to the shape
+    range_note = ""  # the range of results, after their shape
     suffixes = (".npy",)  # of files that it writes, "" for a folder
     drawable = False  # whether `grid` gives a picture
 

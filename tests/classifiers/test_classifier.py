@@ -12,15 +12,20 @@ from tests.model_case import assert_same, long_fit
 
 
 def make(**arguments):
-    return Classifier(**{"image_shape": (8, 8, 1), "num_classes": 4, "backbone": "lenet", "width": 4} | arguments)
+    return Classifier(**{"shape": (8, 8, 1), "num_classes": 4, "backbone": "lenet", "width": 4} | arguments)
 
 
-@pytest.mark.parametrize("backbone", ["lenet", "resnet"])
-def test_learns(images, backbone):
-    x, y = images
-    model = make(backbone=backbone, dropout=0.1, max_shift=1, label_smoothing=0.05)
+@pytest.fixture(scope="module", params=["lenet", "resnet"])
+def classifier(request, squares):
+    keras.utils.set_random_seed(0)
+    model = make(backbone=request.param, dropout=0.1, max_shift=1, label_smoothing=0.05)
     model.compile(keras.optimizers.Adam(5e-3))
-    long_fit(model, x, y, 100)
+    long_fit(model, *squares, 100)
+    return model
+
+
+def test_learns(images, classifier):
+    (x, y), model = images, classifier
     found = model.evaluate(x, y, verbose=0, return_dict=True)
     assert found["accuracy"] > 0.9
     assert found["loss"] < 0.5
@@ -69,11 +74,8 @@ def test_shift_moves_whole_images(images):
 
 
 @pytest.mark.parametrize("form", ["model.keras", "folder"])
-def test_saving(images, form, tmp_path):
-    x, y = images
-    model = make(backbone="resnet")
-    model.compile()
-    model.fit(x, y, verbose=0)
+def test_saving(images, classifier, form, tmp_path):
+    (x, _), model = images, classifier
     model.save(tmp_path / form)
     again = keras.saving.load_model(tmp_path / form)
     assert_same(again.classify(x), model.classify(x))
@@ -99,7 +101,7 @@ def test_own_backbone(images):
     ("arguments", "message"),
     [
         ({"backbone": "vgg"}, "resnet"),
-        ({"backbone": keras.Sequential([layers.Conv2D(3, 3)])}, "features"),
+        ({"backbone": keras.Sequential([layers.Conv2D(3, 3)])}, "outputs of shape"),
         ({"num_classes": 0}, "num_classes"),
         ({"width": 0}, "width"),
         ({"dropout": 1.0}, "dropout"),

@@ -13,7 +13,7 @@ from PIL import Image
 
 from kerasgen import data
 from kerasgen.data.images import crop_box, decode, header, prepare_array
-from kerasgen.errors import DatasetError
+from kerasgen.errors import DatasetError, InputError
 
 tf = pytest.importorskip("tensorflow")
 
@@ -82,13 +82,13 @@ def test_domains():
     seen = [{index for pair in whole for index in pair[kind]} for kind in (0, 1)]
     assert seen == [set(without), set(inside)]
     assert batches(load(shuffle=True, repeat=True, first_epoch=7).take(3)) == whole[7:10]
-    for labels, domain, message in (
-        (None, 1, "no labels"),
-        (classes, 3, "on one side"),
-        (attributes, 3, "attributes 0 to 2"),
-        (classes, -1, "domain is -1"),
+    for labels, domain, error, message in (
+        (None, 1, DatasetError, "no labels"),
+        (classes, 3, DatasetError, "on one side"),
+        (attributes, 3, DatasetError, "attributes 0 to 2"),
+        (classes, -1, InputError, "domain is -1"),
     ):
-        with pytest.raises(DatasetError, match=message):
+        with pytest.raises(error, match=message):
             data.load_domains(numbered(11) if labels is None else (numbered(11), labels), domain=domain)
 
 
@@ -492,33 +492,35 @@ def test_failed_download_says_what_to_put_where(tmp_path, monkeypatch):
         (numbered(4), {"seed": -1}, "seed"),
         (numbered(4), {"first_epoch": -1}, "first_epoch"),
         (numbered(4), {"channels": 2}, "channels"),
-        (numbered(4), {"batch_size": 5, "drop_remainder": True}, "less than a batch"),
         (numbered(4)[0, 0], {}, "shape"),
         (np.zeros((2, 4, 4, 2), np.uint8), {}, "shape"),
-        (np.zeros((0, 4, 4, 1), np.uint8), {}, "shape"),
+        (np.zeros((0, 4, 4, 1), np.uint8), {}, "no images"),
+        (np.zeros((2, 0, 4, 1), np.uint8), {}, "each at least 1"),
         (numbered(4).astype(np.int64), {}, "dtype int64"),
         (numbered(4).astype(np.float32), {}, r"in \[0, 1\]"),
         (np.full((2, 4, 4, 1), np.nan, np.float32), {}, "NaN"),
         ((numbered(4), np.zeros(3, int)), {}, "4 integers"),
         ((numbered(4), np.zeros(4)), {}, "4 integers"),
-        (numbered(4), {"seed": 2**63}, "seed"),
+        (numbered(4), {"seed": 2**63}, "seed .* at most 9223372036854775807"),
         (numbered(4), {"labels": "colour"}, "None or False"),
         (numbered(4).astype(np.float32) / 255 - 0.1, {}, r"in \[0, 1\]"),
         (7, {}, "int; expected the name"),
         ("mnist", {"split": None}, "split is None"),
-        ("./nowhere", {}, "no folder ./nowhere"),
     ],
 )
 def test_bad_arguments(source, arguments, message):
-    with pytest.raises(DatasetError, match=message):
+    with pytest.raises(InputError, match=message):
         data.load(source, **arguments)
 
 
-def test_steps_of_bad_batches():
-    with pytest.raises(DatasetError, match="batch_size is 0"):
-        data.steps_per_epoch(numbered(4), "train", 0)
-    with pytest.raises(DatasetError, match="less than a batch"):
-        data.steps_per_epoch(numbered(4), "train", 5, drop_remainder=True)
+def test_bad_batches():
+    for call in (data.load, data.steps_per_epoch):
+        with pytest.raises(InputError, match="batch_size is 0"):
+            call(numbered(4), "train", batch_size=0)
+        with pytest.raises(DatasetError, match="less than a batch"):
+            call(numbered(4), "train", batch_size=5, drop_remainder=True)
+    with pytest.raises(DatasetError, match=r"no folder \./nowhere"):
+        data.load("./nowhere")
 
 
 def test_bad_files_are_found_before_iterating(image_folder):
@@ -559,7 +561,7 @@ def test_arrays_and_folders_do_not_import_tensorflow(image_folder):
         "import sys, numpy as np, kerasgen, kerasgen.data as data\n"
         "data.load_arrays(np.zeros((2, 4, 4), 'uint8'))\n"
         f"data.load_arrays({str(image_folder)!r}, 'train', 4, channels=1)\n"
-        "model = kerasgen.Autoencoder((4, 4, 1), 2, width=2)\n"
+        "model = kerasgen.Autoencoder((4, 4, 1), 2, encoder='dense', decoder='dense', width=2)\n"
         "model.compile(); model.fit(np.zeros((2, 4, 4, 1), 'uint8'), verbose=0)\n"
         "assert 'tensorflow' not in sys.modules, 'TensorFlow was imported'"
     )

@@ -47,6 +47,7 @@ def test_pixels_are_uint8_in_storage_and_from_0_to_1_elsewhere(modality):
     checked = modality.check((PIXELS[modality] / 255.0).tolist())
     assert checked.dtype == modality.to_float(checked).dtype == np.float32
     np.testing.assert_array_equal(modality.to_storage(checked), PIXELS[modality])
+    assert modality.range_note == " in [0, 1]"
     np.testing.assert_array_equal(modality.to_storage(x), x)
     np.testing.assert_array_equal(modality.to_network(np.float32([0.0, 0.5, 1.0])), [-1.0, 0.0, 1.0])
     x = np.float32(RNG.random(1000))
@@ -61,6 +62,7 @@ def test_vectors_and_tokens_stay_as_they_are(modality):
         assert keras.backend.standardize_dtype(same.dtype) == x.dtype.name
         np.testing.assert_array_equal(keras.ops.convert_to_numpy(same), x)
     assert modality.to_float(x) is x
+    assert modality.range_note == ""
 
 
 @every
