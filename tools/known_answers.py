@@ -11,11 +11,12 @@ from absl import app, flags, logging
 from scipy import ndimage
 
 from kerasgen import GenerativeModel
-from kerasgen.hub import find_recipe
-from kerasgen.hub.card import title
-from kerasgen.hub.registry import zoo_folder
+from kerasgen.hub.card import markdown_table
+from kerasgen.hub.registry import find_recipe, zoo_folder
 from kerasgen.metrics import Evaluation, evaluate
+from kerasgen.metrics.names import title
 from kerasgen.recipes import Recipe
+from kerasgen.training.extractors import load_extractor
 from kerasgen.training.run import load_split
 
 EXTRACTORS = flags.DEFINE_list("extractors", ["lenet-mnist", "resnet-fashion-mnist"], "classifiers of the zoo")
@@ -66,26 +67,15 @@ def cases(recipe):
 def table(extractor):
     recipe = Recipe.load(find_recipe(extractor))
     real, training, fakes = cases(recipe)
+    settings = {"extractor": load_extractor(extractor), "training": lambda: training, "verbose": 0}
     rows = []
     for name, images in fakes.items():
-        run = Evaluation(
-            Replay(images),
-            real,
-            None,
-            recipe.dataset.test_split,
-            extractor=extractor,
-            num_samples=len(images),
-            training=lambda: training,
-            verbose=0,
-        )
+        run = Evaluation(Replay(images), real, None, recipe.dataset.test_split, num_samples=len(images), **settings)
         figures = evaluate(run, [*METRICS, "memorisation"])["metrics"]
-        if not rows:
-            rows = [["", *map(title, figures)], ["---"] * (len(figures) + 1)]
-        cells = [
-            f"{figure['value']:.4g}" + (" **flagged**" if figure.get("flagged") else "") for figure in figures.values()
-        ]
-        rows.append([name, *cells])
-    lines = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+        flags = (" **flagged**" if figure.get("flagged") else "" for figure in figures.values())
+        values = (f"{figure['value']:.4g}" for figure in figures.values())
+        rows.append([name, *map("".join, zip(values, flags, strict=True))])
+    lines = markdown_table(["", *map(title, figures)], rows)
     return f"## {recipe.dataset.title}\n\n{len(real):,} real test images against as many of each kind.\n\n{lines}"
 
 

@@ -14,10 +14,11 @@ import time
 from absl import app, flags, logging
 
 import kerasgen
-from kerasgen.hub.card import title, write_card
+from kerasgen.hub.card import write_card
 from kerasgen.hub.registry import find
 from kerasgen.metrics import Evaluation, Moments, frechet_distance
-from kerasgen.metrics.extractors import load_extractor
+from kerasgen.metrics.names import title
+from kerasgen.training.extractors import load_extractor
 from kerasgen.training.hardware import describe
 from kerasgen.training.run import load_split
 
@@ -97,7 +98,7 @@ def main(_):
         print(f"{text}: {value:.4g} in {seconds:.1f} s")
         report = entry.metrics | {"samplers": table}
         (entry.folder / "metrics.json").write_text(json.dumps(report, indent=2) + "\n")
-        write_card(entry.recipe, report, entry.folder)
+        write_card(entry.recipe, model, report, entry.folder)
 
 
 if __name__ == "__main__":

@@ -44,6 +44,8 @@ class LatentDiffusion(LatentModel):
         seed: of the noise drawn in training, if the denoiser is made here.
     """
 
+    model_arguments = ("autoencoder",)
+
     def __init__(
         self,
         autoencoder: Any,
