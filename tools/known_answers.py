@@ -10,12 +10,11 @@ import numpy as np
 from absl import app, flags, logging
 from scipy import ndimage
 
-from kerasgen import GenerativeModel
+from kerasgen import GenerativeModel, metrics
 from kerasgen.hub.card import markdown_table
 from kerasgen.hub.registry import find_recipe, zoo_folder
-from kerasgen.metrics import Evaluation, evaluate
 from kerasgen.metrics.names import title
-from kerasgen.recipes import Recipe
+from kerasgen.recipes import Evaluation, Recipe
 from kerasgen.training.extractors import load_extractor
 from kerasgen.training.run import load_split
 
@@ -67,11 +66,12 @@ def cases(recipe):
 def table(extractor):
     recipe = Recipe.load(find_recipe(extractor))
     real, training, fakes = cases(recipe)
-    settings = {"extractor": load_extractor(extractor), "training": lambda: training, "verbose": 0}
+    how = {"extractor": load_extractor(extractor), "training": lambda: training, "verbose": 0}
     rows = []
     for name, images in fakes.items():
-        run = Evaluation(Replay(images), real, None, recipe.dataset.test_split, num_samples=len(images), **settings)
-        figures = evaluate(run, [*METRICS, "memorisation"])["metrics"]
+        settings = Evaluation(num_samples=len(images))
+        run = metrics.Evaluation(Replay(images), real, None, recipe.dataset.test_split, settings=settings, **how)
+        figures = metrics.evaluate(run, [*METRICS, "memorisation"])["metrics"]
         flags = (" **flagged**" if figure.get("flagged") else "" for figure in figures.values())
         values = (f"{figure['value']:.4g}" for figure in figures.values())
         rows.append([name, *map("".join, zip(values, flags, strict=True))])

@@ -8,6 +8,7 @@ it again to go on.
 python tools/samplers.py --model ddpm-mnist --num_samples 2000 --samplers dpm++:20,heun:10:karras,ddpm:1000
 """
 
+import dataclasses
 import json
 import time
 
@@ -79,16 +80,8 @@ def main(_):
         if any(point["steps"] == steps for point in points):
             continue
         drawing = others | {"sampler": name, "steps": steps} | spacing
-        evaluation = Evaluation(
-            model,
-            images,
-            labels,
-            settings.split,
-            num_samples=NUM_SAMPLES.value,
-            drawing=drawing,
-            seed=settings.seed,
-            batch_size=settings.batch_size,
-        )
+        drawn_so = dataclasses.replace(settings, num_samples=NUM_SAMPLES.value, sampling=drawing)
+        evaluation = Evaluation(model, images, labels, settings.split, settings=drawn_so)
         before = time.monotonic()
         drawn = evaluation.samples
         seconds = time.monotonic() - before

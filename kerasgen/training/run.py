@@ -26,10 +26,6 @@ from kerasgen.training.extractors import load_extractor
 from kerasgen.training.optimizers import optimizer_of
 from kerasgen.typing import Array, Verbose
 
-# Of a recipe's evaluation, as they are called there and in an `Evaluation`.
-SETTINGS = (
-    *("num_samples", "num_importance_samples", "num_evaluations", "likelihood_images", "drawing", "seed", "batch_size"),
-)
 PREVIEW_IMAGES = 2000  # of the training set, to prepare the sampling of an epoch's picture
 
 
@@ -209,10 +205,9 @@ def evaluation(recipe: Recipe, model: BaseModel, split: str, verbose: Verbose = 
     contents = {"training": lambda: load_split(recipe, recipe.dataset.train_split)[0]}
     if recipe.dataset.domain is not None:
         contents, images, labels = {"given": images}, labels, None
-    contents |= {name: getattr(settings, name) for name in SETTINGS}
-    if settings.extractor is not None:
-        contents["extractor"] = load_extractor(settings.extractor)
-    return Evaluation(model, images, labels, split, dataset=recipe.dataset.source, **contents, verbose=verbose)
+    contents["extractor"] = None if settings.extractor is None else load_extractor(settings.extractor)
+    how = {"settings": settings, "dataset": recipe.dataset.source, "verbose": verbose}
+    return Evaluation(model, images, labels, split, **how, **contents)
 
 
 def evaluate_recipe(
