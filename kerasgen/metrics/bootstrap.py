@@ -1,15 +1,16 @@
 """Standard errors by the bootstrap (Efron 1979)."""
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 
 
-def standard_error(statistic, sizes, replicates, seed=0):
-    """Standard deviation of `statistic(*weights)` over resamplings with replacement.
+def standard_error(statistic: Callable[..., float], sizes: Sequence[int], replicates: int, seed: int = 0) -> float:
+    """Standard deviation of `statistic(*weights)` over so many resamplings with replacement.
 
     Args:
-        statistic: a function of one array of counts `[N]` for each set, how often each of its rows was drawn.
+        statistic: a function of one array of counts `[N]` for each set: how often each of its rows was drawn.
         sizes: N of each set.
-        replicates: number of resamplings.
     """
     rng = np.random.default_rng(seed)
     draws = [

@@ -1,39 +1,32 @@
-"""Two reports beside each other; figures that were measured otherwise are not compared."""
+"""Two reports side by side; figures that were measured in different ways are not compared."""
 
-# Everything else in a figure says how it was measured.
+from typing import Any
+
+# Every other field of a figure says how it was measured.
 RESULTS = (
-    "value",
-    "standard_error",
-    "confidence_interval",
-    "seconds",
-    "by_class",
-    "shares",
-    "real",
-    "flagged",
+    *("value", "standard_error", "confidence_interval", "seconds", "by_class", "shares", "real", "flagged"),
     "bits_per_dim",
 )
 
+Row = dict[str, tuple[Any, Any]]  # what a has and what b has, by name
 
-def compare(a, b):
-    """Rows of figures alike, and what differs in the others.
+
+def compare(a: dict[str, Any], b: dict[str, Any]) -> tuple[Row, dict[str, Row]]:
+    """The figures that both reports have: those measured in the same way, and what differs for the others.
 
     Args:
-        a, b: what metrics.json holds, as dictionaries.
+        a, b: the contents of two metrics.json files.
 
     Returns:
-        `{name: (figure of a, figure of b)}` of what was measured alike, and `{name: {field: (a's, b's)}}` of what both
-        have but not alike.
+        `{figure: (a's, b's)}` of figures measured in the same way, and `{figure: {setting: (a's, b's)}}` of the others,
+        with the settings that differ.
     """
     alike, unlike = {}, {}
     for name, figure in a["metrics"].items():
-        other = b["metrics"].get(name)
-        if other is None:
+        if (other := b["metrics"].get(name)) is None:
             continue
-        fields = [field for field in {**figure, **other} if field not in RESULTS]
-        differing = {
-            field: (figure.get(field), other.get(field)) for field in fields if figure.get(field) != other.get(field)
-        }
-        if differing:
+        pairs = {field: (figure.get(field), other.get(field)) for field in {**figure, **other} if field not in RESULTS}
+        if differing := {field: pair for field, pair in pairs.items() if pair[0] != pair[1]}:
             unlike[name] = differing
         else:
             alike[name] = (figure, other)

@@ -1,9 +1,9 @@
 """What figures are measured with: networks from images to features and to probabilities of classes."""
 
 import hashlib
+import json
 import shutil
 import sys
-import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,7 +15,9 @@ from kerasgen import backend
 from kerasgen.base.program import batched, rows
 from kerasgen.checkpoints import sha256
 from kerasgen.errors import HubError, InputError
+from kerasgen.files import replacing
 from kerasgen.metrics import cache, inception, torch_file
+from kerasgen.typing import Array, Verbose
 
 INCEPTION = "inception-2015"
 INCEPTION_URL = (
@@ -25,10 +27,7 @@ INCEPTION_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb91
 
 
 class Extractor(Protocol):
-    """What figures are measured in.
-
-    `num_classes` is `None` where there are no probabilities of classes.
-    """
+    """What figures are measured in; `num_classes` is `None` where there are no probabilities of classes."""
 
     name: str
     sha256: str
@@ -37,9 +36,7 @@ class Extractor(Protocol):
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """Raises `InputError` if it does not take images of this shape."""
 
-    def extract(
-        self, images: np.ndarray, batch_size: int = 250, verbose: Any = "auto"
-    ) -> tuple[np.ndarray, np.ndarray | None]:
+    def extract(self, images: Array, batch_size: int = 250, verbose: Verbose = "auto") -> tuple[Array, Array | None]:
         """Features `[N, F]` and probabilities `[N, num_classes]` or `None`, float32."""
 
 
@@ -68,23 +65,20 @@ class InceptionExtractor:
         self._program = backend.compiled(self.network, outputs)
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
-        if shape[2] not in (1, 3):
+        if shape[2:] not in ((1,), (3,)):
             raise InputError(f"extractor {INCEPTION} takes images of 1 or 3 channels, not of shape {shape}.")
 
-    def extract(
-        self, images: np.ndarray, batch_size: int = 50, verbose: Any = "auto"
-    ) -> tuple[np.ndarray, np.ndarray | None]:
+    def extract(self, images: Array, batch_size: int = 50, verbose: Verbose = "auto") -> tuple[Array, Array | None]:
         images = np.asarray(images)
         both = batched(self._program, len(images), rows(images), batch_size, verbose)
         return np.split(both, [inception.NUM_FEATURES], axis=1)
 
 
-def inception_weights(path: Path | None = None, digest: str | None = INCEPTION_SHA256) -> dict[str, np.ndarray]:
+def inception_weights(path: Path | None = None, digest: str | None = INCEPTION_SHA256) -> dict[str, Array]:
     """`{"layer/index": array}`, converted once and kept in the cache; `path` is the file of the PyTorch ports."""
     if path is None:
         kept = cache.home() / "extractors" / f"{INCEPTION}-{digest[:16]}.npz"
-        arrays = cache.read(kept)
-        if arrays is not None:
+        if (arrays := cache.read(kept)) is not None:
             return arrays
         path = kept.with_name(INCEPTION_URL.rpartition("/")[2])
         if not path.is_file():
@@ -92,12 +86,8 @@ def inception_weights(path: Path | None = None, digest: str | None = INCEPTION_S
     if digest is not None and (found := sha256(path)) != digest:
         path.unlink() if path.is_relative_to(cache.home()) else None
         raise HubError(f"{path} has the SHA-256 {found}; expected {digest}. Download it again from {INCEPTION_URL}.")
-    state = torch_file.read_tensors(path)
-    arrays = {
-        f"{layer}/{index}": array
-        for layer, values in inception.convert(state).items()
-        for index, array in enumerate(values)
-    }
+    layers = inception.convert(torch_file.read_tensors(path))
+    arrays = {f"{layer}/{index}": array for layer, values in layers.items() for index, array in enumerate(values)}
     if path.is_relative_to(cache.home()):
         cache.write(kept, arrays)
         path.unlink()
@@ -105,38 +95,31 @@ def inception_weights(path: Path | None = None, digest: str | None = INCEPTION_S
 
 
 def _download(url, path):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
     print(f"downloading {url}", file=sys.stderr)
     try:
-        with urllib.request.urlopen(url, timeout=60) as response, open(temporary, "wb") as file:
+        with urllib.request.urlopen(url, timeout=60) as response, replacing(path) as file:
             shutil.copyfileobj(response, file)
-        temporary.replace(path)
-    except (OSError, urllib.error.URLError) as error:
+    except OSError as error:
         raise HubError(
             f"the weights of {INCEPTION} cannot be downloaded ({error}). Download {url} on another machine and put it "
             f"at {path}, or measure with a classifier of the zoo."
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
-def extract_cached(
-    extractor: Extractor, images: np.ndarray, fingerprint: str, batch_size: int = 250, verbose: Any = "auto"
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """`extractor.extract(images)`, kept in the cache under the extractor's hash and the images' fingerprint."""
-
-    def compute():
-        features, probabilities = extractor.extract(images, batch_size, verbose)
-        return {"features": features} | ({} if probabilities is None else {"probabilities": probabilities})
-
-    key = {"extractor": extractor.name, "sha256": extractor.sha256, "images": fingerprint}
-    arrays = cache.cached("features", key, compute)
+def extract_cached(extractor: Extractor, images: Array, **batching: Any) -> tuple[Array, Array | None]:
+    """`extractor.extract(images, **batching)`, kept in the cache under the hashes of extractor and images."""
+    key = {"extractor": extractor.name, "sha256": extractor.sha256, "images": fingerprint(images)}
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
+    path = cache.home() / "features" / f"{digest[:32]}.npz"
+    if (arrays := cache.read(path)) is None:
+        features, probabilities = extractor.extract(images, **batching)
+        arrays = {"features": features} | ({} if probabilities is None else {"probabilities": probabilities})
+        cache.write(path, arrays)
     return arrays["features"], arrays.get("probabilities")
 
 
-def fingerprint(images: np.ndarray) -> str:
-    """SHA-256 of an array of images, as they are after all preprocessing: of its shape and its bytes."""
+def fingerprint(images: Array) -> str:
+    """SHA-256 of the dtype, the shape and the bytes of an array of images, as they are after all preprocessing."""
     images = np.ascontiguousarray(images)
     digest = hashlib.sha256(f"{images.dtype} {images.shape}".encode())
     digest.update(images)

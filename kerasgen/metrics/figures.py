@@ -1,6 +1,7 @@
 """The figures of an evaluation: each function gives `{name: figure}` of an `Evaluation`."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from kerasgen.metrics.kernel import kernel_distance
 from kerasgen.metrics.path_length import EPSILON, path_lengths
 from kerasgen.metrics.scores import inception_score
 from kerasgen.modalities import Images
+from kerasgen.typing import Array, ArrayLike
 
 WIDE = 512  # features; beyond, a Fréchet distance takes seconds and is resampled less often
 REPLICATES = (100, 20)
@@ -29,59 +31,57 @@ def figure(value: float, error: float | None, **how: Any) -> dict[str, Any]:
     return {"value": value, "standard_error": error, "confidence_interval": interval, **how}
 
 
-def mean_figure(values: np.ndarray, **how: Any) -> dict[str, Any]:
+def mean_figure(values: ArrayLike, **how: Any) -> dict[str, Any]:
     """The mean of per-image values; the standard error is what a bootstrap of images tends to, their spread / √n."""
     values = np.asarray(values, np.float64)
     error = float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else None
     return figure(float(values.mean()), error, n=len(values), **how)
 
 
+def extracted(run: Any, name: str, values: ArrayLike, **how: Any) -> Figures:
+    """The mean of values that were measured in the extractor's features."""
+    return {f"{name}/{run.extractor.name}": mean_figure(values, **run.how_extracted | how)}
+
+
+# Classifiers and reconstructions
+
+
 def accuracy(run: Any) -> Figures:
     """Of a classifier; of attributes, the mean over them. `by_class` has that of each."""
     labels = run.model.check_labels(run.labels, len(run.images))
-    probabilities = run.model.verb("classify")(run.images, run.batch_size, run.verbose)
+    probabilities = run.model.verb("classify")(run.images, **run.batching)
     if labels.ndim == 2:
         right = (probabilities > 0.5) == labels  # [N, num_classes]
-        by_class = right.mean(axis=0)
-        return {"accuracy": mean_figure(right.mean(axis=1), **run.how, by_class=by_class.round(4).tolist())}
-    right = probabilities.argmax(axis=1) == labels
-    by_class = [float(right[labels == label].mean()) for label in np.unique(labels)]
-    return {"accuracy": mean_figure(right, **run.how, by_class=np.round(by_class, 4).tolist())}
+        values, by_class = right.mean(axis=1), right.mean(axis=0)
+    else:
+        values = probabilities.argmax(axis=1) == labels
+        by_class = np.array([values[labels == label].mean() for label in np.unique(labels)])
+    return {"accuracy": mean_figure(values, **run.how, by_class=by_class.round(4).tolist())}
 
 
-def mean_squared_error(run: Any) -> Figures:
-    """Of reconstructions, per pixel, on the scale of [0, 1]."""
-    target, result = run.reconstructions
-    return {"mean_squared_error": mean_figure(np.square(result - target).mean(axis=(1, 2, 3)), **run.how)}
-
-
-def psnr(run: Any) -> Figures:
-    """Of reconstructions, in decibels."""
-    return {"psnr": mean_figure(similarity.psnr(*run.reconstructions), **run.how)}
-
-
-def ssim(run: Any) -> Figures:
-    """Of reconstructions."""
-    return {"ssim": mean_figure(similarity.ssim(*run.reconstructions), **run.how)}
+def of_reconstructions(name: str, measure: Callable[[Array, Array], Array]) -> Callable[[Any], Figures]:
+    """The figure `name`: the mean of `measure(images, reconstructions)` `[N]`."""
+    return lambda run: {name: mean_figure(measure(*run.reconstructions), **run.how)}
 
 
 def cycle_error(run: Any) -> Figures:
     """Mean |a - F(G(a))| per pixel, on the scale of [0, 1]."""
     translate = run.model.verb("translate")
-    there = translate(run.given, "a_to_b", run.batch_size, run.verbose)
-    back = translate(there, "b_to_a", run.batch_size, run.verbose)
-    errors = np.abs(back - run.given.astype(np.float32) / 255.0).mean(axis=(1, 2, 3))
+    there = translate(run.given, "a_to_b", **run.batching)
+    back = translate(there, "b_to_a", **run.batching)
+    errors = np.abs(back - run.model.modality.to_float(run.given)).mean(axis=(1, 2, 3))
     return {"cycle_error": mean_figure(errors, **run.how)}
 
 
+# Likelihoods
+
+
 def bits_per_dim(run: Any) -> Figures:
-    """-log2 p(x) per value with its kind, "exact", "bound" or "estimate"; of binary pixels in nats per image too."""
+    """-log2 p(x) per value, with its kind: "exact", "bound" or "estimate"; of binary pixels in nats per image too."""
     model = run.model
-    settings, protocol = model.likelihood_protocol(run)
-    settings = {"seed": run.seed} | settings
-    images = run.images[: run.likelihood_images]
-    labels = None if run.labels is None else run.labels[: run.likelihood_images]
-    bits = model.bits_per_dim(images, labels, batch_size=run.batch_size, verbose=run.verbose, **settings)
+    settings, protocol = model.likelihood_protocol(run.settings)
+    settings = {"seed": run.settings.seed} | settings
+    bits = model.bits_per_dim(*run.first(run.settings.likelihood_images), **run.batching, **settings)
     pixels = "binary" if model.num_levels == 2 else f"{round(math.log2(model.num_levels))}-bit"
     how = {**run.how, "kind": model.likelihood, **settings, "pixels": pixels, **protocol}
     figures = {"bits_per_dim": mean_figure(bits, **how)}
@@ -92,17 +92,18 @@ def bits_per_dim(run: Any) -> Figures:
 
 def likelihood_calibration(run: Any) -> Figures:
     """How bits per dimension fall with the number of importance samples, on the first images."""
-    images = run.images[:CALIBRATION_IMAGES]
-    labels = None if run.labels is None else run.labels[:CALIBRATION_IMAGES]
-    counts = [k for k in (1, 4, 16, 64, 256, 1024) if k <= 2 * run.num_importance_samples]
-    means = [
-        float(run.model.bits_per_dim(images, labels, num_importance_samples=k, seed=run.seed, verbose=0).mean())
-        for k in counts
-    ]
-    how = {**run.how, "kind": run.model.likelihood, "seed": run.seed, "n": len(images)}
+    images, labels = run.first(CALIBRATION_IMAGES)
+    seed, most = run.settings.seed, 2 * run.settings.num_importance_samples
+    counts = [k for k in (1, 4, 16, 64, 256, 1024) if k <= most]
+    bits = [run.model.bits_per_dim(images, labels, num_importance_samples=k, seed=seed, verbose=0) for k in counts]
+    means = [float(values.mean()) for values in bits]
+    how = {**run.how, "kind": run.model.likelihood, "seed": seed, "n": len(images)}
     how |= {"num_importance_samples": counts, "bits_per_dim": means}
     # What doubling twice more still gains says how far the bound may be from log p(x).
     return {"likelihood_calibration": figure(means[-2] - means[-1], None, **how)}
+
+
+# Features of samples
 
 
 def frechet(run: Any) -> Figures:
@@ -114,9 +115,8 @@ def frechet(run: Any) -> Figures:
         return frechet_distance(*weighted_moments(real, real_weights), *weighted_moments(fake, fake_weights))
 
     value = distance(np.ones(len(real)), np.ones(len(fake)))
-    error = standard_error(distance, (len(real), len(fake)), replicates, run.seed)
-    name = f"frechet_distance/{run.extractor.name}"
-    return {name: figure(value, error, **run.how_extracted, bootstrap=replicates)}
+    error = standard_error(distance, (len(real), len(fake)), replicates, run.settings.seed)
+    return {f"frechet_distance/{run.extractor.name}": figure(value, error, **run.how_extracted, bootstrap=replicates)}
 
 
 def kernel(run: Any) -> Figures:
@@ -125,46 +125,35 @@ def kernel(run: Any) -> Figures:
     return {f"kernel_distance/{run.extractor.name}": figure(value, error, **run.how_extracted)}
 
 
-def precision_recall(run: Any) -> Figures:
-    """Improved precision and recall, with 3 neighbours; errors for neighbourhoods as they are."""
-    found = neighbours.precision_and_recall(run.real[0], run.fake[0], k=3)
-    return {
-        f"{name}/{run.extractor.name}": mean_figure(values, **run.how_extracted, neighbours=3)
-        for name, values in zip(("precision", "recall"), found, strict=True)
-    }
+def of_neighbours(names: tuple[str, str], measure: Callable, k: int) -> Callable[[Any], Figures]:
+    """Figures of these names: the means of `measure(real, fake, k)`; errors do not count those of neighbourhoods."""
 
+    def figures(run):
+        found = zip(names, measure(run.real[0], run.fake[0], k), strict=True)
+        first, second = (extracted(run, name, values, neighbours=k) for name, values in found)
+        return first | second
 
-def density_coverage(run: Any) -> Figures:
-    """Density and coverage, with 5 neighbours; errors for neighbourhoods as they are."""
-    found = neighbours.density_and_coverage(run.real[0], run.fake[0], k=5)
-    return {
-        f"{name}/{run.extractor.name}": mean_figure(values, **run.how_extracted, neighbours=5)
-        for name, values in zip(("density", "coverage"), found, strict=True)
-    }
+    return figures
 
 
 def inception(run: Any) -> Figures:
     """The Inception score's formula with the extractor's classes, over all samples at once."""
-    probabilities = run.fake[1]
-    error = standard_error(lambda w: inception_score(probabilities, w), (len(probabilities),), REPLICATES[0], run.seed)
-    how = run.how_extracted | {"bootstrap": REPLICATES[0]}
-    return {f"inception_score/{run.extractor.name}": figure(inception_score(probabilities), error, **how)}
+    probabilities, replicates = run.fake[1], REPLICATES[0]
+    value, sizes = inception_score(probabilities), (len(probabilities),)
+    error = standard_error(lambda w: inception_score(probabilities, w), sizes, replicates, run.settings.seed)
+    return {f"inception_score/{run.extractor.name}": figure(value, error, **run.how_extracted, bootstrap=replicates)}
 
 
 def class_accuracy(run: Any) -> Figures:
     """The classifier's mean confidence in samples, with each class's share; of conditional samples, how many match."""
-    probabilities, name = run.fake[1], run.extractor.name
+    probabilities, labels, num_classes = run.fake[1], run.sample_labels, run.fake[1].shape[1]
     found = probabilities.argmax(axis=1)
-    shares = np.bincount(found, minlength=probabilities.shape[1]) / len(found)
-    figures = {
-        f"confidence/{name}": mean_figure(
-            probabilities.max(axis=1), **run.how_extracted, shares=shares.round(4).tolist()
-        )
-    }
-    if run.sample_labels is not None and run.model.num_classes == probabilities.shape[1]:
-        right = found == run.sample_labels
-        by_class = [round(float(right[run.sample_labels == label].mean()), 4) for label in range(run.model.num_classes)]
-        figures[f"sample_accuracy/{name}"] = mean_figure(right, **run.how_extracted, by_class=by_class)
+    shares = np.bincount(found, minlength=num_classes) / len(found)
+    figures = extracted(run, "confidence", probabilities.max(axis=1), shares=shares.round(4).tolist())
+    if labels is not None and run.model.num_classes == num_classes:
+        right = found == labels
+        by_class = [round(float(right[labels == label].mean()), 4) for label in range(num_classes)]
+        figures |= extracted(run, "sample_accuracy", right, by_class=by_class)
     return figures
 
 
@@ -184,8 +173,8 @@ def diversity(run: Any) -> Figures:
     return {"ms_ssim": mean_figure(values, **run.how_sampled, real=float(real.mean()))}
 
 
-def pixels(images: np.ndarray) -> np.ndarray:
-    """float32 `[N, D]`, of images averaged down to sides of at most 32."""
+def pixels(images: ArrayLike) -> Array:
+    """float32 `[N, D]`, of uint8 images averaged down to sides of at most 32."""
     x = np.asarray(images, np.float32) / 255.0
     factor = math.ceil(max(x.shape[1:3]) / PIXEL_SIDE)
     height, width = (side // factor * factor for side in x.shape[1:3])
@@ -205,18 +194,18 @@ def memorisation(run: Any) -> Figures:
 
 def path_length(run: Any) -> Figures:
     """Perceptual path length between random latents, in the extractor's features."""
-    num = min(run.num_samples, 2000)
-    model = run.model
+    model, seed, num = run.model, run.settings.seed, min(run.num_samples, 2000)
     labels = None if model.num_classes is None else model.sample_labels(None, num)
+    batching = run.batching | {"verbose": 0}
     values = path_lengths(
-        lambda z: np.clip(model.decode(z, labels, run.batch_size, 0), 0.0, 1.0),
-        lambda x: run.extractor.extract(x, run.batch_size, 0)[0],
-        lambda start, stop: model.draw_latents(start, stop, run.seed, np.float32(run.sampler["temperature"])),
+        lambda z: np.clip(model.decode(z, labels, **batching), 0.0, 1.0),
+        lambda x: run.extractor.extract(x, **batching)[0],
+        lambda start, stop: model.draw_latents(start, stop, seed, np.float32(run.sampler["temperature"])),
         num,
-        run.seed,
+        seed,
     )
-    how = {k: v for k, v in run.how_extracted.items() if k not in ("n_real", "n_fake")} | {"epsilon": EPSILON}
-    return {f"path_length/{run.extractor.name}": mean_figure(values, **how)}
+    how = {key: value for key, value in run.how_extracted.items() if key not in ("n_real", "n_fake")}
+    return {f"path_length/{run.extractor.name}": mean_figure(values, **how, epsilon=EPSILON)}
 
 
 def train_on_synthetic(run: Any) -> Figures:
@@ -226,10 +215,9 @@ def train_on_synthetic(run: Any) -> Figures:
     """
     samples, labels = run.synthesize(SYNTHETIC)
     samples = run.model.modality.to_storage(samples)
-    student, epochs = run.extractor.retrained(samples, labels, SYNTHETIC_EPOCHS, run.seed, run.verbose)
-    right = student.classify(run.images, run.batch_size, run.verbose).argmax(axis=1) == run.labels
-    how = run.how_extracted | {"n_fake": SYNTHETIC, "epochs": epochs}
-    return {f"train_on_synthetic/{run.extractor.name}": mean_figure(right, **how)}
+    student, epochs = run.extractor.retrained(samples, labels, SYNTHETIC_EPOCHS, run.settings.seed, run.verbose)
+    right = student.classify(run.images, **run.batching).argmax(axis=1) == run.labels
+    return extracted(run, "train_on_synthetic", right, n_fake=SYNTHETIC, epochs=epochs)
 
 
 # What a figure needs: whether an evaluation has it, and its name
@@ -249,16 +237,16 @@ EXTRACTED = (IMAGES, ENOUGH, EXTRACTOR)
 # What `measures` of a model may name: the function, and what its evaluation needs.
 FIGURES = {
     "accuracy": (accuracy, ()),
-    "mean_squared_error": (mean_squared_error, (IMAGES,)),
-    "psnr": (psnr, (IMAGES,)),
-    "ssim": (ssim, (IMAGES, SIDES)),
+    "mean_squared_error": (of_reconstructions("mean_squared_error", similarity.mean_squared_error), (IMAGES,)),
+    "psnr": (of_reconstructions("psnr", similarity.psnr), (IMAGES,)),
+    "ssim": (of_reconstructions("ssim", similarity.ssim), (IMAGES, SIDES)),
     "cycle_error": (cycle_error, ()),
     "bits_per_dim": (bits_per_dim, ()),
     "likelihood_calibration": (likelihood_calibration, ()),
     "frechet_distance": (frechet, EXTRACTED),
     "kernel_distance": (kernel, EXTRACTED),
-    "precision_recall": (precision_recall, EXTRACTED),
-    "density_coverage": (density_coverage, EXTRACTED),
+    "precision_recall": (of_neighbours(("precision", "recall"), neighbours.precision_and_recall, 3), EXTRACTED),
+    "density_coverage": (of_neighbours(("density", "coverage"), neighbours.density_and_coverage, 5), EXTRACTED),
     "inception_score": (inception, (*EXTRACTED, CLASSES)),
     "class_accuracy": (class_accuracy, (*EXTRACTED, CLASSES)),
     "ms_ssim": (diversity, (IMAGES, SIDES)),

@@ -2,14 +2,16 @@
 
 import numpy as np
 
+from kerasgen.typing import Array, ArrayLike
+
 
 class Moments:
     """Mean and covariance of rows that come in batches, in float64; any number of rows, memory for F x F values."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.num = 0
 
-    def update(self, features):
+    def update(self, features: ArrayLike) -> "Moments":
         """Adds rows `[N, F]`."""
         features = np.asarray(features, np.float64)
         if not self.num:
@@ -25,7 +27,7 @@ class Moments:
         self.num = total
         return self
 
-    def result(self):
+    def result(self) -> tuple[Array, Array]:
         """Mean `[F]` and unbiased covariance `[F, F]`."""
         return self._mean, self._scatter / (self.num - 1)
 
@@ -36,19 +38,19 @@ def _root(covariance):
     return vectors * np.sqrt(np.maximum(values, 0.0))
 
 
-def frechet_distance(mean_a, covariance_a, mean_b, covariance_b):
+def frechet_distance(mean_a: ArrayLike, covariance_a: ArrayLike, mean_b: ArrayLike, covariance_b: ArrayLike) -> float:
     """|mean_a - mean_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)), the squared 2-Wasserstein distance of the Gaussians.
 
     With C_a = A A^T and C_b = B B^T, the eigenvalues of C_a C_b are the squared singular values of A^T B, so the trace
     of the root is their sum: no square root of a matrix that may be singular or not symmetric.
     """
-    product = _root(np.asarray(covariance_a, np.float64)).T @ _root(np.asarray(covariance_b, np.float64))
-    trace_of_root = np.linalg.svd(product, compute_uv=False).sum()
+    a, b = np.asarray(covariance_a, np.float64), np.asarray(covariance_b, np.float64)
+    trace_of_root = np.linalg.svd(_root(a).T @ _root(b), compute_uv=False).sum()
     shift = np.asarray(mean_a, np.float64) - np.asarray(mean_b, np.float64)
-    return float(shift @ shift + np.trace(covariance_a) + np.trace(covariance_b) - 2.0 * trace_of_root)
+    return float(shift @ shift + np.trace(a) + np.trace(b) - 2.0 * trace_of_root)
 
 
-def weighted_moments(features, weights):
+def weighted_moments(features: Array, weights: Array) -> tuple[Array, Array]:
     """Mean and unbiased covariance of rows `[N, F]` that count `weights` `[N]` times each."""
     total = weights.sum()
     mean = weights @ features / total

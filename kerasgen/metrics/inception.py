@@ -9,6 +9,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from kerasgen.typing import Array, Tensor
+
 SIDE = 299
 NUM_FEATURES = 2048
 NUM_CLASSES = 1008
@@ -104,7 +106,7 @@ def _branch(x, block, parts):
     return x
 
 
-def inception_network():
+def inception_network() -> keras.Model:
     """A Keras model from images `[B, 299, 299, 3]` in [-1, 1) to features `[B, 2048]` and logits `[B, 1008]`.
 
     The logits have no bias, as the Inception score of TensorFlow's original has none.
@@ -119,7 +121,7 @@ def inception_network():
     return keras.Model(inputs, [features, logits], name="inception_2015")
 
 
-def resize_matrix(side):
+def resize_matrix(side: int) -> Array:
     """The bilinear resizing `[299, side]` of TensorFlow 1: pixel i of the result is read at i * side / 299."""
     places = np.arange(SIDE) * (side / SIDE)
     low = np.floor(places).astype(int)
@@ -130,7 +132,7 @@ def resize_matrix(side):
     return matrix
 
 
-def resize(images):
+def resize(images: Tensor) -> Tensor:
     """Images `[B, H, W, 1 or 3]`, uint8 or float in [0, 1], to `[B, 299, 299, 3]` in [-1, 1)."""
     scale = 1.0 if keras.backend.standardize_dtype(images.dtype) == "uint8" else 255.0
     x = ops.cast(images, "float32") * scale
@@ -139,7 +141,7 @@ def resize(images):
     return (ops.repeat(x, 3, axis=-1) if x.shape[-1] == 1 else x) / 128.0 - 1.0
 
 
-def convert(state):
+def convert(state: dict[str, Array]) -> dict[str, list[Array]]:
     """`{layer name: arrays for set_weights}` from the tensors of the PyTorch ports, `{name: array}`.
 
     Raises:

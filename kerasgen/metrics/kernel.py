@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from kerasgen.typing import ArrayLike
+
 ROWS = 1000  # of the kernel matrix at once
 
 
@@ -13,12 +15,12 @@ def _row_sums(x, y):
     return np.concatenate(parts)
 
 
-def kernel_distance(x, y):
+def kernel_distance(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
     """Unbiased estimate from features `[N, F]` and `[M, F]`, and its standard error.
 
     All pairs are used, not random subsets:
     sum_{i != j} k(x_i, x_j) / (N (N - 1)) + sum_{i != j} k(y_i, y_j) / (M (M - 1)) - 2 sum_{ij} k(x_i, y_j) / (N M).
-    The standard error is the jackknife's: from what the estimate is without each row in turn.
+    The standard error is the jackknife's: each row in turn is left out of the estimate.
     """
     x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
     n, m = len(x), len(y)

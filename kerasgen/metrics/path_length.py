@@ -1,14 +1,19 @@
 """Perceptual path length (Karras et al. 2019, section 4.1)."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from kerasgen import noise
 from kerasgen.base.latent import slerp
+from kerasgen.typing import Array
 
 EPSILON = 1e-2
 
 
-def path_lengths(decode, features, draw, num, seed=0, epsilon=EPSILON):
+def path_lengths(
+    decode: Callable, features: Callable, draw: Callable, num: int, seed: int = 0, epsilon: float = EPSILON
+) -> Array:
     """|f(G(z(t + epsilon))) - f(G(z(t)))|^2 / epsilon^2 for random paths z and places t, `[num]`.
 
     Args:

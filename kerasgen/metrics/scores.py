@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from kerasgen.typing import Array, ArrayLike
 
-def inception_score(probabilities, weights=None):
+
+def inception_score(probabilities: ArrayLike, weights: Array | None = None) -> float:
     """exp of the mean over images of KL(p(y | x) || p(y)), from `[N, K]` (Salimans et al. 2016, section 4).
 
     Between 1 and K; p(y) is the mean of p(y | x) over all N, with no splits.

@@ -5,18 +5,24 @@ SSIM is TensorFlow's: Gaussian window of 11 x 11, sigma 1.5, K1 = 0.01, K2 = 0.0
 
 import numpy as np
 
+from kerasgen.typing import Array, ArrayLike
+
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al. 2003, section 3.2
 WINDOW = 11
 
 
-def psnr(a, b):
+def mean_squared_error(a: ArrayLike, b: ArrayLike) -> Array:
+    """Mean squared difference of the pixels, `[N]`."""
+    return np.square(np.asarray(b) - np.asarray(a)).mean(axis=(1, 2, 3))
+
+
+def psnr(a: ArrayLike, b: ArrayLike) -> Array:
     """-10 log10 of the mean squared error, `[N]`; infinite for equal images."""
-    error = np.square(np.asarray(a, np.float64) - b).mean(axis=(1, 2, 3))
     with np.errstate(divide="ignore"):
-        return -10.0 * np.log10(error)
+        return -10.0 * np.log10(mean_squared_error(np.asarray(a, np.float64), b))
 
 
-def ssim(a, b):
+def ssim(a: ArrayLike, b: ArrayLike) -> Array:
     """Structural similarity, `[N]`, 1 for equal images; sides are at least 11."""
     import tensorflow as tf
 
@@ -24,11 +30,11 @@ def ssim(a, b):
         return tf.image.ssim(a, b, 1.0).numpy()
 
 
-def ms_ssim(a, b):
+def ms_ssim(a: ArrayLike, b: ArrayLike) -> Array:
     """Multi-scale structural similarity, `[N]`, over as many of the five scales as the sides have room for."""
     import tensorflow as tf
 
-    scales = sum(min(a.shape[1:3]) >> level >= WINDOW for level in range(len(SCALE_WEIGHTS)))
+    scales = sum(min(np.shape(a)[1:3]) >> level >= WINDOW for level in range(len(SCALE_WEIGHTS)))
     weights = np.array(SCALE_WEIGHTS[:scales])
     with tf.device("CPU"):
         return tf.image.ssim_multiscale(a, b, 1.0, power_factors=tuple(weights / weights.sum())).numpy()

@@ -9,6 +9,7 @@ import pickle
 import struct
 import zipfile
 from collections import OrderedDict
+from pathlib import Path
 
 import numpy as np
 
@@ -79,7 +80,7 @@ def _zipped(file):
         return tensors, {t.key: archive.read(f"{prefix}data/{t.key}") for t in tensors.values()}
 
 
-def read_tensors(path):
+def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
     """`{name: array}` of a file with a dictionary of tensors.
 
     Raises:

@@ -12,7 +12,7 @@ from tests.model_case import assert_same, long_fit
 
 
 def make(**arguments):
-    return Classifier(**{"image_shape": (8, 8, 1), "num_classes": 4, "backbone": "lenet", "width": 4} | arguments)
+    return Classifier(**{"shape": (8, 8, 1), "num_classes": 4, "backbone": "lenet", "width": 4} | arguments)
 
 
 @pytest.mark.parametrize("backbone", ["lenet", "resnet"])

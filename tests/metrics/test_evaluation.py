@@ -1,15 +1,17 @@
 """The evaluator, on a small model and a small classifier; comparing; the report."""
 
 import json
+import shutil
 
 import keras
 import numpy as np
 import pytest
 
-from kerasgen import Classifier, VariationalAutoencoder, cli
+from kerasgen import Classifier, VariationalAutoencoder, recipes
+from kerasgen.cli import main
 from kerasgen.errors import InputError
-from kerasgen.metrics import Evaluation, compare, evaluate
-from kerasgen.metrics.evaluation import FIGURES
+from kerasgen.metrics import FIGURES, Evaluation, compare, evaluate, figures
+from kerasgen.training.extractors import load_extractor
 from tests.model_case import long_fit
 
 
@@ -26,34 +28,45 @@ def squares():
 
 
 @pytest.fixture(scope="module")
-def extractor(squares, tmp_path_factory):
+def folder(squares, tmp_path_factory):
+    """Of the classifier that is measured with."""
     keras.utils.set_random_seed(0)
-    model = Classifier(image_shape=(24, 24, 1), num_classes=4, backbone="lenet", width=4)
+    model = Classifier(shape=(24, 24, 1), num_classes=4, backbone="lenet", width=4)
     model.compile(keras.optimizers.Adam(1e-2))
     long_fit(model, *squares, 2)
     folder = tmp_path_factory.mktemp("extractor") / "lenet-squares"
     model.save(folder)
-    return str(folder)
+    return folder
 
 
 @pytest.fixture(scope="module")
 def model(squares):
     keras.utils.set_random_seed(0)
     networks = {"encoder": "dense", "decoder": "dense", "width": 32}
-    model = VariationalAutoencoder(image_shape=(24, 24, 1), latent_dim=2, num_classes=4, **networks)
+    model = VariationalAutoencoder(shape=(24, 24, 1), latent_dim=2, num_classes=4, **networks)
     model.compile(keras.optimizers.Adam(3e-3))
     long_fit(model, *squares, 4)
     return model
 
 
 @pytest.fixture
-def run(model, squares, extractor, tmp_path, monkeypatch):
+def run(model, squares, folder, tmp_path, monkeypatch):
+    """Makes an evaluation of the model; `settings` are those of a recipe."""
     monkeypatch.setenv("KERASGEN_HOME", str(tmp_path))
 
-    def make(**settings):
-        defaults = {"dataset": "squares", "extractor": extractor, "num_samples": 200, "num_importance_samples": 8}
-        defaults |= {"training": lambda: squares[0], "verbose": 0, "batch_size": 64}
-        return Evaluation(model, squares[0][:100], squares[1][:100], "test", **defaults | settings)
+    def make(extractor=folder, training=lambda: squares[0], **settings):
+        settings = {"num_samples": 200, "num_importance_samples": 8, "batch_size": 64} | settings
+        return Evaluation(
+            model,
+            squares[0][:100],
+            squares[1][:100],
+            "test",
+            settings=recipes.Evaluation(**settings),
+            dataset="squares",
+            extractor=None if extractor is None else load_extractor(str(extractor)),
+            training=training,
+            verbose=0,
+        )
 
     return make
 
@@ -95,13 +108,13 @@ def test_every_figure_says_how(run):
 
 
 def test_some_figures(run, monkeypatch):
-    first = evaluate(run(), ["frechet_distance", "recognised"])
+    first = evaluate(run(), ["frechet_distance", "class_accuracy"])
     names = {"frechet_distance/lenet-squares", "confidence/lenet-squares", "sample_accuracy/lenet-squares"}
     assert set(first["metrics"]) == names
     # Features of the real images come from the cache, and change nothing.
     other = run()
     real = other.extractor.extract
-    other.extractor.extract = lambda images, *args: (
+    other.extractor.extract = lambda images, **batching: (
         pytest.fail("extracted again") if len(images) == 100 else real(images)
     )
     again = evaluate(other, ["frechet_distance"])
@@ -109,33 +122,33 @@ def test_some_figures(run, monkeypatch):
     assert again["metrics"][name]["value"] == pytest.approx(first["metrics"][name]["value"], rel=1e-6)
 
 
-def test_train_on_synthetic(run, extractor, tmp_path, monkeypatch):
-    from kerasgen.metrics import evaluation
-
-    recipe = tmp_path / "recipe.toml"
-    recipe.write_text(
+def test_train_on_synthetic(run, squares, folder, tmp_path, monkeypatch):
+    """By the recipe beside the extractor, but for fewer epochs."""
+    folder = shutil.copytree(folder, tmp_path / "lenet-squares")
+    with pytest.raises(InputError, match="has no recipe"):
+        run(folder).extractor.retrained(*squares, 2, 0, 0)
+    (folder / "recipe.toml").write_text(
         'name = "lenet-squares"\ndescription = "x"\n[dataset]\nsource = "x"\ntrain_split = "x"\ntest_split = "x"\n'
         '[model]\nclass = "Classifier"\n[model.config]\n'
         '[training]\nepochs = 30\nbatch_size = 16\noptimizer = "adam"\nlearning_rate = 1e-2\n'
     )
-    monkeypatch.setattr(evaluation, "find_recipe", lambda _: recipe)
-    monkeypatch.setattr(evaluation, "SYNTHETIC", 64)
-    monkeypatch.setattr(evaluation, "SYNTHETIC_EPOCHS", 20)
-    (figure,) = evaluate(run(), ["train_on_synthetic"])["metrics"].values()
-    assert (figure["n"], figure["n_fake"], figure["epochs"]) == (100, 64, 20)
+    monkeypatch.setattr(figures, "SYNTHETIC", 160)
+    monkeypatch.setattr(figures, "SYNTHETIC_EPOCHS", 2)
+    (figure,) = evaluate(run(folder), ["train_on_synthetic"])["metrics"].values()
+    assert (figure["n"], figure["n_fake"], figure["epochs"]) == (100, 160, 2)
     assert 0.3 < figure["value"] <= 1.0
 
 
 def test_refusals(run, tmp_path):
-    small = str(tmp_path / "small")
-    Classifier(image_shape=(8, 8, 1), num_classes=4, backbone="lenet", width=4).save(small)
+    small = tmp_path / "small"
+    Classifier(shape=(8, 8, 1), num_classes=4, backbone="lenet", width=4).save(small)
     for metrics, settings, message in [
         (["fid"], {}, "no metric 'fid'; expected of accuracy"),
-        (["accuracy"], {}, "needs a classifier"),
+        (["accuracy"], {}, "needs another family"),
         (["frechet_distance"], {"extractor": None}, "needs an extractor"),
         (["kernel_distance"], {"num_samples": 9}, "at least 10"),
         (["bits_per_dim", "recall"], {}, "no metric 'recall'"),
-        (["recognised"], {"extractor": small}, r"takes images of shape \(8, 8, 1\), not \(24, 24, 1\)"),
+        (["class_accuracy"], {"extractor": small}, r"takes images of shape \(8, 8, 1\), not \(24, 24, 1\)"),
         (["memorisation"], {"training": None}, "training set"),
     ]:
         with pytest.raises(InputError, match=message):
@@ -161,7 +174,7 @@ def test_compare(run, tmp_path, capsys):
         path.write_text(json.dumps(report))
 
     def command(*args):
-        return cli.execute(cli.parser().parse_args(["compare", *map(str, args)]))
+        return main.execute(main.parser().parse_args(["compare", *map(str, args)]))
 
     assert command(paths[0], paths[2]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["metric", "mean_squared_error", name]
