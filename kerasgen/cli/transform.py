@@ -1,5 +1,6 @@
 """What the subcommands share that make images of images."""
 
+import inspect
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ def run(args: Namespace, verb: str, **settings: Any) -> None:
     """Reads images, lets the model do `verb` with them, and writes what comes of it."""
     model = load(args.model)
     method = model.verb(verb)
+    if unknown := settings.keys() - inspect.signature(method).parameters:
+        raise InputError(f"{type(model).__name__} does not take --{', --'.join(sorted(unknown))} to {verb}.")
     output = model.modality.check_output(args.output)
     images, labels = _read(args, model.source_shape_of(verb))
     if model.num_classes is not None:

@@ -135,7 +135,7 @@ def write_card(
     if model.origin and not recipe:
         parts.append(f"Fine-tuned from `{model.origin}`.")
     if (folder / "samples.png").is_file() and (exhibits := model.exhibit(None, None, settings)):
-        parts += ["![what it draws](samples.png)", exhibits[0].caption]
+        parts += ["![samples](samples.png)", exhibits[0].caption]
     parts.append(f"```python\n{model.snippet(handle, settings.drawing if recipe else None)}\n```")
     if recipe and report:
         facts = report["evaluation"]

@@ -99,7 +99,7 @@ def _pictures(model, recipe):
         pairs = np.concatenate([samples, model.modality.to_float(training[closest])])
         caption = "samples, and below each the nearest training image; distance over the mean of the next 49: "
         caption += ", ".join(f"{ratio:.2f}" for ratio in ratios)
-        parts.append(_picture(model.modality.grid(pairs, COLUMNS), caption))
+        parts.append(_picture(model.modality.grid(pairs, len(samples)), caption))
     return parts
 
 
