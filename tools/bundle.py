@@ -7,11 +7,12 @@ import shutil
 from pathlib import Path
 
 from absl import app, flags
+from pinning import set_weights
 
-from kerasgen.checkpoints.checkpoint import sha256
+from kerasgen.checkpoints import sha256
 from kerasgen.errors import RecipeError
 from kerasgen.hub.registry import find
-from kerasgen.recipes import Recipe, set_weights
+from kerasgen.recipes import Recipe
 
 RUN = flags.DEFINE_string("run", None, "folder of a finished run (kerasgen train --workdir)", required=True)
 

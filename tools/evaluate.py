@@ -11,7 +11,7 @@ from absl import app, flags, logging
 import kerasgen
 from kerasgen.hub.card import write_card
 from kerasgen.hub.registry import find
-from kerasgen.training.run import evaluate_recipe, grid
+from kerasgen.training.run import evaluate_recipe, save_picture
 
 MODEL = flags.DEFINE_string("model", None, "zoo name", required=True)
 METRICS = flags.DEFINE_list("metrics", None, "measure only these, and keep the other figures")
@@ -25,11 +25,11 @@ def main(_):
     found = evaluate_recipe(recipe, model, recipe.evaluation.split, metrics=METRICS.value)
     if METRICS.value:
         found = {"metrics": entry.metrics["metrics"] | found["metrics"]}
-    elif save := grid(recipe, model, recipe.evaluation.split):
-        save(model, entry.folder / "samples.png")
+    else:
+        save_picture(recipe, model, entry.folder)
     report = entry.metrics | found
     (entry.folder / "metrics.json").write_text(json.dumps(report, indent=2) + "\n")
-    write_card(recipe, report, entry.folder)
+    write_card(recipe, model, report, entry.folder)
     print(json.dumps(report["metrics"], indent=2))
 
 

@@ -11,9 +11,9 @@ from absl import app, flags, logging
 from scipy import ndimage
 
 from kerasgen import GenerativeModel, metrics
-from kerasgen.hub import find_recipe
-from kerasgen.hub.card import title
-from kerasgen.hub.registry import zoo_folder
+from kerasgen.hub.card import markdown_table
+from kerasgen.hub.registry import find_recipe, zoo_folder
+from kerasgen.metrics.names import title
 from kerasgen.recipes import Evaluation, Recipe
 from kerasgen.training.extractors import load_extractor
 from kerasgen.training.run import load_split
@@ -66,26 +66,16 @@ def cases(recipe):
 def table(extractor):
     recipe = Recipe.load(find_recipe(extractor))
     real, training, fakes = cases(recipe)
+    how = {"extractor": load_extractor(extractor), "training": lambda: training, "verbose": 0}
     rows = []
     for name, images in fakes.items():
-        run = metrics.Evaluation(
-            Replay(images),
-            real,
-            None,
-            recipe.dataset.test_split,
-            settings=Evaluation(num_samples=len(images)),
-            extractor=load_extractor(extractor),
-            training=lambda: training,
-            verbose=0,
-        )
+        settings = Evaluation(num_samples=len(images))
+        run = metrics.Evaluation(Replay(images), real, None, recipe.dataset.test_split, settings=settings, **how)
         figures = metrics.evaluate(run, [*METRICS, "memorisation"])["metrics"]
-        if not rows:
-            rows = [["", *map(title, figures)], ["---"] * (len(figures) + 1)]
-        cells = [
-            f"{figure['value']:.4g}" + (" **flagged**" if figure.get("flagged") else "") for figure in figures.values()
-        ]
-        rows.append([name, *cells])
-    lines = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+        flags = (" **flagged**" if figure.get("flagged") else "" for figure in figures.values())
+        values = (f"{figure['value']:.4g}" for figure in figures.values())
+        rows.append([name, *map("".join, zip(values, flags, strict=True))])
+    lines = markdown_table(["", *map(title, figures)], rows)
     return f"## {recipe.dataset.title}\n\n{len(real):,} real test images against as many of each kind.\n\n{lines}"
 
 

@@ -5,8 +5,9 @@ python tools/leaderboard.py
 
 from absl import app
 
-from kerasgen.hub.card import title
+from kerasgen.hub.card import markdown_table
 from kerasgen.hub.registry import entries, zoo_folder
+from kerasgen.metrics.names import title
 
 COLUMNS = (
     "bits_per_dim",
@@ -85,8 +86,7 @@ def leaderboard():
         used = [c for c in COLUMNS if any(_cell(entry.metrics["metrics"], c) != "-" for entry in models)]
         if not models:
             continue
-        rows = [["entry", "parameters", "training", *(title(column) for column in used)]]
-        rows.append(["---"] * len(rows[0]))
+        rows = []
         for entry in models:
             facts = entry.metrics["training"]
             given = next(iter(entry.metrics["metrics"].values())).get("given")
@@ -98,9 +98,9 @@ def leaderboard():
                     *(_cell(entry.metrics["metrics"], column) for column in used),
                 ]
             )
-        parts.append("\n".join(f"| {' | '.join(row)} |" for row in rows))
-    rows = [["data", "model", "figure", "source", "why ours differs"], ["---"] * 5, *PUBLISHED]
-    parts += ["## Published figures", "\n".join(f"| {' | '.join(row)} |" for row in rows)]
+        parts.append(markdown_table(["entry", "parameters", "training", *map(title, used)], rows))
+    head = ["data", "model", "figure", "source", "why ours differs"]
+    parts += ["## Published figures", markdown_table(head, PUBLISHED)]
     return "\n\n".join(parts) + "\n"
 
 

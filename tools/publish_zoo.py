@@ -10,12 +10,13 @@ import tempfile
 from pathlib import Path
 
 from absl import app, flags
+from pinning import set_weights
 
-from kerasgen.checkpoints.checkpoint import WEIGHTS, sha256
+from kerasgen.checkpoints import WEIGHTS, sha256
 from kerasgen.errors import KerasgenError
-from kerasgen.hub import entries, hub
-from kerasgen.hub.package import write_package
-from kerasgen.recipes import set_weights
+from kerasgen.hub import client
+from kerasgen.hub.publication import write_package
+from kerasgen.hub.registry import entries
 
 ORGANISATION = flags.DEFINE_string("organisation", None, "user or organisation of the Hub", required=True)
 NAMES = flags.DEFINE_list("names", None, "entries, separated by commas; all that have weights if not given")
@@ -28,8 +29,8 @@ def publish(entry, repo_id):
     with tempfile.TemporaryDirectory(prefix="kerasgen-") as folder:
         write_package(entry.folder, Path(folder), repo_id)
         if DRY_RUN.value:
-            return "is there already" if hub.holds(repo_id, Path(folder)) else "would be published"
-        published = hub.upload(Path(folder), repo_id, private=PRIVATE.value)
+            return "is there already" if client.holds(repo_id, Path(folder)) else "would be published"
+        published = client.upload(Path(folder), repo_id, private=PRIVATE.value)
         digest = sha256(Path(folder) / WEIGHTS)
     set_weights(entry.folder / "recipe.toml", handle=repo_id, revision=published.revision, sha256=digest)
     return f"{'was published' if published.changed else 'is there already'}: {published.url}"

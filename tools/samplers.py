@@ -15,9 +15,10 @@ import time
 from absl import app, flags, logging
 
 import kerasgen
-from kerasgen.hub.card import title, write_card
+from kerasgen.hub.card import write_card
 from kerasgen.hub.registry import find
 from kerasgen.metrics import Evaluation, Moments, frechet_distance
+from kerasgen.metrics.names import title
 from kerasgen.training.extractors import load_extractor
 from kerasgen.training.hardware import describe
 from kerasgen.training.run import load_split
@@ -79,13 +80,8 @@ def main(_):
         if any(point["steps"] == steps for point in points):
             continue
         drawing = others | {"sampler": name, "steps": steps} | spacing
-        evaluation = Evaluation(
-            model,
-            images,
-            labels,
-            settings.split,
-            settings=dataclasses.replace(settings, num_samples=NUM_SAMPLES.value, sampling=drawing),
-        )
+        drawn_so = dataclasses.replace(settings, num_samples=NUM_SAMPLES.value, sampling=drawing)
+        evaluation = Evaluation(model, images, labels, settings.split, settings=drawn_so)
         before = time.monotonic()
         drawn = evaluation.samples
         seconds = time.monotonic() - before
@@ -95,7 +91,7 @@ def main(_):
         print(f"{text}: {value:.4g} in {seconds:.1f} s")
         report = entry.metrics | {"samplers": table}
         (entry.folder / "metrics.json").write_text(json.dumps(report, indent=2) + "\n")
-        write_card(entry.recipe, report, entry.folder)
+        write_card(entry.recipe, model, report, entry.folder)
 
 
 if __name__ == "__main__":

@@ -64,6 +64,7 @@ class BaseModel(keras.Model):
 
     loss_names: tuple[str, ...] = ("loss",)
     modalities: tuple[type[Modality], ...] = (Images,)  # that `shape` may be of
+    model_arguments: tuple[str, ...] = ()  # of the constructor, that are models: a recipe gives their handles
     trains_on = "examples"  # or "pairs" of them, or "domains": two kinds without pairs
     task = "unconditional-image-generation"  # the nearest of the Hub's
     purpose = "For research, teaching and tests of"  # of generative models, in cards

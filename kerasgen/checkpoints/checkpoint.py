@@ -1,13 +1,14 @@
 """Checkpoints: folders in Keras' own layout, saved atomically, checked before they are loaded."""
 
-import contextlib
 import fcntl
 import hashlib
 import json
 import os
 import shutil
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from kerasgen.checkpoints import config as configs, weights
 from kerasgen.errors import CheckpointError
@@ -21,13 +22,13 @@ STAGING = ".saving"
 COMMITTED = ".saved"
 
 
-def sha256(path):
+def sha256(path: str | os.PathLike) -> str:
     """Hexadecimal SHA-256 of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def save_checkpoint(model, folder, dtype="float32"):
+def save_checkpoint(model: Any, folder: str | os.PathLike, dtype: str = "float32") -> None:
     """Saves a model's config and weights, without optimizer, to a folder that `keras.saving.load_model` opens.
 
     Other files in the folder are left alone.
@@ -54,11 +55,8 @@ def save_checkpoint(model, folder, dtype="float32"):
     text = json.dumps(config, indent=1).encode()
     config = configs.parse(text)
     arrays = _arrays(model, config, dtype)
-    metadata = {
-        "keras_version": keras.__version__,
-        "kerasgen_version": __version__,
-        "date_saved": datetime.now().strftime("%Y-%m-%d@%H:%M:%S"),
-    }
+    date = datetime.now().strftime("%Y-%m-%d@%H:%M:%S")
+    metadata = {"keras_version": keras.__version__, "kerasgen_version": __version__, "date_saved": date}
 
     def write(staging):
         import h5py
@@ -81,9 +79,8 @@ def _arrays(model, config, dtype):
     variables = weights.recorded(model)
     for path, variable in variables.items():
         if path not in implied:
-            raise CheckpointError(
-                f"{_name(variable, path)} is not in a model made from this model's config; check its get_config."
-            )
+            missing = "is not in a model made from this model's config; check its get_config."
+            raise CheckpointError(f"{_name(variable, path)} {missing}")
     arrays = {}
     for path, (shape, _) in implied.items():
         if path not in variables or tuple(variables[path].shape) != shape:
@@ -105,7 +102,7 @@ def _name(variable, path):
     return getattr(variable, "path", path)
 
 
-def replace_files(folder, write):
+def replace_files(folder: Path, write: Callable[[Path], None]) -> None:
     """Replaces the checkpoint files of `folder` by those that `write(staging folder)` makes, all or none."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = os.open(folder, os.O_RDONLY)
@@ -154,7 +151,7 @@ def _fsync(path):
         os.close(descriptor)
 
 
-def checkpoint_file(folder, name):
+def checkpoint_file(folder: Path, name: str) -> Path:
     """The path of one of `FILES`, in place or committed and not yet moved.
 
     Raises:
@@ -168,7 +165,7 @@ def checkpoint_file(folder, name):
     raise CheckpointError(f"{folder} has no {name}; a checkpoint needs {', '.join(FILES)}.")
 
 
-def load_checkpoint(folder):
+def load_checkpoint(folder: str | os.PathLike) -> Any:
     """The model of a checkpoint folder.
 
     Config and weights are checked against each other before anything is built: only classes of kerasgen and an
@@ -182,9 +179,8 @@ def load_checkpoint(folder):
 
     folder = Path(folder)
     config_path, _, weights_path = (checkpoint_file(folder, name) for name in FILES)
-    with _reading(folder):
-        with open(config_path, "rb") as file:
-            text = file.read(configs.MAX_BYTES + 1)
+    try:
+        text = configs.read(config_path)
         config = configs.parse(text)
         stored = weights.read_shapes(weights_path)
         # What `model.save` of a compiled model wrote has its optimizer, too; it is not loaded.
@@ -198,17 +194,11 @@ def load_checkpoint(folder):
             raise CheckpointError(f"{weights_path} does not fit config.json: {str(error).splitlines()[0]}") from error
         if checkpoint_file(folder, CONFIG).read_bytes() != text:
             raise CheckpointError(f"{folder} was replaced while it was read; load it again.")
+    except OSError as error:
+        raise CheckpointError(f"{folder} cannot be read: {error}") from error
     for path, value in weights.recorded(model).items():
         if "float" in keras.backend.standardize_dtype(value.dtype):
             array = keras.ops.convert_to_numpy(value).astype(np.float32)
             if not np.isfinite(array).all():
                 raise CheckpointError(f"{_name(value, path)} in {weights_path} has values that are not finite.")
     return model
-
-
-@contextlib.contextmanager
-def _reading(folder):
-    try:
-        yield
-    except OSError as error:
-        raise CheckpointError(f"{folder} cannot be read: {error}") from error

@@ -1,6 +1,8 @@
 """What a checkpoint's config.json may say: classes, sizes, nesting. Checked before Keras sees any of it."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 from kerasgen.errors import CheckpointError
 
@@ -42,20 +44,30 @@ ALLOWED = {
 }
 
 
-def parse(text):
-    """The checked config of `text`, the bytes of a config.json.
+def read(path: Path) -> bytes:
+    """The text of a config.json, of one that is too long only as much as shows it."""
+    with open(path, "rb") as file:
+        return file.read(MAX_BYTES + 1)
+
+
+def parse(text: bytes) -> dict[str, Any]:
+    """The checked config in the text of a config.json.
 
     Raises:
-        CheckpointError: too long, not JSON, or refused by `check`.
+        CheckpointError: too long, not JSON, not a class of ours, or with something outside the bounds and lists
+            above; says what and where.
     """
     if len(text) > MAX_BYTES:
         raise CheckpointError(f"config.json is over {MAX_BYTES} bytes; this is not a config that kerasgen wrote.")
     try:
-        config = json.loads(text, parse_constant=_refuse_constant)
+        config = without_compile_config(json.loads(text, parse_constant=_refuse_constant))
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"config.json is not JSON ({error}); restore it or save the model again.") from error
-    config = without_compile_config(config) if isinstance(config, dict) else config
-    check(config)
+    name = config.get("registered_name") if isinstance(config, dict) else None
+    if not (isinstance(name, str) and name.startswith("kerasgen>")):
+        found = config.get("class_name") if isinstance(config, dict) else type(config).__name__
+        raise CheckpointError(f"config.json holds {found!r}, which is not a kerasgen model.")
+    _check_value(config, "", "", 0)
     return config
 
 
@@ -63,26 +75,13 @@ def _refuse_constant(name):
     raise ValueError(f"{name} is not a JSON number")
 
 
-def without_compile_config(config):
+def without_compile_config(config: Any) -> Any:
     """`config` with no optimizer or loss settings, at any level."""
     if isinstance(config, dict):
         return {key: without_compile_config(value) for key, value in config.items() if key != "compile_config"}
     if isinstance(config, list):
         return [without_compile_config(value) for value in config]
     return config
-
-
-def check(config):
-    """Refuses a config whose top class is not ours, or with anything in it outside the bounds and lists above.
-
-    Raises:
-        CheckpointError: naming the path in the config and what was refused.
-    """
-    name = config.get("registered_name") if isinstance(config, dict) else None
-    if not (isinstance(name, str) and name.startswith("kerasgen>")):
-        found = config.get("class_name") if isinstance(config, dict) else type(config).__name__
-        raise CheckpointError(f"config.json holds {found!r}, which is not a kerasgen model.")
-    _check_value(config, "", "", 0)
 
 
 def _check_value(value, path, key, depth):
@@ -118,14 +117,12 @@ def _check_class(value, path):
         cls = keras.saving.get_registered_object(registered)
         if isinstance(cls, type) and cls.__name__ == class_name:
             return
-        raise CheckpointError(
-            f"{where} names {registered!r} ({class_name}), which this version of kerasgen does not have."
-        )
+        known = "which this version of kerasgen does not have"
+        raise CheckpointError(f"{where} names {registered!r} ({class_name}), {known}.")
     # Keras looks a registered name up before module and class: it must not lead elsewhere.
     known = class_name in ALLOWED.get(module, ())
     if known and registered in (None, class_name) and keras.saving.get_registered_object(class_name) is None:
         return
     alias = f" ({registered})" if registered not in (None, class_name) else ""
-    raise CheckpointError(
-        f"{where} names '{module}.{class_name}'{alias}, which kerasgen does not load; nothing of it was run."
-    )
+    refused = f"'{module}.{class_name}'{alias}, which kerasgen does not load"
+    raise CheckpointError(f"{where} names {refused}; nothing of it was run.")

@@ -1,15 +1,16 @@
 """What a checkpoint's model.weights.h5 may hold, and what a config implies that it holds. No values are read here."""
 
-import contextlib
 import copy
 import math
+from pathlib import Path
+from typing import Any
 
 from kerasgen.errors import CheckpointError
 
 UNSAVED = 65_536  # elements that a model may have besides those in its file: seeds of random layers, running means
 
 
-def read_shapes(path):
+def read_shapes(path: Path) -> dict[str, tuple[tuple[int, ...], Any]]:
     """`{path in the file: (shape, dtype)}` of an HDF5 file with plain arrays and nothing else.
 
     Every array must be stored whole in this file, uncompressed, so what is read is never more than the file's size.
@@ -70,30 +71,12 @@ class _Budget(list):
     def append(self, variable):
         self.left -= max(math.prod(variable.shape), 1)
         if self.left < 0:
-            raise CheckpointError(
-                "config.json asks for more parameters than model.weights.h5 holds; the two do not belong together."
-            )
+            found = "config.json asks for more parameters than model.weights.h5 holds"
+            raise CheckpointError(f"{found}; the two do not belong together.")
         super().append(variable)
 
 
-@contextlib.contextmanager
-def _deferred(limit):
-    """Keras variables made inside get a shape and no value; more than `limit` elements in all are refused."""
-    import keras
-    from keras.src.backend.common import global_state
-
-    # Private: Keras lists the variables made in a StatelessScope in this global, to initialize them when a later
-    # scope ends. There is no public way to drop them, or to stop before there are too many.
-    before = global_state.get_global_attribute("uninitialized_variables")
-    global_state.set_global_attribute("uninitialized_variables", _Budget(limit))
-    try:
-        with keras.StatelessScope(initialize_variables=False):
-            yield
-    finally:
-        global_state.set_global_attribute("uninitialized_variables", before or [])
-
-
-def recorded(model):
+def recorded(model: Any) -> dict[str, Any]:
     """`{path in the weights file: variable}` of a model, by Keras' own walk, without its optimizer."""
     # Private: only this walk knows the paths of `load_weights`; the public `save_weights` needs values and a file.
     from keras.src.saving.saving_lib import H5IOStore, _save_state
@@ -120,23 +103,28 @@ def recorded(model):
     return recorder.variables
 
 
-def implied_shapes(config, limit=math.inf):
+def implied_shapes(config: dict[str, Any], limit: float = math.inf) -> dict[str, tuple[tuple[int, ...], str]]:
     """`{path in the weights file: (shape, dtype name)}` of the model of a checked config, allocating no variable.
 
     Raises:
         CheckpointError: the config builds no model, or one far over `limit` elements.
     """
     import keras
+    from keras.src.backend.common import global_state
 
-    with _deferred(limit + UNSAVED):
-        model = build(config)
-        return {
-            path: (tuple(value.shape), keras.backend.standardize_dtype(value.dtype))
-            for path, value in recorded(model).items()
-        }
+    # Private: Keras lists the variables made in a StatelessScope in this global, to initialize them when a later
+    # scope ends. There is no public way to drop them, or to stop before there are too many.
+    before = global_state.get_global_attribute("uninitialized_variables")
+    global_state.set_global_attribute("uninitialized_variables", _Budget(limit + UNSAVED))
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            variables = recorded(build(config)).items()
+    finally:
+        global_state.set_global_attribute("uninitialized_variables", before or [])
+    return {path: (tuple(value.shape), keras.backend.standardize_dtype(value.dtype)) for path, value in variables}
 
 
-def build(config):
+def build(config: dict[str, Any]) -> Any:
     """The model of a checked config.
 
     Raises:
@@ -157,7 +145,7 @@ def build(config):
     return model
 
 
-def check_match(implied, stored):
+def check_match(implied: dict[str, tuple], stored: dict[str, tuple]) -> None:
     """Refuses arrays whose names, shapes or kinds (float, integer) are not those that the config implies.
 
     Raises:
@@ -171,8 +159,7 @@ def check_match(implied, stored):
             raise CheckpointError(f"model.weights.h5 has {path!r}, which config.json does not imply.")
         expected_shape, expected_dtype = implied[path]
         if shape != expected_shape:
-            raise CheckpointError(
-                f"{path!r} in model.weights.h5 has shape {shape}; config.json implies {expected_shape}."
-            )
+            implies = f"config.json implies {expected_shape}"
+            raise CheckpointError(f"{path!r} in model.weights.h5 has shape {shape}; {implies}.")
         if ("float" in expected_dtype) != (dtype.kind == "f"):
             raise CheckpointError(f"{path!r} in model.weights.h5 has dtype {dtype}; expected {expected_dtype}.")

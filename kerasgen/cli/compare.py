@@ -1,4 +1,4 @@
-"""kerasgen compare."""
+"""Compare the figures of two metrics.json files; exit status 1 if any was measured otherwise."""
 
 import json
 from argparse import ArgumentParser, Namespace
@@ -7,8 +7,6 @@ from pathlib import Path
 from kerasgen.cli import options
 from kerasgen.errors import InputError
 from kerasgen.metrics import compare
-
-HELP = "Compare the figures of two metrics.json files; exit status 1 if any was measured otherwise."
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -32,13 +30,11 @@ def run(args: Namespace) -> None:
     if names[0] == names[1]:
         names = [f"{name} ({path})" for name, path in zip(names, (args.a, args.b), strict=True)]
     alike, unlike = compare(a, b)
-    if alike:
-        options.print_table(
-            [
-                {"metric": name, names[0]: options.interval(one), names[1]: options.interval(other)}
-                for name, (one, other) in alike.items()
-            ]
-        )
+    rows = [
+        {"metric": name} | dict(zip(names, map(options.interval, pair), strict=True)) for name, pair in alike.items()
+    ]
+    if rows:
+        options.print_table(rows)
     for name, fields in unlike.items():
         differing = "; ".join(f"{field} is {one!r} and {other!r}" for field, (one, other) in fields.items())
         print(f"{name} is not compared: {differing}")

@@ -1,11 +1,9 @@
-"""kerasgen download."""
+"""Bring a model into the cache of the Hugging Face Hub, for use without a network."""
 
 from argparse import ArgumentParser, Namespace
 
 from kerasgen.cli import options
 from kerasgen.hub.registry import checkpoint_folder
-
-HELP = "Bring a model into the cache of the Hugging Face Hub, for use without a network."
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -1,4 +1,4 @@
-"""kerasgen list."""
+"""List the models of the zoo."""
 
 import json
 from argparse import ArgumentParser, Namespace
@@ -6,8 +6,6 @@ from argparse import ArgumentParser, Namespace
 from kerasgen.cli.options import print_table
 from kerasgen.errors import InputError
 from kerasgen.hub.registry import list_models
-
-HELP = "List the models of the zoo."
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -18,21 +16,12 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> None:
     models = list_models(args.family)
     if args.json:
-        print(json.dumps(models, indent=2))
-        return
+        return print(json.dumps(models, indent=2))
     if not models:
         raise InputError(f"no model of family {args.family!r}; kerasgen list shows all.")
-    print_table(
-        [
-            {
-                "name": model["name"],
-                "family": model["family"],
-                "dataset": model["dataset"],
-                "shape": "x".join(map(str, model["shape"] or ())) or None,
-                "classes": model["num_classes"],
-                "parameters": model["parameters"],
-                "bundled": "yes" if model["bundled"] else "no",
-            }
-            for model in models
-        ]
-    )
+    for model in models:
+        model["shape"] = "x".join(map(str, model["shape"] or ())) or None
+        model["classes"] = model["num_classes"]
+        model["bundled"] = "yes" if model["bundled"] else "no"
+    columns = ("name", "family", "dataset", "shape", "classes", "parameters", "bundled")
+    print_table([{column: model[column] for column in columns} for model in models])

@@ -4,33 +4,19 @@ Exit status 0; 1 for a failure, with one line on standard error; 2 for bad usage
 """
 
 import argparse
+import importlib
 import sys
 
 from absl import app, logging
 from absl.flags import argparse_flags
 
-from kerasgen.cli import (
-    compare,
-    download,
-    evaluate,
-    inspect,
-    list,
-    publish,
-    reconstruct,
-    report,
-    sample,
-    show,
-    train,
-    translate,
-    upscale,
-)
 from kerasgen.errors import KerasgenError
 from kerasgen.version import __version__
 
-# Each module gives `HELP`, `add_arguments(parser)` and `run(args)`.
+# Modules of kerasgen.cli with `add_arguments(parser)` and `run(args)`; the docstring of a module is its help.
 COMMANDS = (
-    *(list, show, sample, reconstruct, translate, upscale, train, evaluate, compare, report),
-    *(download, inspect, publish),
+    *("list", "show", "sample", "reconstruct", "translate", "upscale", "train", "evaluate", "compare", "report"),
+    *("download", "inspect", "publish"),
 )
 
 
@@ -39,11 +25,11 @@ def parser() -> argparse.ArgumentParser:
     top = argparse_flags.ArgumentParser(prog="kerasgen", description="A zoo of pretrained generative models for Keras.")
     top.add_argument("--version", action="version", version=f"kerasgen {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in COMMANDS:
-        name = module.__name__.rpartition(".")[2]
-        sub = commands.add_parser(name, help=module.HELP, description=module.HELP)
-        module.add_arguments(sub)
-        sub.set_defaults(run=module.run)
+    for name in COMMANDS:
+        module = importlib.import_module(f"kerasgen.cli.{name}")
+        command = commands.add_parser(name, help=module.__doc__, description=module.__doc__)
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
     return top
 
 

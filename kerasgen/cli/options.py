@@ -26,34 +26,18 @@ def names(text: str) -> list[str]:
 
 
 def add_model(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "model",
-        metavar="MODEL",
-        help="a zoo name (see kerasgen list), a checkpoint folder, or user/repo[@revision] on the Hugging Face Hub",
-    )
+    about = "a zoo name (see kerasgen list), a checkpoint folder, or user/repo[@revision] on the Hugging Face Hub"
+    parser.add_argument("model", metavar="MODEL", help=about)
 
 
 def add_output(parser: ArgumentParser, default: str) -> None:
-    parser.add_argument(
-        "--output",
-        type=Path,
-        default=Path(default),
-        help="a grid (.png), an array (.npy), or a folder of PNG files; .csv for vectors (default: %(default)s)",
-    )
-
-
-def add_input(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--input", required=True, help="a data set name, a TFDS folder, a folder of images or a .npy file"
-    )
-    parser.add_argument("--split", default="test", help="of the data set (default: %(default)s)")
-    parser.add_argument("--num_images", type=positive, default=20, help="the first so many (default: %(default)s)")
+    about = "a grid (.png), an array (.npy), or a folder of PNG files; .csv for vectors (default: %(default)s)"
+    parser.add_argument("--output", type=Path, default=Path(default), help=about)
 
 
 def add_sampling(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--seed", type=int, default=0, help="the same seed gives the same images (default: %(default)s)"
-    )
+    about = "the same seed gives the same images (default: %(default)s)"
+    parser.add_argument("--seed", type=int, default=0, help=about)
     parser.add_argument("--temperature", type=float, default=1.0, help="spread of the latents (default: %(default)s)")
     parser.add_argument("--sampler", help="of diffusion and flow-matching models: ddpm, ddim, dpm++, unipc, ...")
     parser.add_argument("--steps", type=positive, help="of the sampler")
@@ -65,13 +49,10 @@ def given(args: Namespace, *names: str) -> dict[str, Any]:
     return {name: getattr(args, name) for name in names if getattr(args, name) is not None}
 
 
-def read_recipe(handle: str) -> Recipe:
-    """The recipe of a zoo name, or of a path to a recipe.toml or a folder that holds one."""
-    return Recipe.load(find_recipe(handle))
-
-
-def dataset_override(args: Namespace) -> list[str]:
-    return [f"dataset.source={json.dumps(args.dataset)}"] if args.dataset else []
+def read_recipe(handle: str, dataset: str | None, overrides: list[str]) -> Recipe:
+    """The recipe that a zoo name, a recipe.toml or a folder with one means, with another data set or other entries."""
+    source = [f"dataset.source={json.dumps(dataset)}"] if dataset else []
+    return Recipe.load(find_recipe(handle)).override(overrides + source)
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:

@@ -1,11 +1,9 @@
-"""kerasgen publish."""
+"""Publish a model on the Hugging Face Hub; log in with `hf auth login` before."""
 
 from argparse import ArgumentParser, Namespace
 
 from kerasgen.cli import options
-from kerasgen.hub.publication import publish
-
-HELP = "Publish a model on the Hugging Face Hub; log in with `hf auth login` before."
+from kerasgen.hub import publication
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -18,5 +16,6 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> None:
-    done = publish(args.model, args.repo_id, args.private, args.revision, args.create_pr, args.message)
+    settings = (args.private, args.revision, args.create_pr, args.message)
+    done = publication.publish(args.model, args.repo_id, *settings)
     print(done.url if done.changed else f"{done.url} holds the same already.")

@@ -1,19 +1,14 @@
-"""kerasgen reconstruct."""
+"""Encode and decode images; the grid shows each image above its reconstruction."""
 
 from argparse import ArgumentParser, Namespace
 
-from kerasgen.cli import options
-from kerasgen.cli.transform import transform
-
-HELP = "Encode and decode images; the grid shows each image above its reconstruction."
+from kerasgen.cli import options, transform
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    options.add_model(parser)
-    options.add_output(parser, "reconstructions.png")
-    options.add_input(parser)
+    transform.add_arguments(parser, "reconstructions.png")
     parser.add_argument("--labels", type=options.labels, help="classes of the images, if the input has none")
 
 
 def run(args: Namespace) -> None:
-    transform(args, "reconstruct")
+    transform.run(args, "reconstruct")

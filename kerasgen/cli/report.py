@@ -1,4 +1,4 @@
-"""kerasgen report."""
+"""Make one HTML page of a model's figures and pictures."""
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -6,8 +6,6 @@ from pathlib import Path
 from kerasgen.cli import options
 from kerasgen.hub.registry import checkpoint_folder, load
 from kerasgen.training.report import write_report
-
-HELP = "Make one HTML page of a model's figures and pictures."
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -18,6 +16,6 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> None:
     folder = checkpoint_folder(args.model)
-    recipe = options.read_recipe(args.model).override(options.dataset_override(args))
+    recipe = options.read_recipe(args.model, args.dataset, [])
     write_report(recipe, load(args.model), folder, args.output)
     print(f"written to {args.output}")

@@ -1,4 +1,4 @@
-"""kerasgen sample."""
+"""Draw images."""
 
 from argparse import ArgumentParser, Namespace
 
@@ -6,8 +6,6 @@ import numpy as np
 
 from kerasgen.cli import options
 from kerasgen.hub.registry import load
-
-HELP = "Draw images."
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -1,12 +1,14 @@
-"""What subcommands share that make images of images."""
+"""What the subcommands share that make images of images."""
 
-from argparse import Namespace
+import inspect
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kerasgen import data, pictures
+from kerasgen.cli import options
 from kerasgen.errors import InputError
 from kerasgen.hub.registry import load
 from kerasgen.modalities import Images
@@ -14,10 +16,22 @@ from kerasgen.modalities import Images
 MOST_COLUMNS = 10
 
 
-def transform(args: Namespace, verb: str, **settings: Any) -> None:
+def add_arguments(parser: ArgumentParser, output: str) -> None:
+    options.add_model(parser)
+    options.add_output(parser, output)
+    about = "a data set name, a TFDS folder, a folder of images or a .npy file"
+    parser.add_argument("--input", required=True, help=about)
+    parser.add_argument("--split", default="test", help="of the data set (default: %(default)s)")
+    about = "the first so many (default: %(default)s)"
+    parser.add_argument("--num_images", type=options.positive, default=20, help=about)
+
+
+def run(args: Namespace, verb: str, **settings: Any) -> None:
     """Reads images, lets the model do `verb` with them, and writes what comes of it."""
     model = load(args.model)
     method = model.verb(verb)
+    if unknown := settings.keys() - inspect.signature(method).parameters:
+        raise InputError(f"{type(model).__name__} does not take --{', --'.join(sorted(unknown))} to {verb}.")
     output = model.modality.check_output(args.output)
     images, labels = _read(args, model.source_shape_of(verb))
     if model.num_classes is not None:
@@ -41,7 +55,7 @@ def _read(args, shape):
 
 
 def _write_below(images, results, output):
-    """Pairs of rows, up to ten images, and below them what they became; small and gray ones are made alike."""
+    """Pairs of rows, up to ten images and below them what they became; small and gray ones are made alike."""
     images = Images(images.shape[1:]).to_float(images)
     factor = results.shape[1] // images.shape[1]
     images = images.repeat(factor, axis=1).repeat(factor, axis=2)

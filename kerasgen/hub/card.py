@@ -1,13 +1,13 @@
 """Model cards, README.md: made of what is known, with no number from elsewhere; what is not known is left out."""
 
-import csv
-import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
 from kerasgen.base.exhibit import describe_sampling
+from kerasgen.hub.registry import read_log
 from kerasgen.metrics.names import title
 from kerasgen.recipes import Evaluation, Recipe
 
@@ -41,25 +41,32 @@ def _how(figure):
     return ", ".join([*how, describe_sampling(figure["sampler"]), f"seed {figure['seed']}"])
 
 
-def _rows(metrics):
+def markdown_table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [list(head), *rows]
+    lines.insert(1, ["---"] * len(lines[0]))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _figures(metrics):
+    rows = []
     for name, figure in metrics.items():
-        value = f"{figure['value']:.4g}"
-        if figure.get("standard_error") is not None:
-            value += f" ± {figure['standard_error']:.1g}"
-        yield f"| {title(name)} | {value} | {_how(figure)} |"
+        error = figure.get("standard_error")
+        spread = "" if error is None else f" ± {error:.1g}"
+        rows.append([title(name), f"{figure['value']:.4g}{spread}", _how(figure)])
+    return markdown_table(["figure", "value", "how"], rows)
 
 
 def _samplers(table):
     """What tools/samplers.py measured, a line a sampler and number of steps."""
-    lines = [["sampler", "steps", "seconds", "distance"], ["---"] * 4]
-    for name, points in table["points"].items():
-        lines += [[name, f"{p['steps']}", f"{p['seconds']:g}", f"{p['value']:.4g}"] for p in points]
+    points = [(name, point) for name, points in table["points"].items() for point in points]
+    rows = [[name, f"{p['steps']}", f"{p['seconds']:g}", f"{p['value']:.4g}"] for name, p in points]
+    last = points[-1][1]
     head = (
         f"{table['metric']}, of {table['n']} samples (seed {table['seed']}) to the first {table['n']} images of "
         f"`{table['split']}`, guidance {table['guidance']:g}; fewer of both than above. The seconds are for all "
-        f"samples, with compilation, on {points[-1]['hardware']} ({points[-1]['backend']})."
+        f"samples, with compilation, on {last['hardware']} ({last['backend']})."
     )
-    return "## Samplers\n\n" + head + "\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"## Samplers\n\n{head}\n\n" + markdown_table(["sampler", "steps", "seconds", "distance"], rows)
 
 
 def _curve(log):
@@ -68,28 +75,20 @@ def _curve(log):
     stride = -(-len(log) // 20)
     rows = [row for index, row in enumerate(log) if (len(log) - 1 - index) % stride == 0]
     head = ["epoch", *(CURVE[name] for name in names)]
-    lines = [head, ["---"] * len(head), *([row["epoch"], *(row[name] for name in names)] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown_table(head, ([row["epoch"], *(row[name] for name in names)] for row in rows))
 
 
 def _front(name, model, recipe, report):
     """The YAML at the top, which the Hub reads."""
     results = None
-    dataset = recipe.dataset if recipe else None
+    dataset, terms = (recipe.dataset, recipe.weights.license) if recipe else (None, None)
     if recipe and report:
-        results = [
-            EvalResult(
-                task_type=model.task,
-                dataset_type=dataset.source,
-                dataset_name=dataset.title or dataset.source,
-                dataset_split=figure["split"],
-                metric_type=metric,
-                metric_name=f"{title(metric)} ({_how(figure)})",
-                metric_value=figure["value"],
-            )
-            for metric, figure in report["metrics"].items()
-        ]
-    terms = recipe.weights.license if recipe else None
+        data = {"dataset_type": dataset.source, "dataset_name": dataset.title or dataset.source}
+        results = []
+        for metric, figure in report["metrics"].items():
+            measured = {"metric_name": f"{title(metric)} ({_how(figure)})", "metric_value": figure["value"]}
+            measured |= {"task_type": model.task, "metric_type": metric, "dataset_split": figure["split"]}
+            results.append(EvalResult(**measured, **data))
     origin = None if recipe else model.origin
     return ModelCardData(
         library_name="keras",
@@ -110,51 +109,39 @@ def _training(handle, recipe, report, log):
     title = dataset.title or dataset.source
     source = f"[{title}]({dataset.url})" if dataset.url else title
     terms = "".join(f" {text}" for text in (dataset.license and f"Licence: {dataset.license}.", dataset.terms) if text)
-    lines = [
-        f"- Data: {source}, split `{dataset.train_split}`.{terms}",
-        f"- Recipe: `recipe.toml` here; `kerasgen train {handle} --workdir DIR` repeats it.",
-    ]
+    text = f"## Training\n\n- Data: {source}, split `{dataset.train_split}`.{terms}"
+    text += f"\n- Recipe: `recipe.toml` here; `kerasgen train {handle} --workdir DIR` repeats it."
     if report:
         facts = report["training"]
-        lines.append(
-            f"- {report['parameters']:,} parameters, {facts['epochs']} epochs, {facts['steps']:,} steps of "
-            f"{recipe.training.batch_size}; {facts['hours']} hours on {facts['hardware']} ({facts['backend']})."
-        )
-    text = "## Training\n\n" + "\n".join(lines)
+        text += f"\n- {report['parameters']:,} parameters, {facts['epochs']} epochs, {facts['steps']:,} steps of "
+        text += f"{recipe.training.batch_size}; {facts['hours']} hours on {facts['hardware']} ({facts['backend']})."
     return text + (f"\n\nThe loss, of which `log.csv` has the parts:\n\n{_curve(log)}" if log else "")
 
 
-def card(
-    handle: str,
-    model: Any,
-    recipe: Recipe | None = None,
-    report: dict | None = None,
-    log: list[dict] | None = None,
-    grid: bool = True,
-) -> str:
-    """The Markdown text of a card.
+def write_card(
+    recipe: Recipe | None, model: Any, report: dict[str, Any], folder: Path, handle: str | None = None
+) -> None:
+    """Writes the card of a folder to its README.md; log.csv and samples.png are told of if they are there.
 
     Args:
-        handle: what `kerasgen.load` takes: a zoo name or "user/repo".
+        recipe: of the model, or `None`.
         model: which says of itself what it does; its `origin` is what it was fine-tuned from.
-        recipe, report, log: its `Recipe`, what metrics.json says and the rows of log.csv, as far as there are.
-        grid: whether samples.png is there.
+        report: what metrics.json says; empty without one.
+        handle: what `kerasgen.load` takes, "user/repo"; the recipe's name if `None`.
     """
-    settings = recipe.evaluation if recipe else Evaluation()
+    handle = recipe.name if handle is None else handle
+    settings, log = recipe.evaluation if recipe else Evaluation(), read_log(folder)
     parts = [f"# {handle}", recipe.description if recipe else f"A {type(model).__name__} made with kerasgen."]
     if model.origin and not recipe:
         parts.append(f"Fine-tuned from `{model.origin}`.")
-    if grid and (exhibits := model.exhibit(None, None, settings)):
-        parts += ["![what it draws](samples.png)", exhibits[0].caption]
+    if (folder / "samples.png").is_file() and (exhibits := model.exhibit(None, None, settings)):
+        parts += ["![samples](samples.png)", exhibits[0].caption]
     parts.append(f"```python\n{model.snippet(handle, settings.drawing if recipe else None)}\n```")
     if recipe and report:
-        metrics = "\n".join(_rows(report["metrics"]))
-        parts.append(
-            f"## Measured\n\n`kerasgen evaluate {handle}` ({report['seconds']} s on "
-            f"{report['evaluation']['hardware']}, {report['evaluation']['backend']}):\n\n"
-            f"| figure | value | how |\n| --- | --- | --- |\n{metrics}"
-        )
-    if report and "samplers" in report:
+        facts = report["evaluation"]
+        command = f"`kerasgen evaluate {handle}` ({report['seconds']} s on {facts['hardware']}, {facts['backend']}):"
+        parts.append(f"## Measured\n\n{command}\n\n{_figures(report['metrics'])}")
+    if "samplers" in report:
         parts.append(_samplers(report["samplers"]))
     if recipe:
         parts.append(_training(handle, recipe, report, log))
@@ -164,19 +151,5 @@ def card(
         f"{seen}of the shape {' x '.join(map(str, model.shape))}, with whatever bias is in what it was trained on."
     )
     front = _front(handle.rpartition("/")[2], model, recipe, report)
-    return f"---\n{front}\n---\n\n" + "\n\n".join(parts) + "\n"
-
-
-def read_log(folder: Path) -> list[dict] | None:
-    """The rows of log.csv, or `None` without that file."""
-    if not (folder / "log.csv").is_file():
-        return None
-    with open(folder / "log.csv", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def write_card(recipe: Recipe, model: Any, report: dict, folder: str | os.PathLike) -> None:
-    """Writes the README.md of an entry of the zoo; log.csv and samples.png, if there is one, are there already."""
-    folder = Path(folder)
-    text = card(recipe.name, model, recipe, report, read_log(folder), (folder / "samples.png").is_file())
-    (folder / "README.md").write_text(text)
+    text = f"---\n{front}\n---\n\n" + "\n\n".join(parts) + "\n"
+    (folder / "README.md").write_text(text, encoding="utf-8")

@@ -7,13 +7,17 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from kerasgen.checkpoints import FILES as CHECKPOINT_FILES, METADATA
+from kerasgen.checkpoints import FILES as CHECKPOINT_FILES, METADATA, sha256
 from kerasgen.errors import HubError
 from kerasgen.version import __version__ as version
 
 HANDLE = re.compile(r"(?:hf://)?(?P<repo_id>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[^\s@]+))?")
 FILES = (*CHECKPOINT_FILES, "recipe.toml", "metrics.json", "log.csv", "samples.png", "README.md")
 LIBRARY = {"library_name": "kerasgen", "library_version": version}
+Handle = str | os.PathLike[str]  # of a model: see `kerasgen.load`
+Revision = str | None  # a branch, tag or commit; the main one for `None`
+Auth = str | bool | None  # a token, or whether to use the one you logged in with, as the client takes them
+Dir = str | os.PathLike[str] | None  # of the client's cache, or its own for `None`
 
 
 @dataclass(frozen=True)
@@ -26,7 +30,7 @@ class Published:
     changed: bool  # False if the repository held all of it already
 
 
-def parse_handle(handle: str, revision: str | None = None) -> tuple[str, str | None]:
+def parse_handle(handle: str, revision: Revision = None) -> tuple[str, str | None]:
     """`(repo_id, revision or None)` of "hf://user/repo[@revision]" or "user/repo[@revision]".
 
     Raises:
@@ -38,9 +42,6 @@ def parse_handle(handle: str, revision: str | None = None) -> tuple[str, str | N
     if revision is not None and match["revision"] not in (None, revision):
         raise HubError(f"{handle!r} and revision={revision!r} name different revisions; give one of them.")
     return match["repo_id"], match["revision"] or revision
-
-
-# Errors
 
 
 @contextlib.contextmanager
@@ -57,33 +58,21 @@ def _one_line(subject, action, token):
         raise HubError(text) from error
 
 
-def _chain(error):
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
-
-
 def _meaning(error):
     from huggingface_hub import errors
 
-    for cause in _chain(error):
-        if isinstance(cause, errors.GatedRepoError):
-            return "it is gated; ask for access on its page, and log in with `hf auth login` or pass token=..."
-        if isinstance(cause, errors.RepositoryNotFoundError):
-            return (
-                "there is no such repository, or it is private; check the name, and log in with `hf auth login` or "
-                "pass token=..."
-            )
-        if isinstance(cause, errors.RevisionNotFoundError):
-            return "it has no such revision; check the branch, tag or commit."
-        if isinstance(cause, errors.OfflineModeIsEnabled):
-            return "HF_HUB_OFFLINE is set; unset it, or download the repository once with `kerasgen download`."
+    cause = error
+    while cause is not None:
+        name = next((name for name in MEANINGS if isinstance(cause, getattr(errors, name))), None)
+        if name is not None:
+            return MEANINGS[name]
         status = getattr(getattr(cause, "response", None), "status_code", None)
         if status is not None:
             said = getattr(cause, "server_message", None) or str(cause).splitlines()[0]
             return f"the Hub answered {status} ({' '.join(said.split())}); {STATUS.get(status, 'try again later.')}"
         if isinstance(cause, errors.HFValidationError):
-            return f"{str(cause).splitlines()[0]}"
+            return str(cause).splitlines()[0]
+        cause = cause.__cause__ or cause.__context__
     if isinstance(error, errors.LocalEntryNotFoundError):
         return (
             "it is not in the cache, or not whole, and the Hub cannot be reached or was not to be asked; connect, or "
@@ -95,6 +84,14 @@ def _meaning(error):
     return f"{type(error).__name__}: {said[:200]}; check the connection, and try again."
 
 
+# Errors of the client, special ones first, and answers by their status.
+MEANINGS = {
+    "GatedRepoError": "it is gated; ask for access on its page, and log in with `hf auth login` or pass token=...",
+    "RepositoryNotFoundError": "there is no such repository, or it is private; check the name, and log in with "
+    "`hf auth login` or pass token=...",
+    "RevisionNotFoundError": "it has no such revision; check the branch, tag or commit.",
+    "OfflineModeIsEnabled": "HF_HUB_OFFLINE is set; unset it, or download it once with `kerasgen download`.",
+}
 STATUS = {
     400: "the request was refused as malformed; report this.",
     401: "log in with `hf auth login`, or pass a token=... that is valid.",
@@ -106,22 +103,12 @@ STATUS = {
 }
 
 
-# Download
-
-
 def download(
-    handle: str,
-    revision: str | None = None,
-    token: str | bool | None = None,
-    cache_dir: str | os.PathLike | None = None,
-    local_files_only: bool = False,
+    handle: str, revision: Revision = None, token: Auth = None, cache_dir: Dir = None, local_files_only: bool = False
 ) -> Path:
     """The folder of a repository's files in the client's cache, all of one revision, each verified by its hash.
 
-    Args:
-        handle: "user/repo", "hf://user/repo" or "hf://user/repo@revision".
-        revision: a branch, tag or commit; "main" if `None`.
-        token, cache_dir, local_files_only: as for `huggingface_hub.snapshot_download`.
+    Arguments are those of `kerasgen.load`.
 
     Raises:
         HubError: it cannot be had; nothing of a broken download stays in the cache.
@@ -131,16 +118,8 @@ def download(
     repo_id, revision = parse_handle(handle, revision)
     subject = f"{repo_id}@{revision or 'main'}"
     with _one_line(subject, "downloaded", token):
-        folder = snapshot_download(
-            repo_id,
-            revision=revision,
-            token=token,
-            cache_dir=cache_dir,
-            local_files_only=local_files_only,
-            allow_patterns=list(FILES),
-            **LIBRARY,
-        )
-        folder = Path(folder)
+        how = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only, **LIBRARY}
+        folder = Path(snapshot_download(repo_id, revision=revision, allow_patterns=list(FILES), **how))
         for name in FILES:
             if (folder / name).exists():
                 _verify(folder / name, subject)
@@ -156,45 +135,49 @@ def _verify(path, subject):
     The cache names a file by its ETag, which on the Hub is the SHA-256 of large files and Git's hash of others.
     """
     blob = path.resolve()
-    promised = blob.name
-    if re.fullmatch("[0-9a-f]{64}", promised):
-        digest = hashlib.sha256()
-    elif re.fullmatch("[0-9a-f]{40}", promised):
-        digest = hashlib.sha1(b"blob %d\0" % blob.stat().st_size, usedforsecurity=False)
-    else:
-        return
-    with open(blob, "rb") as file:
-        while chunk := file.read(2**20):
-            digest.update(chunk)
-    if digest.hexdigest() != promised:
+    if re.fullmatch("[0-9a-f]{40}|[0-9a-f]{64}", blob.name) and blob.name not in _hashes(blob):
         path.unlink()
         blob.unlink(missing_ok=True)
-        raise HubError(
-            f"{path.name} of {subject} is damaged: its hash is not the Hub's. It was removed; load it again."
-        )
-
-
-# Publish
+        fault = "is damaged: its hash is not the Hub's. It was removed; load it again."
+        raise HubError(f"{path.name} of {subject} {fault}")
 
 
 def upload(
     folder: Path,
     repo_id: str,
     private: bool = False,
-    revision: str | None = None,
+    revision: Revision = None,
     create_pr: bool = False,
     commit_message: str | None = None,
-    token: str | bool | None = None,
+    token: Auth = None,
 ) -> Published:
     """Sends the files of a folder, as `publish` has written and tried them; arguments and errors are as there."""
     from huggingface_hub import HfApi
 
-    message = commit_message or f"Publish with kerasgen {version}"
+    api, made = HfApi(token=token, **LIBRARY), []  # (what was made for this, how to take it back)
     with _one_line(repo_id, "published", token):
-        return _upload(HfApi(token=token, **LIBRARY), folder, repo_id, private, revision, create_pr, message)
+        try:
+            if not api.repo_exists(repo_id):
+                made.append(("repository", lambda: _delete_empty(api, repo_id)))
+                _create(made, api.create_repo, repo_id, private=private)
+            if revision is not None and not api.revision_exists(repo_id, revision):
+                made.append((f"branch {revision}", lambda: _delete_branch(api, repo_id, revision)))
+                _create(made, api.create_branch, repo_id, branch=revision)
+            message = commit_message or f"Publish with kerasgen {version}"
+            return _commit(api, folder, repo_id, revision, create_pr, message)
+        except BaseException as error:
+            for what, take_back in reversed(made):
+                try:
+                    take_back()
+                except Exception as second:
+                    raise HubError(
+                        f"{repo_id} was not published: {_meaning(error)} The {what} made for it is still there, empty; "
+                        f"remove it by hand ({_meaning(second)})"
+                    ) from error
+            raise
 
 
-def holds(repo_id: str, folder: Path, revision: str | None = None, token: str | bool | None = None) -> bool:
+def holds(repo_id: str, folder: Path, revision: Revision = None, token: Auth = None) -> bool:
     """Whether a repository has the files of a folder already, so that `upload` would change nothing.
 
     Raises:
@@ -207,28 +190,6 @@ def holds(repo_id: str, folder: Path, revision: str | None = None, token: str | 
         if not api.repo_exists(repo_id) or (revision is not None and not api.revision_exists(repo_id, revision)):
             return False
         return _holds(api.model_info(repo_id, revision=revision, files_metadata=True), folder)
-
-
-def _upload(api, folder, repo_id, private, revision, create_pr, message):
-    made = []  # (what was made for this, how to take it back)
-    try:
-        if not api.repo_exists(repo_id):
-            made.append(("repository", lambda: _delete_empty(api, repo_id)))
-            _create(made, api.create_repo, repo_id, private=private)
-        if revision is not None and not api.revision_exists(repo_id, revision):
-            made.append((f"branch {revision}", lambda: _delete_branch(api, repo_id, revision)))
-            _create(made, api.create_branch, repo_id, branch=revision)
-        return _commit(api, folder, repo_id, revision, create_pr, message)
-    except BaseException as error:
-        for what, take_back in reversed(made):
-            try:
-                take_back()
-            except Exception as second:
-                raise HubError(
-                    f"{repo_id} was not published: {_meaning(error)} The {what} made for it is still there, empty; "
-                    f"remove it by hand ({_meaning(second)})"
-                ) from error
-        raise
 
 
 def _create(made, create, *args, **kwargs):
@@ -261,14 +222,9 @@ def _commit(api, folder, repo_id, revision, create_pr, message):
     if _holds(head, folder):
         return Published(repo_id, head.sha, f"{page}/{head.sha}", changed=False)
     try:
-        commit = api.create_commit(
-            repo_id,
-            [CommitOperationAdd(path.name, path) for path in sorted(folder.iterdir())],
-            commit_message=message,
-            revision=revision,
-            create_pr=create_pr,
-            parent_commit=head.sha,
-        )
+        files = [CommitOperationAdd(path.name, path) for path in sorted(folder.iterdir())]
+        how = {"commit_message": message, "revision": revision, "create_pr": create_pr, "parent_commit": head.sha}
+        commit = api.create_commit(repo_id, files, **how)
     except Exception:
         # It may be the answer that was lost on its way, and not the commit.
         try:
@@ -292,6 +248,8 @@ def _holds(info, folder):
 
 def _hashes(path):
     """The two names that a file's contents can have on the Hub: SHA-256, and Git's hash."""
-    data = path.read_bytes()
-    git = hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False)
-    return hashlib.sha256(data).hexdigest(), git.hexdigest()
+    git = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+    with open(path, "rb") as file:
+        while chunk := file.read(2**20):
+            git.update(chunk)
+    return sha256(path), git.hexdigest()

@@ -1,26 +1,20 @@
 """What a checkpoint holds, told without loading it: no value of a weight is read and no model is built."""
 
 import math
-import os
 from typing import Any
 
 from kerasgen.checkpoints import CONFIG, WEIGHTS, config as configs, sha256, weights
 from kerasgen.errors import CheckpointError
-from kerasgen.hub.client import FILES
+from kerasgen.hub.client import FILES, Auth, Dir, Handle, Revision
 from kerasgen.hub.registry import checkpoint_folder, describe
 
 
 def inspect(
-    handle: Any,
-    revision: str | None = None,
-    token: str | bool | None = None,
-    cache_dir: str | os.PathLike | None = None,
-    local_files_only: bool = False,
+    handle: Handle, revision: Revision = None, token: Auth = None, cache_dir: Dir = None, local_files_only: bool = False
 ) -> dict[str, Any]:
     """Files, class, arguments, arrays and figures of a checkpoint, as a dictionary; and whether it would be refused.
 
-    Args:
-        handle, revision, token, cache_dir, local_files_only: as for `kerasgen.load`.
+    Arguments are those of `kerasgen.load`.
 
     Returns:
         `files` (name to bytes and SHA-256), `class`, `config`, `parameters`, `dtypes`, `recipe` (with the measured
@@ -32,16 +26,12 @@ def inspect(
     """
     folder = checkpoint_folder(handle, revision, token, cache_dir, local_files_only)
     paths = [folder / name for name in FILES if (folder / name).is_file()]
-    found = {
-        "folder": str(folder),
-        "files": {path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in paths},
-        "refused": None,
-    }
+    files = {path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in paths}
+    found = {"folder": str(folder), "files": files, "refused": None}
     try:
         if not paths:
             raise CheckpointError(f"there is no checkpoint in {folder}.")
-        with open(folder / CONFIG, "rb") as file:
-            config = configs.parse(file.read(configs.MAX_BYTES + 1))
+        config = configs.parse(configs.read(folder / CONFIG))
         found |= {"class": config["class_name"], "config": config["config"]}
         shapes = weights.read_shapes(folder / WEIGHTS)
         found["parameters"] = sum(math.prod(shape) for shape, _ in shapes.values())

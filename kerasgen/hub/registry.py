@@ -1,5 +1,6 @@
 """The entries of the zoo, and loading by name or folder."""
 
+import csv
 import difflib
 import functools
 import json
@@ -11,6 +12,7 @@ from typing import Any
 from kerasgen.checkpoints import WEIGHTS, load_checkpoint, sha256
 from kerasgen.errors import CheckpointError, HubError, RecipeError, UnknownModelError
 from kerasgen.hub import client
+from kerasgen.hub.client import Auth, Dir, Handle, Revision
 from kerasgen.recipes import Recipe
 
 
@@ -40,9 +42,20 @@ class Entry:
 
     @property
     def metrics(self) -> dict[str, Any]:
-        """What metrics.json says, or an empty dictionary without that file."""
-        path = self.folder / "metrics.json"
-        return json.loads(path.read_text()) if path.is_file() else {}
+        """What metrics.json says."""
+        return read_metrics(self.folder)
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """What the metrics.json of a folder says; empty without that file."""
+    path = folder / "metrics.json"
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def read_log(folder: Path) -> list[dict[str, str]]:
+    """The rows of the log.csv of a folder; none without that file."""
+    path = folder / "log.csv"
+    return list(csv.DictReader(path.read_text().splitlines())) if path.is_file() else []
 
 
 def zoo_folder() -> Path:
@@ -53,9 +66,8 @@ def zoo_folder() -> Path:
 
 def entries() -> dict[str, Entry]:
     """`{name: Entry}`, sorted by name."""
-    return {
-        path.parent.name: Entry(path.parent.name, path.parent) for path in sorted(zoo_folder().glob("*/recipe.toml"))
-    }
+    folders = (path.parent for path in sorted(zoo_folder().glob("*/recipe.toml")))
+    return {folder.name: Entry(folder.name, folder) for folder in folders}
 
 
 def _is_path(handle):
@@ -65,12 +77,12 @@ def _is_path(handle):
     return not isinstance(handle, str) or exists or text.startswith(("/", "./", "../", "~"))
 
 
-def is_repository(handle: Any) -> bool:
+def is_repository(handle: Handle) -> bool:
     """Whether a handle means a repository of the Hub: "hf://user/repo", or "user/repo" where no such folder is."""
     return not _is_path(handle) and "/" in os.fspath(handle)
 
 
-def find_recipe(handle: Any) -> Path:
+def find_recipe(handle: Handle) -> Path:
     """The path of the recipe.toml that a zoo name, a recipe.toml, a folder or a repository with one means.
 
     Raises:
@@ -87,25 +99,20 @@ def find_recipe(handle: Any) -> Path:
     if path.suffix == ".toml":
         return path
     if not (path / "recipe.toml").is_file():
-        raise RecipeError(
-            f"{handle} has no recipe.toml; expected a zoo name, a recipe.toml, a folder or a repository that holds one."
-        )
+        known = "a zoo name, a recipe.toml, a folder or a repository that holds one"
+        raise RecipeError(f"{handle} has no recipe.toml; expected {known}.")
     return path / "recipe.toml"
 
 
-def describe(handle: Any) -> dict[str, Any]:
+def describe(handle: Handle) -> dict[str, Any]:
     """Recipe and metrics of a zoo name or a checkpoint folder, as one dictionary."""
     path = find_recipe(handle)
-    entry = Entry(path.parent.name, path.parent)
-    return Recipe.load(path).to_dict() | {"bundled": entry.bundled, "measured": entry.metrics}
+    bundled = (path.parent / WEIGHTS).is_file()
+    return Recipe.load(path).to_dict() | {"bundled": bundled, "measured": read_metrics(path.parent)}
 
 
 def checkpoint_folder(
-    handle: Any,
-    revision: str | None = None,
-    token: str | bool | None = None,
-    cache_dir: str | os.PathLike | None = None,
-    local_files_only: bool = False,
+    handle: Handle, revision: Revision = None, token: Auth = None, cache_dir: Dir = None, local_files_only: bool = False
 ) -> Path:
     """The folder of the checkpoint that a handle means; see `load` for arguments and errors."""
     if _is_path(handle):
@@ -122,23 +129,16 @@ def checkpoint_folder(
     elif weights.handle is not None:
         folder, remedy = client.download(weights.handle, weights.revision, **options), "report this"
     else:
-        raise UnknownModelError(
-            f"the weights of {handle!r} are not bundled with kerasgen; train them with "
-            f"'kerasgen train {handle} --workdir DIR' and load DIR."
-        )
+        advice = f"train them with 'kerasgen train {handle} --workdir DIR' and load DIR"
+        raise UnknownModelError(f"the weights of {handle!r} are not bundled with kerasgen; {advice}.")
     if weights.sha256 is not None and sha256(folder / WEIGHTS) != weights.sha256:
-        raise CheckpointError(
-            f"{folder / WEIGHTS} has another SHA-256 than its recipe says ({weights.sha256}); {remedy}."
-        )
+        said = f"another SHA-256 than its recipe says ({weights.sha256})"
+        raise CheckpointError(f"{folder / WEIGHTS} has {said}; {remedy}.")
     return folder
 
 
 def load(
-    handle: Any,
-    revision: str | None = None,
-    token: str | bool | None = None,
-    cache_dir: str | os.PathLike | None = None,
-    local_files_only: bool = False,
+    handle: Handle, revision: Revision = None, token: Auth = None, cache_dir: Dir = None, local_files_only: bool = False
 ) -> Any:
     """The model of a checkpoint folder, of a name of the zoo, or of a repository of the Hugging Face Hub.
 
@@ -153,12 +153,11 @@ def load(
         HubError: the repository cannot be had.
         CheckpointError: the checkpoint is damaged or refused.
     """
-    folder = checkpoint_folder(handle, revision, token, cache_dir, local_files_only)
-    model = load_checkpoint(folder)
-    if not _is_path(handle):
-        model.origin = (
-            "@".join(filter(None, client.parse_handle(handle, revision))) if is_repository(handle) else handle
-        )
+    model = load_checkpoint(checkpoint_folder(handle, revision, token, cache_dir, local_files_only))
+    if is_repository(handle):
+        model.origin = "@".join(filter(None, client.parse_handle(handle, revision)))
+    elif not _is_path(handle):
+        model.origin = handle
     return model
 
 
@@ -188,21 +187,12 @@ def list_models(family: str | None = None) -> list[dict[str, Any]]:
     """
     models = []
     for name, entry in entries().items():
-        recipe, metrics = entry.recipe, entry.metrics
+        recipe, metrics, config = entry.recipe, entry.metrics, entry.recipe.model.config
         if family in (None, recipe.model.class_name):
-            models.append(
-                {
-                    "name": name,
-                    "family": recipe.model.class_name,
-                    "description": recipe.description,
-                    "dataset": recipe.dataset.title or recipe.dataset.source,
-                    "shape": recipe.model.config.get("shape"),
-                    "num_classes": recipe.model.config.get("num_classes"),
-                    "parameters": metrics.get("parameters"),
-                    "bundled": entry.bundled,
-                    "metrics": metrics,
-                }
-            )
+            told = {"name": name, "family": recipe.model.class_name, "description": recipe.description}
+            told |= {"dataset": recipe.dataset.title or recipe.dataset.source, "shape": config.get("shape")}
+            told |= {"num_classes": config.get("num_classes"), "parameters": metrics.get("parameters")}
+            models.append(told | {"bundled": entry.bundled, "metrics": metrics})
     return models
 
 

@@ -1,5 +1,5 @@
 """What a recipe.toml may say."""
 
-from kerasgen.recipes.recipe import Dataset, Evaluation, Model, Recipe, Training, Weights, set_weights
+from kerasgen.recipes.recipe import Evaluation, Recipe, Training
 
-__all__ = ["Dataset", "Evaluation", "Model", "Recipe", "Training", "Weights", "set_weights"]
+__all__ = ["Evaluation", "Recipe", "Training"]

@@ -5,13 +5,14 @@ import difflib
 import hashlib
 import json
 import math
-import os
 import re
 import tomllib
 import types
 import typing
+from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, field
 from pathlib import Path
+from typing import Any, Self
 
 from kerasgen.errors import RecipeError
 
@@ -88,7 +89,7 @@ class Evaluation:
     split: str = "test"
 
     @property
-    def drawing(self):
+    def drawing(self) -> dict[str, Any]:
         """What `sample` is called with besides number, labels and seed."""
         return {"temperature": self.temperature} | (self.sampling or {})
 
@@ -117,23 +118,21 @@ class Recipe:
     weights: Weights = Weights()
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: str | Path) -> Self:
         """The recipe in a TOML file.
 
         Raises:
             RecipeError: the file cannot be read, or an entry is unknown, missing, ill-typed or out of range.
         """
         try:
-            table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise RecipeError(f"{path} cannot be read: {error}") from error
-        try:
-            return cls.from_dict(table)
+            return cls.from_dict(tomllib.loads(Path(path).read_text(encoding="utf-8")))
         except RecipeError as error:
             raise RecipeError(f"{path}: {error}") from error
+        except (OSError, ValueError) as error:
+            raise RecipeError(f"{path} cannot be read: {error}") from error
 
     @classmethod
-    def from_dict(cls, table):
+    def from_dict(cls, table: dict[str, Any]) -> Self:
         """The recipe of a dictionary as `to_dict` gives it.
 
         Raises:
@@ -145,7 +144,7 @@ class Recipe:
             raise RecipeError("weights.handle needs weights.revision and weights.sha256 beside it.")
         return recipe
 
-    def override(self, assignments):
+    def override(self, assignments: Iterable[str]) -> Self:
         """A new recipe with some entries changed.
 
         Args:
@@ -168,68 +167,31 @@ class Recipe:
             target[key] = _toml_value(text.strip())
         return self.from_dict(table)
 
-    def unpublished(self):
+    def unpublished(self) -> Self:
         """The recipe without what is known only once its entry is on the Hub."""
         return dataclasses.replace(self, weights=dataclasses.replace(self.weights, handle=None, revision=None))
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """Plain dictionaries, lists, strings and numbers; optional entries that are not set are left out."""
         return _to_dict(self)
 
-    def to_toml(self):
+    def to_toml(self) -> str:
         """The text of a recipe.toml that `load` reads to an equal recipe."""
         table = self.to_dict()
-        lines = [f"{key} = {_to_toml(value)}" for key, value in table.items() if not isinstance(value, dict)]
-        for section, entries in table.items():
-            if isinstance(entries, dict):
-                lines += [
-                    "",
-                    f"[{section}]",
-                    *(f"{_to_key(key)} = {_to_toml(value)}" for key, value in entries.items()),
-                ]
+        sections = {key: value for key, value in table.items() if isinstance(value, dict)}
+        lines = _to_lines({key: value for key, value in table.items() if key not in sections})
+        for section, entries in sections.items():
+            lines += ["", f"[{section}]", *_to_lines(entries)]
         return "\n".join(lines) + "\n"
 
     @property
-    def digest(self):
+    def digest(self) -> str:
         """SHA-256 of all that training depends on: data, model and training, not what the card or evaluation say."""
         table = self.to_dict()
         relevant = {section: table[section] for section in ("dataset", "model", "training")}
         for key in ("title", "url", "license", "terms"):
             relevant["dataset"].pop(key, None)
         return hashlib.sha256(json.dumps(relevant, sort_keys=True).encode()).hexdigest()
-
-
-def set_weights(path, **values):
-    """Sets entries under `[weights]`, such as `sha256`, in a recipe.toml and leaves the rest of the text as it is.
-
-    Raises:
-        RecipeError: the file is not a recipe, or would not be one with these values.
-    """
-    Recipe.load(path).override([f"weights.{key}={_to_toml(value)}" for key, value in values.items()])
-    lines = Path(path).read_text(encoding="utf-8").splitlines()
-    for key, value in values.items():
-        _set_weight(lines, key, _to_toml(value))
-    text = "\n".join(lines) + "\n"
-    weights = tomllib.loads(text)["weights"]
-    if any(weights.get(key) != value for key, value in values.items()):
-        raise RecipeError(f"{path}: [weights] is written in a way that cannot be edited; set {values} there.")
-    temporary = Path(path).with_name(f".{Path(path).name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
-
-
-def _set_weight(lines, key, value):
-    headers = [i for i, line in enumerate(lines) if re.match(r"\s*\[", line)]
-    start = next((i for i in headers if re.match(r"\s*\[\s*weights\s*\]", lines[i])), None)
-    if start is None:
-        lines += ["", "[weights]"]
-        start = len(lines) - 1
-    stop = next((i for i in headers if i > start), len(lines))
-    entry = next((i for i in range(start + 1, stop) if re.match(rf"\s*{key}\s*=", lines[i])), None)
-    if entry is None:
-        lines.insert(start + 1, f"{key} = {value}")
-    else:
-        lines[entry] = re.sub(r"""=\s*(?:"[^"]*"|'[^']*')""", lambda _: f"= {value}", lines[entry], count=1)
 
 
 def _key(entry):
@@ -257,9 +219,7 @@ def _parse(cls, table, prefix):
 
 def _check(value, hint, limits, name):
     kinds = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    kinds = [
-        kind for kind in kinds if kind is not types.NoneType
-    ]  # TOML has no null: a value that is there is not None
+    kinds = [kind for kind in kinds if kind is not types.NoneType]  # TOML has no null: what is there is not None
     hint = next((kind for kind in kinds if type(value) is kind), kinds[0])
     if dataclasses.is_dataclass(hint):
         return _parse(hint, value, f"{name}.")
@@ -318,13 +278,14 @@ def _toml_value(text):
     return table["value"] if len(table) == 1 else text
 
 
-def _to_key(key):
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _to_toml(key)
+def _to_lines(table):
+    keys = (key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _to_toml(key) for key in table)
+    return [f"{key} = {_to_toml(value)}" for key, value in zip(keys, table.values(), strict=True)]
 
 
 def _to_toml(value):
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{_to_key(key)} = {_to_toml(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(_to_lines(value)) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(_to_toml, value)) + "]"
     if isinstance(value, str):  # a JSON string is a TOML basic string, but for the raw DEL and surrogate pairs

@@ -36,8 +36,5 @@ def describe() -> dict[str, str]:
     """Hardware and software in a few words, as a dictionary."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     processor = f"{cores} {'core' if cores == 1 else 'cores'} of {_processor()}"
-    return {
-        "hardware": ", ".join(_accelerators()) or processor,
-        "backend": keras.backend.backend(),
-        "keras": keras.__version__,
-    }
+    device = ", ".join(_accelerators()) or processor
+    return {"hardware": device, "backend": keras.backend.backend(), "keras": keras.__version__}

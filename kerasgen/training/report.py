@@ -1,16 +1,16 @@
 """One self-contained HTML page of a model: its figures, its curve of training, and pictures of all that it does."""
 
 import base64
-import csv
 import html
 import io
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from kerasgen.base.model import BaseModel
+from kerasgen.hub.registry import read_log, read_metrics
 from kerasgen.metrics.figures import pixels
 from kerasgen.metrics.names import title
 from kerasgen.metrics.neighbours import nearest
@@ -30,10 +30,9 @@ def _picture(picture, caption):
     file = io.BytesIO()
     Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(file, "png", optimize=True)
     data = base64.b64encode(file.getvalue()).decode()
-    return (
-        f'<figure><img alt="{html.escape(caption)}" src="data:image/png;base64,{data}">'
-        f"<figcaption>{html.escape(caption)}</figcaption></figure>"
-    )
+    caption = html.escape(caption)
+    image = f'<img alt="{caption}" src="data:image/png;base64,{data}">'
+    return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
 
 
 def curve(lines: dict[str, list], x_name: str, y_name: str, width: int = 560, height: int = 280) -> str:
@@ -42,21 +41,16 @@ def curve(lines: dict[str, list], x_name: str, y_name: str, width: int = 560, he
     (left, low), (right, high) = np.min(points, axis=0), np.max(points, axis=0)
 
     def place(x, y):
-        return (
-            50 + (width - 70) * (x - left) / max(right - left, 1e-12),
-            height - 30 - (height - 50) * (y - low) / max(high - low, 1e-12),
-        )
+        across, up = (x - left) / max(right - left, 1e-12), (y - low) / max(high - low, 1e-12)
+        return 50 + (width - 70) * across, height - 30 - (height - 50) * up
 
     parts = [f'<svg role="img" width="{width}" height="{height}" viewBox="0 0 {width} {height}">']
     parts.append(f'<path d="M50 20V{height - 30}H{width - 20}" fill="none" stroke="#999"/>')
     for index, (name, line) in enumerate(lines.items()):
         colour = ("#1b6ca8", "#c84b31", "#2d8659", "#7a4fa3")[index % 4]
         places = [place(*point) for point in line if np.isfinite(point).all()]
-        parts.append(
-            f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="'
-            + " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-            + '"/>'
-        )
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+        parts.append(f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="{path}"/>')
         parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{colour}"/>' for x, y in places]
         parts.append(f'<text x="{width - 150}" y="{30 + 16 * index}" fill="{colour}">{html.escape(name)}</text>')
     for x, y, anchor, text in (
@@ -78,21 +72,18 @@ def _figures(report):
         interval = f"{interval[0]:.4g} to {interval[1]:.4g}" if interval else ""
         how = {k: v for k, v in figure.items() if k not in ("value", "standard_error", "confidence_interval")}
         cells = (title(name), f"{figure['value']:.5g}", interval)
-        rows.append(
-            "<tr>"
-            + "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
-            + f"<td><details><summary>protocol</summary>{html.escape(json.dumps(how))}</details></td></tr>"
-        )
+        row = "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
+        row += f"<td><details><summary>protocol</summary>{html.escape(json.dumps(how))}</details></td>"
+        rows.append(f"<tr>{row}</tr>")
     return "<table><tr><th>figure</th><th>value</th><th>95 %</th><th></th></tr>" + "".join(rows) + "</table>"
 
 
 def _loss(log):
-    lines = {
-        name: [(float(row["epoch"]), float(row[key])) for row in log if row.get(key)]
-        for name, key in (("training", "loss"), ("validation", "val_loss"))
-        if key in log[0]
+    keys = {name: key for name, key in (("training", "loss"), ("validation", "val_loss")) if key in log[0]}
+    points = {
+        name: [(float(row["epoch"]), float(row[key])) for row in log if row.get(key)] for name, key in keys.items()
     }
-    return curve(lines, "epoch", "loss")
+    return curve(points, "epoch", "loss")
 
 
 def _pictures(model, recipe):
@@ -108,34 +99,23 @@ def _pictures(model, recipe):
         pairs = np.concatenate([samples, model.modality.to_float(training[closest])])
         caption = "samples, and below each the nearest training image; distance over the mean of the next 49: "
         caption += ", ".join(f"{ratio:.2f}" for ratio in ratios)
-        parts.append(_picture(model.modality.grid(pairs, COLUMNS), caption))
+        parts.append(_picture(model.modality.grid(pairs, len(samples)), caption))
     return parts
 
 
-def write_report(recipe: Recipe, model: Any, folder: Path, path: Path) -> None:
-    """Writes the page.
-
-    Args:
-        recipe: its `Recipe`, which names the data set.
-        model: loaded.
-        folder: of its checkpoint; metrics.json and log.csv there are shown, if they are.
-        path: of the page.
-    """
+def write_report(recipe: Recipe, model: BaseModel, folder: Path, path: Path) -> None:
+    """Writes the page of a model, with the metrics.json and log.csv of its checkpoint's folder, if they are there."""
     parts = [f"<h1>{html.escape(recipe.name)}</h1>", f"<p>{html.escape(recipe.description)}</p>"]
     if pictures := _pictures(model, recipe):
         parts += ["<h2>Pictures</h2>", *pictures]
-    if (folder / "metrics.json").is_file():
-        report = json.loads((folder / "metrics.json").read_text())
+    if report := read_metrics(folder):
         parts += ["<h2>Figures</h2>", _figures(report)]
-        samplers = report.get("samplers")
-        if samplers:
-            lines = {
-                name: [(row["seconds"], row["value"]) for row in rows] for name, rows in samplers["points"].items()
-            }
-            parts += ["<h2>Samplers</h2>", curve(lines, "seconds", samplers["metric"])]
-    if (folder / "log.csv").is_file():
-        with open(folder / "log.csv", newline="") as file:
-            parts += ["<h2>Training</h2>", _loss(list(csv.DictReader(file)))]
+    if samplers := report.get("samplers"):
+        points = samplers["points"].items()
+        lines = {name: [(row["seconds"], row["value"]) for row in rows] for name, rows in points}
+        parts += ["<h2>Samplers</h2>", curve(lines, "seconds", samplers["metric"])]
+    if log := read_log(folder):
+        parts += ["<h2>Training</h2>", _loss(log)]
     body = "\n".join(parts)
     text = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(recipe.name)}</title>'
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from kerasgen import data
 from kerasgen.base.exhibit import Exhibit
 from kerasgen.base.family import FAMILIES
 from kerasgen.base.generative import GenerativeModel
+from kerasgen.base.model import BaseModel
 from kerasgen.checkpoints import load_checkpoint, save_checkpoint, sha256
 from kerasgen.errors import KerasgenError, RecipeError
 from kerasgen.hub.card import write_card
@@ -25,12 +25,13 @@ from kerasgen.training import hardware
 from kerasgen.training.callbacks import Backup, Log, Pictures, StopAtNonFiniteLoss
 from kerasgen.training.extractors import load_extractor
 from kerasgen.training.optimizers import optimizer_of
+from kerasgen.typing import Array, Verbose
 
 PREVIEW_IMAGES = 2000  # of the training set, to prepare the sampling of an epoch's picture
 
 
-def build(recipe: Recipe, precision: str = "float32") -> Any:
-    """The untrained model of a recipe, with other models that its config names by handle.
+def build(recipe: Recipe, precision: str = "float32") -> BaseModel:
+    """The untrained model of a recipe; a handle in its config, where the family takes a model, is loaded.
 
     Raises:
         RecipeError: the class is unknown, or the arguments do not fit it.
@@ -41,13 +42,12 @@ def build(recipe: Recipe, precision: str = "float32") -> Any:
     if name not in families:
         raise RecipeError(f"model.class is {name!r}; expected one of {families}.")
     if (FAMILIES[name].trains_on == "domains") != (recipe.dataset.domain is not None):
-        raise RecipeError(
-            f"dataset.domain is {recipe.dataset.domain}; a CycleGAN needs the class or attribute that parts the data "
-            "set in two, and others none."
-        )
+        needs = "needs the class or attribute that parts the data set in two"
+        needs = needs if recipe.dataset.domain is None else "trains on the whole data set, so there must be none"
+        raise RecipeError(f"dataset.domain is {recipe.dataset.domain}; a {name} {needs}.")
     config = dict(recipe.model.config)
-    if isinstance(config.get("autoencoder"), str):
-        config["autoencoder"] = load(config["autoencoder"])
+    handles = {key: config[key] for key in FAMILIES[name].model_arguments if isinstance(config.get(key), str)}
+    config |= {key: load(handle) for key, handle in handles.items()}
     try:
         return FAMILIES[name](**config, dtype=precision)
     except (TypeError, ValueError) as error:
@@ -71,25 +71,19 @@ def _check_same_recipe(recipe, folder):
     if not path.exists():
         path.write_text(recipe.to_toml())
     elif Recipe.load(path).digest != recipe.digest:
-        raise RecipeError(
-            f"{folder} holds a run of another recipe (recipe.toml there); choose another --workdir, or remove it to "
-            "start afresh."
-        )
+        advice = "choose another --workdir, or remove it to start afresh"
+        raise RecipeError(f"{folder} holds a run of another recipe (recipe.toml there); {advice}.")
 
 
 def _source(recipe, split):
     """Arguments of `data.load` and its kin for a split of the recipe's data set."""
     dataset = recipe.dataset
-    return {
-        "source": dataset.source,
-        "split": split,
-        "image_size": dataset.image_size,
-        "channels": dataset.channels,
-        "labels": dataset.labels if isinstance(dataset.labels, str) else None if dataset.labels else False,
-    }
+    form = {"image_size": dataset.image_size, "channels": dataset.channels}
+    labels = dataset.labels if isinstance(dataset.labels, str) else None if dataset.labels else False
+    return {"source": dataset.source, "split": split, "labels": labels, **form}
 
 
-def load_split(recipe: Recipe, split: str) -> tuple[np.ndarray, np.ndarray | None]:
+def load_split(recipe: Recipe, split: str) -> tuple[Array, Array | None]:
     """Images and labels (or `None`) of a split of the recipe's data set, as NumPy arrays.
 
     With `dataset.domain`, images of both kinds.
@@ -99,7 +93,7 @@ def load_split(recipe: Recipe, split: str) -> tuple[np.ndarray, np.ndarray | Non
     return data.load_arrays(**_source(recipe, split))
 
 
-def exhibit(recipe: Recipe, model: Any, split: str) -> Callable[[], Exhibit] | None:
+def exhibit(recipe: Recipe, model: BaseModel, split: str) -> Callable[[], Exhibit] | None:
     """What gives the first exhibit of a model of this recipe, of the images of a split; `None` if there is none."""
     if not model.exhibit(None, None, recipe.evaluation):
         return None
@@ -110,7 +104,7 @@ def exhibit(recipe: Recipe, model: Any, split: str) -> Callable[[], Exhibit] | N
 
 
 def _load(recipe, split, **settings):
-    """The `tf.data.Dataset` of a split, in which models of this recipe are trained and validated."""
+    """The `tf.data.Dataset` of a split that models of this recipe are trained or validated on."""
     if recipe.dataset.domain is None:
         return data.load(**_source(recipe, split), **settings)
     settings = {name: value for name, value in settings.items() if name not in ("cache", "drop_remainder")}
@@ -125,7 +119,7 @@ def _num_steps(recipe):
     return len(_load(recipe, split, batch_size=batch_size))
 
 
-def train(recipe: Recipe, workdir: str | Path, verbose: Any = "auto") -> Path:
+def train(recipe: Recipe, workdir: str | Path, verbose: Verbose = "auto") -> Path:
     """Trains, evaluates and saves the model of a recipe; returns the checkpoint folder, `workdir/checkpoint`.
 
     `workdir` gets log.csv (a line an epoch), samples/ (a picture an epoch) and backup.npz (the state after the last
@@ -151,34 +145,21 @@ def train(recipe: Recipe, workdir: str | Path, verbose: Any = "auto") -> Path:
         if isinstance(model, GenerativeModel):
             images, _ = load_split(recipe, recipe.dataset.train_split)
             model.prepare_sampling(images)
-        facts = hardware.describe() | {
-            "epochs": training.epochs,
-            "steps": steps * training.epochs,
-            "hours": round(backup.seconds / 3600, 3),
-        }
-        return _finish(recipe, model, facts, workdir / "log.csv", workdir / "checkpoint", verbose)
+        hours = round(backup.seconds / 3600, 3)
+        facts = {"epochs": training.epochs, "steps": steps * training.epochs, "hours": hours}
+        return _finish(recipe, model, hardware.describe() | facts, workdir, verbose)
 
 
 def _fit(recipe, model, steps, epoch, backup, workdir, verbose):
-    training = recipe.training
-    dataset = _load(
-        recipe,
-        recipe.dataset.train_split,
-        batch_size=training.batch_size,
-        shuffle=True,
-        seed=training.seed,
-        flip=recipe.dataset.flip,
-        cache=True,
-        drop_remainder=True,
-        repeat=True,
-        first_epoch=epoch,
-    )
+    training, split = recipe.training, recipe.dataset.train_split
+    drawn = {"shuffle": True, "seed": training.seed, "flip": recipe.dataset.flip, "first_epoch": epoch, "repeat": True}
+    dataset = _load(recipe, split, batch_size=training.batch_size, cache=True, drop_remainder=True, **drawn)
     callbacks = [StopAtNonFiniteLoss(), Log(workdir / "log.csv", epoch), backup]
-    shown = exhibit(recipe, model, recipe.dataset.validation_split or recipe.dataset.train_split)
+    shown = exhibit(recipe, model, recipe.dataset.validation_split or split)
     if shown is not None:
         preview = None
         if isinstance(model, GenerativeModel):
-            preview = next(iter(data.load(**_source(recipe, recipe.dataset.train_split), batch_size=PREVIEW_IMAGES)))
+            preview = next(iter(data.load(**_source(recipe, split), batch_size=PREVIEW_IMAGES)))
             preview = (preview[0] if isinstance(preview, tuple) else preview).numpy()
         callbacks.insert(1, Pictures(workdir / "samples", shown, preview))
     if training.ema_momentum is not None:
@@ -186,70 +167,52 @@ def _fit(recipe, model, steps, epoch, backup, workdir, verbose):
     validation = None
     if recipe.dataset.validation_split:
         validation = _load(recipe, recipe.dataset.validation_split, batch_size=training.batch_size)
-    model.fit(
-        dataset,
-        epochs=training.epochs,
-        initial_epoch=epoch,
-        steps_per_epoch=steps,
-        validation_data=validation,
-        callbacks=callbacks,
-        verbose=verbose,
-    )
+    epochs = {"epochs": training.epochs, "initial_epoch": epoch, "steps_per_epoch": steps}
+    model.fit(dataset, **epochs, validation_data=validation, callbacks=callbacks, verbose=verbose)
 
 
-def _finish(recipe, model, facts, log, folder, verbose):
+def _finish(recipe, model, facts, workdir, verbose):
     """Writes the checkpoint, then measures and describes the model that it holds.
 
     It computes in float32, whatever the precision of the training: the same on machines without bfloat16.
     """
+    folder = workdir / "checkpoint"
     shipped = build(recipe)
     shipped.set_weights(model.get_weights())
     save_checkpoint(shipped, folder, dtype=recipe.weights.dtype)
     model = load_checkpoint(folder)  # what is measured is what is shipped, rounded to its dtype
     digest = sha256(folder / "model.weights.h5")
-    report = {
-        "model": recipe.name,
-        "weights_sha256": digest,
-        "parameters": model.count_params(),
-        "training": facts,
-    } | evaluate_recipe(recipe, model, recipe.evaluation.split, verbose)
+    report = {"model": recipe.name, "weights_sha256": digest, "parameters": model.count_params(), "training": facts}
+    report |= evaluate_recipe(recipe, model, recipe.evaluation.split, verbose)
     (folder / "metrics.json").write_text(json.dumps(report, indent=2) + "\n")
     save_picture(recipe, model, folder)
     (folder / "recipe.toml").write_text(recipe.override([f"weights.sha256={digest!r}"]).to_toml())
-    shutil.copyfile(log, folder / "log.csv")
+    shutil.copyfile(workdir / "log.csv", folder / "log.csv")
     write_card(recipe, model, report, folder)
     return folder
 
 
-def save_picture(recipe: Recipe, model: Any, folder: Path) -> None:
+def save_picture(recipe: Recipe, model: BaseModel, folder: Path) -> None:
     """Writes samples.png, what the model shows of itself, if it shows anything."""
     if shown := exhibit(recipe, model, recipe.evaluation.split):
         first = shown()
         model.modality.write(first.examples, folder / "samples.png", first.columns)
 
 
-def evaluation(recipe: Recipe, model: Any, split: str, verbose: Any = "auto") -> Evaluation:
+def evaluation(recipe: Recipe, model: BaseModel, split: str, verbose: Verbose = "auto") -> Evaluation:
     """The `Evaluation` of a recipe's model on a split of its data set."""
     settings = recipe.evaluation
     images, labels = load_split(recipe, split)
     contents = {"training": lambda: load_split(recipe, recipe.dataset.train_split)[0]}
     if recipe.dataset.domain is not None:
         contents, images, labels = {"given": images}, labels, None
-    return Evaluation(
-        model,
-        images,
-        labels,
-        split,
-        settings=settings,
-        dataset=recipe.dataset.source,
-        extractor=None if settings.extractor is None else load_extractor(settings.extractor),
-        **contents,
-        verbose=verbose,
-    )
+    contents["extractor"] = None if settings.extractor is None else load_extractor(settings.extractor)
+    how = {"settings": settings, "dataset": recipe.dataset.source, "verbose": verbose}
+    return Evaluation(model, images, labels, split, **how, **contents)
 
 
 def evaluate_recipe(
-    recipe: Recipe, model: Any, split: str, verbose: Any = "auto", metrics: Sequence[str] | None = None
+    recipe: Recipe, model: BaseModel, split: str, verbose: Verbose = "auto", metrics: Sequence[str] | None = None
 ) -> dict[str, Any]:
     """Figures of a recipe's model on a split of its data set, with the hardware that measured them."""
     return evaluate(evaluation(recipe, model, split, verbose), metrics) | {"evaluation": hardware.describe()}

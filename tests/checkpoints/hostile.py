@@ -15,8 +15,8 @@ import h5py
 import numpy as np
 
 import kerasgen
+from kerasgen.checkpoints import load_checkpoint, save_checkpoint
 from kerasgen.errors import KerasgenError
-from kerasgen.hub import load_checkpoint, save_checkpoint
 
 folder, num = Path(sys.argv[1]), int(sys.argv[2])
 model = kerasgen.VariationalAutoencoder((8, 8, 1), 2, width=4)
@@ -193,7 +193,7 @@ HANDMADE = [
     lambda rng: (b"9" * 10_000, WEIGHTS),
     lambda rng: (b"NaN", WEIGHTS),
     lambda rng: (b"null", WEIGHTS),
-    lambda rng: (json.dumps(replaced(CONFIG, ("config", "image_shape"), [65536, 65536, 3])).encode(), WEIGHTS),
+    lambda rng: (json.dumps(replaced(CONFIG, ("config", "shape"), [65536, 65536, 3])).encode(), WEIGHTS),
     lambda rng: (json.dumps(replaced(CONFIG, ("config", "width"), 65536)).encode(), WEIGHTS),
     lambda rng: (json.dumps(replaced(CONFIG, ("config", "latent_dim"), 65536)).encode(), WEIGHTS),
     *[lambda rng, value=value: (json.dumps(value).encode(), WEIGHTS) for value in FOREIGN],

@@ -14,10 +14,18 @@ import numpy as np
 import pytest
 
 import kerasgen
-from kerasgen.checkpoints.checkpoint import CONFIG, FILES, METADATA, WEIGHTS, checkpoint_file, sha256
+from kerasgen.checkpoints import (
+    CONFIG,
+    FILES,
+    METADATA,
+    WEIGHTS,
+    config as configs,
+    load_checkpoint,
+    save_checkpoint,
+    sha256,
+)
+from kerasgen.checkpoints.checkpoint import checkpoint_file
 from kerasgen.errors import CheckpointError
-from kerasgen.hub import config as configs
-from kerasgen.hub import load_checkpoint, save_checkpoint
 
 ROOT = Path(__file__).parents[2]
 BIAS = "encoder/layers/dense/vars/1"
@@ -148,7 +156,7 @@ KILLED_EVERYWHERE = """
     import os, shutil, signal, sys, pathlib, warnings
     warnings.simplefilter("ignore")
     import keras, numpy as np, kerasgen
-    from kerasgen.hub import checkpoint
+    from kerasgen.checkpoints import checkpoint
 
     root = pathlib.Path(sys.argv[1])
     # Old and new differ in weights alone, then in config too, with weights of the same shapes.
@@ -219,7 +227,7 @@ SAVING_FOREVER = """
     import sys, warnings
     warnings.simplefilter("ignore")
     import kerasgen
-    from kerasgen.hub import save_checkpoint
+    from kerasgen.checkpoints import save_checkpoint
 
     models = [kerasgen.VariationalAutoencoder((8, 8, 1), latent_dim=2, width=width) for width in (4, 64)]
     while True:
@@ -390,7 +398,7 @@ CONFIG_FAULTS = {
     "deep in a list": (setting("beta", [{"x": [{"class_name": "Lambda", "module": "keras.layers"}]}]), "Lambda"),
     "width of a billion": (setting("width", 10**9), r"config\.width"),
     "negative width": (setting("width", -(10**9)), r"config\.width"),
-    "shape of a billion": (setting("image_shape", [8, 10**9, 1]), r"config\.image_shape\[1\]"),
+    "shape of a billion": (setting("shape", [8, 10**9, 1]), r"config\.shape\[1\]"),
     "huge seed": (setting("seed", 2**64), r"config\.seed"),
     "wider than the file": (setting("width", 65_536), "more parameters"),
     "other width": (setting("width", 5), "shape"),
@@ -438,7 +446,7 @@ HOSTILE = """
     warnings.simplefilter("ignore")
     import keras, kerasgen
     from kerasgen.errors import CheckpointError
-    from kerasgen.hub import load_checkpoint
+    from kerasgen.checkpoints import load_checkpoint
 
     def peak():
         # In MiB. Not getrusage's, which a child inherits from the process that started it.
@@ -465,7 +473,7 @@ def test_a_hostile_checkpoint_allocates_nothing(saved, tmp_path):
         folders.append(shutil.copytree(saved, tmp_path / str(len(folders))))
         edit(folders[-1], change)
 
-    sizes = {"width": 65_536, "latent_dim": 65_536, "image_shape": [65_536, 65_536, 3]}
+    sizes = {"width": 65_536, "latent_dim": 65_536, "shape": [65_536, 65_536, 3]}
     hostile(lambda whole: whole["config"].update(sizes))
     layers = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(2)])
     dense = keras.saving.serialize_keras_object(layers)

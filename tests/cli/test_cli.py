@@ -10,15 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerasgen import DiffusionModel, Pix2Pix, cli
+from kerasgen import DiffusionModel, Pix2Pix
+from kerasgen.cli import main as cli
+from kerasgen.hub.registry import entries
 
 MODEL = "vae-fashion-mnist"
-
-
-def kerasgen(*args, cwd=None):
-    return subprocess.run(
-        [sys.executable, "-m", "kerasgen", *map(str, args)], cwd=cwd, env=os.environ, capture_output=True, text=True
-    )
 
 
 def status(*args):
@@ -29,41 +25,48 @@ def status(*args):
         return error.code
 
 
-def test_list_and_show():
-    table = kerasgen("list")
-    assert table.returncode == 0, table.stderr
-    assert MODEL in table.stdout
-    models = json.loads(kerasgen("list", "--json", "--family", "Autoencoder").stdout)
+def test_list_and_show(capsys):
+    assert status("list") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["name", "family", "dataset", "shape", "classes", "parameters", "bundled"]
+    assert [line.split()[0] for line in lines[1:]] == list(entries())
+    row = next(line for line in lines if line.startswith(MODEL))
+    assert re.fullmatch(rf"{MODEL} +VariationalAutoencoder +Fashion-MNIST +28x28x1 +10 +\d+ +yes", row)
+    assert status("list", "--json", "--family", "Autoencoder") == 0
+    models = json.loads(capsys.readouterr().out)
     assert {model["name"]: model["bundled"] for model in models} == {"ae-celeba": False, "ae-fashion-mnist": True}
-    shown = json.loads(kerasgen("show", MODEL).stdout)
+    assert status("show", MODEL) == 0
+    shown = json.loads(capsys.readouterr().out)
     assert shown["model"]["config"]["num_classes"] == 10
     assert shown["bundled"] is True
 
 
-def test_sample(tmp_path):
-    result = kerasgen("sample", MODEL, "--num_samples", 20, "--output", "grid.png", cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
+def test_sample(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert status("sample", MODEL, "--num_samples", 20, "--output", "grid.png") == 0
     with Image.open(tmp_path / "grid.png") as grid:
         assert grid.size == (10 * 58 + 2, 2 * 58 + 2)
         assert np.asarray(grid).std() > 50
-    result = kerasgen("sample", MODEL, "--num_samples", 3, "--labels", "1,8", "--output", "a.npy", cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
+    assert status("sample", MODEL, "--num_samples", 3, "--labels", "1,8", "--output", "a.npy") == 0
     images = np.load(tmp_path / "a.npy")
     assert images.shape == (3, 28, 28, 1)
-    result = kerasgen("sample", MODEL, "--num_samples", 3, "--labels", "1,8", "--output", "folder", cwd=tmp_path)
-    pictures = [np.asarray(Image.open(path)) for path in sorted((tmp_path / "folder").iterdir())]
+    assert status("sample", MODEL, "--num_samples", 3, "--labels", "1,8", "--output", "folder") == 0
+    pictures = []
+    for path in sorted((tmp_path / "folder").iterdir()):
+        with Image.open(path) as picture:
+            pictures.append(np.asarray(picture))
     np.testing.assert_array_equal(pictures, np.rint(images[..., 0] * 255))
 
 
 def test_reconstruct(tmp_path):
     np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1), dtype=np.uint8))
-    result = kerasgen("reconstruct", "ae-fashion-mnist", "--input", "x.npy", "--output", "pairs.png", cwd=tmp_path)
-    assert result.returncode == 0, result.stderr
+    arguments = ("--input", tmp_path / "x.npy", "--output", tmp_path / "pairs.png")
+    assert status("reconstruct", "ae-fashion-mnist", *arguments) == 0
     with Image.open(tmp_path / "pairs.png") as pairs:
         assert pairs.size == (3 * 58 + 2, 2 * 58 + 2)
 
 
-def test_translate(tmp_path):
+def test_translate(tmp_path, capsys):
     """Gray images above the coloured ones that they become."""
     network = {"class": "UNet", "width": 4}
     Pix2Pix((8, 8, 3), source_channels=1, generator=network).save(tmp_path / "model")
@@ -74,6 +77,7 @@ def test_translate(tmp_path):
         assert pairs.size == (3 * 58 + 2, 2 * 58 + 2)
         assert pairs.mode == "RGB"
     assert status("translate", tmp_path / "model", *arguments, "--direction", "b_to_a") == 1
+    assert capsys.readouterr().err == "kerasgen: Pix2Pix does not take --direction to translate.\n"
     assert status("sample", tmp_path / "model", "--output", tmp_path / "y.png") == 1
 
 
@@ -93,11 +97,12 @@ def test_upscale(tmp_path):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (("sample", "lenet-mnist", "--output", "x.png"), "draws no images"),
+        (("sample", "lenet-mnist", "--output", "x.png"), "does not sample; what it offers: classify"),
         (("translate", MODEL, "--input", "./no.npy"), "does not translate"),
-        (("upscale", MODEL, "--input", "./no.npy"), "does not enlarge"),
+        (("upscale", MODEL, "--input", "./no.npy"), "does not upscale"),
         (("sample", "vae-fashion-mnst"), "did you mean vae-fashion-mnist"),
         (("sample", "./nowhere"), "nowhere"),
+        (("sample", MODEL, "--output", "x.gif"), "x.gif ends in .gif; expected .png or .npy or a folder"),
         (("sample", MODEL, "--labels", "10", "--output", "x.png"), "10 classes"),
         (("sample", "vae-mnist", "--labels", "1", "--output", "x.png"), "not class-conditional"),
         (("sample", MODEL, "--steps", "20", "--output", "x.png"), "no sampler, so no steps to set"),
@@ -117,8 +122,7 @@ def test_failures(args, message, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    "args",
-    [(), ("draw",), ("sample",), ("sample", MODEL, "--output", "x.gif"), ("sample", MODEL, "--num_samples", "0")],
+    "args", [(), ("draw",), ("sample",), ("translate", MODEL), ("sample", MODEL, "--num_samples", "0")]
 )
 def test_bad_usage(args, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -127,9 +131,15 @@ def test_bad_usage(args, tmp_path, monkeypatch, capsys):
     assert not list(tmp_path.iterdir())
 
 
-def test_status_of_the_process():
-    result = kerasgen("show", "vae-fashion-mnst")
-    assert result.returncode == 1
-    assert "\nkerasgen: " in f"\n{result.stderr}"
-    assert "Traceback" not in result.stderr
-    assert kerasgen("draw").returncode == 2
+def test_status_of_the_process(tmp_path):
+    """Of success, of a failure and of bad usage."""
+    commands = (("sample", MODEL, "--output", "x.png"), ("show", "vae-fashion-mnst"), ("draw",))
+    settings = {"cwd": tmp_path, "env": os.environ, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    processes = [subprocess.Popen([sys.executable, "-m", "kerasgen", *args], **settings) for args in commands]
+    outputs = [process.communicate(timeout=300) for process in processes]
+    assert [process.returncode for process in processes] == [0, 1, 2], outputs
+    assert "100 images written to x.png" in outputs[0][0]
+    assert (tmp_path / "x.png").is_file()
+    assert "\nkerasgen: " in f"\n{outputs[1][1]}"
+    assert "Traceback" not in outputs[1][1]
+    assert "usage" in outputs[2][1]

@@ -18,12 +18,11 @@ import numpy as np
 import pytest
 
 import kerasgen
-from kerasgen.checkpoints.checkpoint import save_checkpoint
+from kerasgen.checkpoints import save_checkpoint
 from kerasgen.cli import main as cli
 from kerasgen.errors import CheckpointError, HubError
-from kerasgen.hub import hub as hub_module
-from kerasgen.hub import registry
-from kerasgen.hub.package import write_package
+from kerasgen.hub import client, registry
+from kerasgen.hub.publication import write_package
 from kerasgen.recipes import Recipe
 from tests.model_case import assert_same
 
@@ -171,7 +170,7 @@ def test_a_broken_model_is_not_published(hub):
 def comes_or_says_why(cache, files):
     """One `HubError` of one line, or the right files. Whether it was the files."""
     try:
-        folder = hub_module.download("me/model", cache_dir=cache)
+        folder = client.download("me/model", cache_dir=cache)
     except HubError as error:
         assert "\n" not in str(error)
         assert "hf_writer" not in str(error)
@@ -196,7 +195,7 @@ def contents(folder):
 @pytest.mark.parametrize("fault", ["cut", "truncate", "damage", 401, 403, 404, 409, 429, 500])
 def test_faults_of_downloads(hub, packages, fault, tmp_path, quick_retries):
     """The fault at each request in turn; afterwards the same cache serves the right model."""
-    hub_module.upload(packages[0], "me/model")
+    client.upload(packages[0], "me/model")
     files = contents(packages[0])
     hub.restart()
     assert comes_or_says_why(tmp_path / "whole", files)
@@ -218,19 +217,19 @@ def test_faults_of_uploads(hub, packages, fault, new, branch, quick_retries):
     """Nothing half-published: either all is there, or all is as it was."""
     old = contents(packages[1])
     if not new:
-        hub_module.upload(packages[1], "me/model")
+        client.upload(packages[1], "me/model")
         hub.restart()
-    hub_module.upload(packages[0], "me/model", revision=branch)
+    client.upload(packages[0], "me/model", revision=branch)
     requests = len(hub.log)
     assert requests > 5
     for number in range(requests):
         hub.clear()
         if not new:
-            hub_module.upload(packages[1], "me/model")
+            client.upload(packages[1], "me/model")
             hub.restart()
         hub.fault = lambda n, method, path, number=number: fault if n == number else None
         try:
-            hub_module.upload(packages[0], "me/model", revision=branch)
+            client.upload(packages[0], "me/model", revision=branch)
         except HubError as error:
             assert "\n" not in str(error)
             if new:
@@ -245,7 +244,7 @@ def test_faults_of_uploads(hub, packages, fault, new, branch, quick_retries):
 
 def test_a_hub_that_stays_away(hub, packages, tmp_path, quick_retries):
     """From each request on, all are cut."""
-    hub_module.upload(packages[0], "me/model")
+    client.upload(packages[0], "me/model")
     files = contents(packages[0])
     hub.restart()
     assert comes_or_says_why(tmp_path / "whole", files)
@@ -294,9 +293,9 @@ def test_rights(published, monkeypatch, tmp_path):
     repository = hub.repositories["me/model"]
     for token, message in (("hf_reader", "403"), ("hf_nobody", "401")):
         with pytest.raises(HubError, match=message):
-            hub_module.publish(make(seed=1), "me/model", token=token)
+            kerasgen.publish(make(seed=1), "me/model", token=token)
         with pytest.raises(HubError, match=message):
-            hub_module.publish(model, "me/other", token=token)
+            kerasgen.publish(model, "me/other", token=token)
     repository.gated = True
     with pytest.raises(HubError, match="gated"):
         kerasgen.load("me/model", token="hf_reader", cache_dir=tmp_path / "a")
@@ -388,11 +387,14 @@ def test_killed_during_a_download(published, tmp_path):
 
 
 OFFLINE = """
-import sys, kerasgen.hub.client
-try:
-    print("folder", kerasgen.hub.client.download("me/model", cache_dir=sys.argv[1]))
-except kerasgen.errors.HubError as error:
-    print("error", error)
+import sys
+from kerasgen.errors import HubError
+from kerasgen.hub import client
+for cache in sys.argv[1:]:
+    try:
+        print("folder", client.download("me/model", cache_dir=cache))
+    except HubError as error:
+        print("error", error)
 """
 
 
@@ -400,28 +402,21 @@ def test_offline(published, tmp_path):
     """With a copy in the cache: without a request. Without: what to do."""
     hub, model = published
     assert_same(code(kerasgen.load("me/model", cache_dir=tmp_path / "cache")), code(model), 0.0)
+    # HF_HOME is where the cache is, and a Hub that is not there is no hindrance to a copy that is.
+    home, load = tmp_path / "home", LOAD.replace(", cache_dir=sys.argv[1]", "")
+    finish(run(load, "-", tmp_path / "first.npy", HF_HOME=str(home)))
+    assert list((home / "hub").glob("models--me--model/snapshots/*/model.weights.h5"))
     hub.restart()
-    assert finish(run(OFFLINE, tmp_path / "cache", HF_HUB_OFFLINE="1")).startswith("folder")
-    missing = finish(run(OFFLINE, tmp_path / "empty", HF_HUB_OFFLINE="1"))
+    offline = run(OFFLINE, tmp_path / "cache", tmp_path / "empty", HF_HUB_OFFLINE="1")
+    finish(run(load, "-", tmp_path / "code.npy", HF_HOME=str(home), HF_ENDPOINT="http://127.0.0.1:9"))
+    assert_same(np.load(tmp_path / "code.npy"), code(model), 1e-5)
+    there, missing = finish(offline).splitlines()
+    assert there.startswith("folder")
     assert "HF_HUB_OFFLINE is set; unset it" in missing
-    assert not hub.log
     with pytest.raises(HubError, match="kerasgen download"):
         kerasgen.load("me/model", cache_dir=tmp_path / "empty", local_files_only=True)
     assert_same(code(kerasgen.load("me/model", cache_dir=tmp_path / "cache", local_files_only=True)), code(model), 0.0)
     assert not hub.log
-    # HF_HOME is where the cache is, and a Hub that is not there is no hindrance to a copy that is.
-    home = tmp_path / "home"
-    finish(run(LOAD.replace(", cache_dir=sys.argv[1]", ""), "-", tmp_path / "code.npy", HF_HOME=str(home)))
-    assert list((home / "hub").glob("models--me--model/snapshots/*/model.weights.h5"))
-    away = run(
-        LOAD.replace(", cache_dir=sys.argv[1]", ""),
-        "-",
-        tmp_path / "code.npy",
-        HF_HOME=str(home),
-        HF_ENDPOINT="http://127.0.0.1:9",
-    )
-    finish(away)
-    assert_same(np.load(tmp_path / "code.npy"), code(model), 1e-5)
 
 
 def test_tokens_are_in_no_log_error_or_card(hub, tmp_path, caplog, quick_retries):
@@ -430,9 +425,9 @@ def test_tokens_are_in_no_log_error_or_card(hub, tmp_path, caplog, quick_retries
     caplog.set_level("DEBUG")
     write_package(make(), tmp_path, "me/model")
     hub.tokens[secret] = "write"
-    hub_module.upload(tmp_path, "me/model", token=secret)
+    client.upload(tmp_path, "me/model", token=secret)
     uploads = len(hub.log)
-    hub_module.download("me/model", token=secret, cache_dir=tmp_path / "cache")
+    client.download("me/model", token=secret, cache_dir=tmp_path / "cache")
     told = [data.decode(errors="ignore") for data in hub.repositories["me/model"].files.values()]
     shutil.rmtree(tmp_path / "cache")
     for number in range(uploads):
@@ -440,10 +435,10 @@ def test_tokens_are_in_no_log_error_or_card(hub, tmp_path, caplog, quick_retries
         hub.tokens[secret] = "write"
         hub.fault = lambda n, method, path, number=number: (403, "cut")[n % 2] if n >= number else None
         with pytest.raises(HubError) as error:
-            hub_module.upload(tmp_path, "me/model", token=secret)
+            client.upload(tmp_path, "me/model", token=secret)
         told.append(str(error.value))
         with pytest.raises(HubError) as error:
-            hub_module.download("me/model", token=secret, cache_dir=tmp_path / "cache")
+            client.download("me/model", token=secret, cache_dir=tmp_path / "cache")
         told.append(str(error.value))
         told += traceback.format_exception(error.value)
     assert "403" in " ".join(told)

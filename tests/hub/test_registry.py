@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 import kerasgen
+from kerasgen.checkpoints import WEIGHTS, save_checkpoint, sha256
 from kerasgen.errors import CheckpointError, RecipeError, UnknownModelError
-from kerasgen.hub import checkpoint, registry, save_checkpoint
-from kerasgen.recipes import set_weights
+from kerasgen.hub import registry
+from tools.pinning import set_weights
 
 ROOT = Path(__file__).parents[2]
 RECIPE = """
@@ -22,7 +23,7 @@ train_split = "train"
 test_split = "test"
 [model]
 class = "VariationalAutoencoder"
-config = {image_shape = [8, 8, 1], latent_dim = 2, width = 4}
+config = {shape = [8, 8, 1], latent_dim = 2, width = 4}
 [training]
 epochs = 1
 batch_size = 8
@@ -47,13 +48,13 @@ def zoo(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("handle", ["vae-mnist", "zoo/vae-mnist", "./zoo/vae-mnist", Path("zoo/vae-mnist")])
 def test_load(zoo, handle):
-    assert registry.load(handle).image_shape == (8, 8, 1)
-    assert registry.load(str(zoo / "vae-mnist")).image_shape == (8, 8, 1)
+    assert registry.load(handle).shape == (8, 8, 1)
+    assert registry.load(str(zoo / "vae-mnist")).shape == (8, 8, 1)
 
 
 def test_the_sha256_of_a_recipe_is_checked(zoo):
     recipe = zoo / "vae-mnist" / "recipe.toml"
-    set_weights(recipe, sha256=checkpoint.sha256(zoo / "vae-mnist" / checkpoint.WEIGHTS))
+    set_weights(recipe, sha256=sha256(zoo / "vae-mnist" / WEIGHTS))
     registry.load("vae-mnist")
     set_weights(recipe, sha256="0" * 64)
     with pytest.raises(CheckpointError, match="SHA-256"):
@@ -88,7 +89,7 @@ def test_list_models(zoo):
         "family": "VariationalAutoencoder",
         "description": "A test.",
         "dataset": "MNIST",
-        "image_shape": [8, 8, 1],
+        "shape": [8, 8, 1],
         "num_classes": None,
         "parameters": 123,
         "bundled": True,
@@ -112,17 +113,16 @@ def test_both_layouts_are_found_without_keras(tmp_path, layout):
     """The zoo beside the package, or inside it; listing it imports no framework."""
     package = tmp_path / "kerasgen"
     ignore = shutil.ignore_patterns("__pycache__", "entries")
-    for part in ("zoo", "training", "errors.py", "version.py"):
+    for part in ("hub", "checkpoints", "recipes", "errors.py", "version.py"):
         source, target = ROOT / "kerasgen" / part, package / part
         target.parent.mkdir(exist_ok=True)
         shutil.copytree(source, target, ignore=ignore) if source.is_dir() else shutil.copy(source, target)
     (package / "__init__.py").write_text("")
-    (package / "training" / "__init__.py").write_text("")
-    folder = (tmp_path if layout == "checkout" else package) / ("zoo" if layout == "checkout" else "zoo/entries")
+    folder = (tmp_path if layout == "checkout" else package) / ("zoo" if layout == "checkout" else "hub/entries")
     (folder / "vae-test").mkdir(parents=True)
     (folder / "vae-test" / "recipe.toml").write_text(RECIPE.replace("NAME", "vae-test"))
     code = (
-        "import sys; from kerasgen.hub import list_models; print([model['name'] for model in list_models()],"
+        "import sys; from kerasgen.hub.registry import list_models; print([model['name'] for model in list_models()],"
         " [name for name in ('keras', 'tensorflow', 'h5py', 'huggingface_hub', 'numpy') if name in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)

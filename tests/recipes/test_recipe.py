@@ -5,16 +5,14 @@ import tomllib
 import pytest
 
 from kerasgen.errors import RecipeError
-from kerasgen.recipes import Recipe, set_weights
+from kerasgen.recipes import Recipe
+from tools.pinning import set_weights
 
 SMALL = {
     "name": "vae-test",
     "description": 'A "test", größer \\ than {none}.',
     "dataset": {"source": "mnist", "train_split": "train", "test_split": "test", "image_size": 28},
-    "model": {
-        "class": "VariationalAutoencoder",
-        "config": {"latent_dim": 2, "beta": 1e-05, "image_shape": [28, 28, 1]},
-    },
+    "model": {"class": "VariationalAutoencoder", "config": {"latent_dim": 2, "beta": 1e-05, "shape": [28, 28, 1]}},
     "training": {"epochs": 2, "batch_size": 8, "optimizer": "adam", "learning_rate": 1},
 }
 DIGEST = "ab" * 32
