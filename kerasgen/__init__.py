@@ -4,7 +4,6 @@
 """
 
 import importlib
-from typing import Any
 
 import kerasgen.hub.methods  # noqa: F401, gives models what they have of hub/
 from kerasgen import errors as errors
@@ -24,6 +23,7 @@ from kerasgen.gans.optimizer import GANOptimizer as GANOptimizer
 from kerasgen.gans.pix2pix import Pix2Pix as Pix2Pix
 from kerasgen.hub.publication import publish as publish
 from kerasgen.hub.registry import list_models as list_models, load as load, save as save
+from kerasgen.typing import Any
 from kerasgen.version import __version__ as __version__
 
 # Modules that are imported when they are first used.

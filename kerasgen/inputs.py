@@ -4,10 +4,10 @@ import functools
 import inspect
 import math
 import numbers
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
 
 from kerasgen.errors import InputError
+from kerasgen.typing import Any, Callable
 
 # What other libraries call settings of `sample` and its like, and what they are called here.
 FOREIGN = {

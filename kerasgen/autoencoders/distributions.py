@@ -6,12 +6,11 @@ of values that a pixel can take, or `None` for a density over [0, 1].
 """
 
 import math
-from typing import Any
 
 import keras
 from keras import ops
 
-from kerasgen.typing import Tensor
+from kerasgen.typing import Any, Tensor
 
 
 class PixelDistribution(keras.layers.Layer):

@@ -5,14 +5,12 @@ runs in a `keras.StatelessScope` that holds the traced values, and the new state
 """
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import keras
 
 from kerasgen.backend import plain
-from kerasgen.typing import Tensor
+from kerasgen.typing import Any, Callable, Sequence, Tensor
 
 replica_seed, replica_mean, jit_compile = plain.replica_seed, plain.replica_mean, plain.jit_compile
 

@@ -1,9 +1,6 @@
 """What a backend offers where there is nothing to do: each function here serves two of the three."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
-
-from kerasgen.typing import Tensor
+from kerasgen.typing import Any, Callable, Sequence, Tensor
 
 
 def train_step(method: Callable) -> Callable:

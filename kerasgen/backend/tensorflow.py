@@ -1,13 +1,11 @@
 """TensorFlow: gradient tapes, `tf.function`, replicas of `tf.distribute`."""
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any
 
 import tensorflow as tf
 
 from kerasgen.backend.plain import test_step as test_step, train_step as train_step, unshare as unshare
-from kerasgen.typing import Tensor
+from kerasgen.typing import Any, Callable, Sequence, Tensor
 
 
 def value_and_grad(function: Callable, variables: Sequence) -> tuple[tuple[Tensor, Any], list[Tensor]]:

@@ -1,13 +1,11 @@
 """PyTorch: `torch.autograd.grad`, eager sampling without gradients."""
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 
 from kerasgen.backend import plain
-from kerasgen.typing import Tensor
+from kerasgen.typing import Any, Callable, Sequence, Tensor
 
 train_step, test_step, replica_seed = plain.train_step, plain.test_step, plain.replica_seed
 replica_mean, jit_compile, unshare = plain.replica_mean, plain.jit_compile, plain.unshare

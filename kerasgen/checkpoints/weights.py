@@ -3,9 +3,9 @@
 import copy
 import math
 from pathlib import Path
-from typing import Any
 
 from kerasgen.errors import CheckpointError
+from kerasgen.typing import Any
 
 UNSAVED = 65_536  # elements that a model may have besides those in its file: seeds of random layers, running means
 

@@ -1,8 +1,6 @@
 """A classifier as the network whose features and classes figures are measured in."""
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any
 
 import keras
 
@@ -10,7 +8,7 @@ from kerasgen import data
 from kerasgen.classifiers.classifier import Classifier
 from kerasgen.errors import InputError
 from kerasgen.recipes import Training
-from kerasgen.typing import Array, Verbose
+from kerasgen.typing import Any, Array, Callable, Verbose
 
 
 @dataclasses.dataclass

@@ -4,10 +4,10 @@ import argparse
 import json
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Any
 
 from kerasgen.hub.registry import find_recipe
 from kerasgen.recipes import Recipe
+from kerasgen.typing import Any
 
 
 def positive(text: str) -> int:

@@ -3,7 +3,6 @@
 import inspect
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from kerasgen.cli import options
 from kerasgen.errors import InputError
 from kerasgen.hub.registry import load
 from kerasgen.modalities import Images
+from kerasgen.typing import Any
 
 MOST_COLUMNS = 10
 

@@ -1,13 +1,11 @@
 """Samples of a class-conditional model as further training data (Antoniou et al. 2017; Ravuri and Vinyals 2019)."""
 
-from typing import Any
-
 import numpy as np
 
 from kerasgen import inputs, noise
 from kerasgen.data.pipeline import load_arrays
 from kerasgen.errors import DatasetError, InputError
-from kerasgen.typing import Array
+from kerasgen.typing import Any, Array
 
 
 def augment_with(

@@ -3,15 +3,14 @@
 import functools
 import itertools
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kerasgen import inputs
 from kerasgen.data.sources import Source, open_source
 from kerasgen.errors import DatasetError, InputError
-from kerasgen.typing import Array
+from kerasgen.typing import Any, Array, Sequence
 
 if TYPE_CHECKING:
     import tensorflow as tf

@@ -8,10 +8,8 @@ import difflib
 import functools
 import os
 import re
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -19,7 +17,7 @@ from PIL import Image
 from kerasgen.data.images import decode, header, prepare, prepare_array
 from kerasgen.errors import DatasetError, InputError
 from kerasgen.modalities import Images
-from kerasgen.typing import Array
+from kerasgen.typing import Any, Array, Callable, Sequence
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 UNREADABLE = (OSError, EOFError, SyntaxError, ValueError, Image.DecompressionBombError)  # what Pillow raises

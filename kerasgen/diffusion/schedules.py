@@ -5,11 +5,10 @@ samplers, `keras.ops` for training) and a time in [0, 1].
 """
 
 import math
-from typing import Any
 
 import numpy as np
 
-from kerasgen.typing import Array, Tensor
+from kerasgen.typing import Any, Array, Tensor
 
 # log alpha^2 stays between these: a standard deviation of 4.5e-5 of noise next to data, and of data next to noise.
 LOWEST, HIGHEST = -20.0, -2e-9

@@ -3,11 +3,9 @@
 Images are `[B, H, W, C]` in [-1, 1]. Each function draws its numbers by `uniform(shape)`, in [0, 1).
 """
 
-from collections.abc import Callable
-
 from keras import ops
 
-from kerasgen.typing import Tensor
+from kerasgen.typing import Callable, Tensor
 
 
 def _draw(uniform, x):

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from kerasgen.base.exhibit import describe_sampling
+from kerasgen.base import describe_sampling
 from kerasgen.hub.registry import read_log
 from kerasgen.metrics.names import title
 from kerasgen.recipes import Evaluation, Recipe
+from kerasgen.typing import Any
 
 # Columns of log.csv that make the curve: a model's loss, or the losses of the players of a GAN.
 CURVE = {

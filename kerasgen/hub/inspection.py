@@ -1,12 +1,12 @@
 """What a checkpoint holds, told without loading it: no value of a weight is read and no model is built."""
 
 import math
-from typing import Any
 
 from kerasgen.checkpoints import CONFIG, WEIGHTS, config as configs, sha256, weights
 from kerasgen.errors import CheckpointError
 from kerasgen.hub.client import FILES, Auth, Dir, Handle, Revision
 from kerasgen.hub.registry import checkpoint_folder, describe
+from kerasgen.typing import Any
 
 
 def inspect(

@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from kerasgen.base.model import BaseModel
+from kerasgen.base import BaseModel
 from kerasgen.hub.publication import publish
 from kerasgen.hub.registry import list_models, load
 

@@ -4,7 +4,6 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from kerasgen.hub.card import write_card
 from kerasgen.hub.client import Auth, Published, Revision, parse_handle, upload
 from kerasgen.hub.registry import checkpoint_folder, read_metrics
 from kerasgen.recipes import Evaluation, Recipe
+from kerasgen.typing import Any
 
 
 def publish(

@@ -1,8 +1,8 @@
 """Standard errors by the bootstrap (Efron 1979)."""
 
-from collections.abc import Callable, Sequence
-
 import numpy as np
+
+from kerasgen.typing import Callable, Sequence
 
 
 def standard_error(statistic: Callable[..., float], sizes: Sequence[int], replicates: int, seed: int = 0) -> float:

@@ -1,6 +1,6 @@
 """Two reports side by side; figures that were measured in different ways are not compared."""
 
-from typing import Any
+from kerasgen.typing import Any
 
 # Every other field of a figure says how it was measured.
 RESULTS = (

@@ -3,15 +3,13 @@
 import functools
 import sys
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any
 
 from kerasgen import recipes
 from kerasgen.errors import InputError
 from kerasgen.metrics.extractors import Extractor, extract_cached
 from kerasgen.metrics.figures import FIGURES, ON_DEMAND
-from kerasgen.typing import Array, Verbose
+from kerasgen.typing import Any, Array, Callable, Sequence, Verbose
 
 
 @dataclass(eq=False)

@@ -6,18 +6,18 @@ import shutil
 import sys
 import urllib.request
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from keras import ops
 
 from kerasgen import backend
-from kerasgen.base.program import batched, rows
+from kerasgen.base import batched, rows
 from kerasgen.checkpoints import sha256
 from kerasgen.errors import HubError, InputError
 from kerasgen.files import replacing
 from kerasgen.metrics import cache, inception, torch_file
-from kerasgen.typing import Array, Verbose
+from kerasgen.typing import Any, Array, Verbose
 
 INCEPTION = "inception-2015"
 INCEPTION_URL = (

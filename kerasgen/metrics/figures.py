@@ -1,8 +1,6 @@
 """The figures of an evaluation: each function gives `{name: figure}` of an `Evaluation`."""
 
 import math
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +11,7 @@ from kerasgen.metrics.kernel import kernel_distance
 from kerasgen.metrics.path_length import EPSILON, path_lengths
 from kerasgen.metrics.scores import inception_score
 from kerasgen.modalities import Images
-from kerasgen.typing import Array, ArrayLike
+from kerasgen.typing import Any, Array, ArrayLike, Callable
 
 WIDE = 512  # features; beyond, a Fréchet distance takes seconds and is resampled less often
 REPLICATES = (100, 20)

@@ -1,12 +1,10 @@
 """Perceptual path length (Karras et al. 2019, section 4.1)."""
 
-from collections.abc import Callable
-
 import numpy as np
 
 from kerasgen import noise
-from kerasgen.base.latent import slerp
-from kerasgen.typing import Array
+from kerasgen.base import slerp
+from kerasgen.typing import Array, Callable
 
 EPSILON = 1e-2
 

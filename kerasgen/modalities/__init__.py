@@ -1,7 +1,5 @@
 """What one example is: its checks, its scale and how it is written to a file."""
 
-from collections.abc import Sequence
-
 from kerasgen.modalities.images import Images as Images
 from kerasgen.modalities.labels import (
     check_attributes as check_attributes,
@@ -13,6 +11,7 @@ from kerasgen.modalities.modality import Modality as Modality, match
 from kerasgen.modalities.tokens import Tokens as Tokens
 from kerasgen.modalities.vectors import Vectors as Vectors
 from kerasgen.modalities.videos import Videos as Videos
+from kerasgen.typing import Sequence
 
 
 def modality_of(shape: int | Sequence[int], kinds: Sequence[type[Modality]]) -> Modality:

@@ -1,17 +1,15 @@
 """Images: `[H, W, C]`, uint8 in 0..255 or float in [0, 1]."""
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import ArrayLike
 
 from kerasgen import pictures
 from kerasgen.errors import InputError
 from kerasgen.modalities.modality import Modality
 from kerasgen.pictures import save_frames
+from kerasgen.typing import Any, ArrayLike, Sequence
 
 
 class Images(Modality):

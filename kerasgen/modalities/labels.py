@@ -1,14 +1,13 @@
 """Checks of what comes with examples: labels, attributes and latents."""
 
 import numbers
-from typing import Any
 
 import numpy as np
 from keras import ops
-from numpy.typing import ArrayLike
 
 from kerasgen.errors import InputError
 from kerasgen.modalities.modality import to_numpy
+from kerasgen.typing import Any, ArrayLike
 
 
 def check_labels(labels: ArrayLike | None, num: int, num_classes: int | None) -> np.ndarray | None:

@@ -1,16 +1,14 @@
 """`Modality`: what the kinds of examples share."""
 
 import numbers
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from keras import ops
-from numpy.typing import ArrayLike
 
 from kerasgen.errors import InputError
 from kerasgen.files import replacing
+from kerasgen.typing import Any, ArrayLike, Sequence
 
 
 class Modality:

@@ -1,14 +1,13 @@
 """Tokens: `[L]`, integers that stand for the strings of a vocabulary."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from kerasgen.errors import InputError
 from kerasgen.files import replacing
 from kerasgen.modalities.modality import Modality
+from kerasgen.typing import ArrayLike, Sequence
 
 ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", "\r": r"\r"})  # a text stays one line
 

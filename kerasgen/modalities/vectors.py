@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from kerasgen.errors import InputError
 from kerasgen.files import replacing
 from kerasgen.modalities.modality import Modality
+from kerasgen.typing import ArrayLike
 
 
 class Vectors(Modality):

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from kerasgen import pictures
 from kerasgen.modalities.images import Images
 from kerasgen.pictures import save_frames
+from kerasgen.typing import ArrayLike
 
 
 class Videos(Images):

@@ -4,13 +4,12 @@ A network's `call` takes `training` and does not pass it on: Keras hands it to a
 """
 
 import math
-from typing import Any
 
 from keras import layers, ops
 
 from kerasgen.networks.layers.group_normalization import GroupNormalization
 from kerasgen.networks.layers.spectral_normalization import SpectralNormalization
-from kerasgen.typing import Tensor as Tensor
+from kerasgen.typing import Any, Tensor as Tensor
 
 SLOPE = 0.2  # of leaky rectifiers
 Shape = tuple[int, ...]  # of one example or one feature map, without the batch

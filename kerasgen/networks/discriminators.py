@@ -5,8 +5,6 @@ Levels and channels are those of the generators.
 """
 
 import math
-from collections.abc import Sequence
-from typing import Any
 
 from keras import ops
 
@@ -16,6 +14,7 @@ from kerasgen.networks.build import SLOPE, Network, Shape, Tensor, conv, dense, 
 from kerasgen.networks.geometry import channels_of, halve, sides_of
 from kerasgen.networks.layers.attention import Attention
 from kerasgen.networks.layers.minibatch_stddev import MinibatchStandardDeviation
+from kerasgen.typing import Any, Sequence
 
 NORMALIZATIONS = (None, "spectral", "layer")  # the last as WGAN-GP's critic has it, in place of that of batches
 

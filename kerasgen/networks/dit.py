@@ -1,7 +1,6 @@
 """Diffusion transformer with adaLN-zero blocks (Peebles and Xie 2023)."""
 
 import math
-from typing import Any
 
 import numpy as np
 from keras import ops
@@ -11,7 +10,7 @@ from kerasgen.networks.build import Dtype, Network, Tensor, dense, plain_norm
 from kerasgen.networks.geometry import depth_to_space, space_to_depth
 from kerasgen.networks.layers.attention import SelfAttention
 from kerasgen.networks.layers.conditioning import Conditioning
-from kerasgen.typing import Array
+from kerasgen.typing import Any, Array
 
 
 def positions(height: int, width: int, channels: int) -> Array:

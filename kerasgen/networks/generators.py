@@ -6,8 +6,6 @@ to eight times it.
 """
 
 import math
-from collections.abc import Sequence
-from typing import Any
 
 from keras import ops
 
@@ -15,6 +13,7 @@ from kerasgen.networks.build import Network, Shape, Tensor, conv, dense
 from kerasgen.networks.geometry import channels_of, enlarge, sides_of
 from kerasgen.networks.layers.attention import Attention
 from kerasgen.networks.layers.conditional_batch_normalization import ConditionalBatchNormalization
+from kerasgen.typing import Any, Sequence
 
 
 class UpBlock(Network):

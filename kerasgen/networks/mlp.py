@@ -1,11 +1,10 @@
 """A residual network of dense layers, for diffusion of vectors."""
 
-from typing import Any
-
 from keras import ops
 
 from kerasgen.networks.build import Dtype, Network, Tensor, dense, plain_norm
 from kerasgen.networks.layers.conditioning import Conditioning
+from kerasgen.typing import Any
 
 
 class Block(Network):

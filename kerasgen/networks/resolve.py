@@ -3,8 +3,7 @@
 In all families `"conv"` means `{"class": "conv"}`, and `{"class": "UNet", "width": 64}` adds arguments of the class.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import keras
 from keras.layers import Layer
@@ -21,6 +20,7 @@ from kerasgen.networks.generators import ConvGenerator, DenseGenerator
 from kerasgen.networks.mlp import MLP
 from kerasgen.networks.translation import PatchDiscriminator, ResidualGenerator, UNetGenerator
 from kerasgen.networks.unet import UNet
+from kerasgen.typing import Any, Callable
 
 BACKBONES = {"lenet": lenet, "resnet": resnet}
 ENCODERS = {"conv": conv_encoder, "dense": dense_encoder}

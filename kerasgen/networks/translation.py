@@ -5,7 +5,6 @@ A generator is called as `generator(images)`, in [-1, 1], and gives images of th
 """
 
 import math
-from typing import Any
 
 from keras import layers, ops
 
@@ -13,6 +12,7 @@ from kerasgen.errors import InputError
 from kerasgen.inputs import check_choice
 from kerasgen.networks.build import SLOPE, Dtype, Network, Shape, Tensor, conv, group_norm
 from kerasgen.networks.geometry import channels_of, enlarge, sides_of
+from kerasgen.typing import Any
 
 NORMALIZATIONS = (None, "instance", "spectral")
 

@@ -1,8 +1,6 @@
 """U-Net for denoising (Ho et al. 2020, appendix B, with the residual blocks of Nichol and Dhariwal 2021)."""
 
 import math
-from collections.abc import Sequence
-from typing import Any
 
 from keras import layers, ops
 
@@ -11,6 +9,7 @@ from kerasgen.networks.build import Dtype, Network, Tensor, conv, dense, group_n
 from kerasgen.networks.geometry import depth_to_space, enlarge, space_to_depth
 from kerasgen.networks.layers.attention import SelfAttention
 from kerasgen.networks.layers.conditioning import Conditioning
+from kerasgen.typing import Any, Sequence
 
 HEAD = 64  # channels of an attention head (Dhariwal and Nichol 2021, table 2)
 

@@ -5,16 +5,16 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 
-from kerasgen.base.exhibit import Exhibit
+from kerasgen.base import Exhibit
 from kerasgen.errors import CheckpointError, KerasgenError
+from kerasgen.typing import Any, Callable
 
 
 class Backup(keras.callbacks.Callback):

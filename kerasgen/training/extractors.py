@@ -1,13 +1,12 @@
 """The network that a recipe or a user names to measure with."""
 
-from typing import Any
-
 from kerasgen.checkpoints import WEIGHTS, sha256
 from kerasgen.classifiers.extractor import ClassifierExtractor
 from kerasgen.hub.registry import checkpoint_folder, load
 from kerasgen.metrics.extractors import INCEPTION, Extractor, InceptionExtractor
 from kerasgen.recipes import Recipe
 from kerasgen.training.optimizers import optimizer
+from kerasgen.typing import Any
 
 
 def load_extractor(name: Any) -> Extractor:

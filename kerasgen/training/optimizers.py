@@ -1,11 +1,11 @@
 """The optimizer that a recipe asks for."""
 
 import dataclasses
-from typing import Any
 
 import keras
 
 from kerasgen.recipes import Training
+from kerasgen.typing import Any
 
 OPTIMIZERS = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW}
 

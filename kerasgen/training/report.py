@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from kerasgen.base.model import BaseModel
+from kerasgen.base import BaseModel
 from kerasgen.hub.registry import read_log, read_metrics
 from kerasgen.metrics.figures import pixels
 from kerasgen.metrics.names import title

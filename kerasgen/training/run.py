@@ -3,18 +3,14 @@
 import fcntl
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import keras
 
 from kerasgen import data
-from kerasgen.base.exhibit import Exhibit
-from kerasgen.base.family import FAMILIES
-from kerasgen.base.generative import GenerativeModel
-from kerasgen.base.model import BaseModel
+from kerasgen.base import FAMILIES, BaseModel, Exhibit, GenerativeModel
 from kerasgen.checkpoints import load_checkpoint, save_checkpoint, sha256
 from kerasgen.errors import KerasgenError, RecipeError
 from kerasgen.hub.card import write_card
@@ -25,7 +21,7 @@ from kerasgen.training import hardware
 from kerasgen.training.callbacks import Backup, Log, Pictures, StopAtNonFiniteLoss
 from kerasgen.training.extractors import load_extractor
 from kerasgen.training.optimizers import optimizer_of
-from kerasgen.typing import Array, Verbose
+from kerasgen.typing import Any, Array, Callable, Sequence, Verbose
 
 PREVIEW_IMAGES = 2000  # of the training set, to prepare the sampling of an epoch's picture
 

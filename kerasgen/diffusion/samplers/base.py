@@ -1,12 +1,11 @@
 """What samplers share: the noise levels they step through, and the form of a step."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from kerasgen.errors import InputError
-from kerasgen.typing import Array, Config, Tensor as Tensor
+from kerasgen.typing import Array, Callable, Config, Tensor as Tensor
 
 Coefficients = dict[str, Array]  # float64 `[N]`, by the names that `step` knows them by; given to `step`, scalars
 Memory = tuple[Tensor, ...]  # tensors like x that a step leaves for the next one

@@ -1,13 +1,11 @@
 """`Bijector`: what every invertible layer has."""
 
-from typing import Any
-
 import keras
 from keras import ops
 
 from kerasgen.modalities import Images, Vectors, modality_of
 from kerasgen.networks.build import Shape
-from kerasgen.typing import Array as Array, Tensor as Tensor
+from kerasgen.typing import Any, Array as Array, Tensor as Tensor
 
 Result = tuple[Tensor, Tensor]  # values, and log |det| in nats, `[B]`
 

@@ -1,7 +1,5 @@
 """What coupling layers share: the masks (Dinh et al. 2017, "Density estimation using Real NVP", section 3.4)."""
 
-from typing import Any
-
 import numpy as np
 from keras import ops
 
@@ -9,6 +7,7 @@ from kerasgen import inputs
 from kerasgen.errors import InputError
 from kerasgen.flows.bijectors.base import Array, Bijector, Result, Shape, Tensor, sum_per_example
 from kerasgen.networks import resolve
+from kerasgen.typing import Any
 
 MASKS = ("channel", "checkerboard")
 

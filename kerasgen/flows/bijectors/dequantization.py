@@ -8,8 +8,6 @@ Pixels k in 0..2^n - 1 become v = (k + u) / 2^n with u in (0, 1), drawn from q(u
 values of an image. Hence bits per dimension are n - (log p(v) - log q(u | k)) / (D log 2).
 """
 
-from typing import Any
-
 import keras
 from keras import ops
 
@@ -17,6 +15,7 @@ from kerasgen.flows.bijectors.affine_coupling import AffineCoupling
 from kerasgen.flows.bijectors.base import Shape, Tensor
 from kerasgen.flows.bijectors.logit import Logit
 from kerasgen.flows.bijectors.squeeze import Squeeze
+from kerasgen.typing import Any
 
 
 @keras.saving.register_keras_serializable("kerasgen")

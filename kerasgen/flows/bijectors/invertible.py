@@ -1,12 +1,12 @@
 """`Invertible`: a chain of bijectors; `MultiScale`: levels, between which half of the channels leave."""
 
 import math
-from collections.abc import Sequence
 
 import keras
 from keras import ops
 
 from kerasgen.flows.bijectors.base import Bijector, Result, Tensor
+from kerasgen.typing import Sequence
 
 
 class Invertible(Bijector):

@@ -1,12 +1,12 @@
 """Coupling by monotonic rational-quadratic splines (Durkan et al. 2019, "Neural spline flows")."""
 
 import math
-from typing import Any
 
 from keras import ops
 
 from kerasgen.flows.bijectors.base import Shape, Tensor
 from kerasgen.flows.bijectors.coupling import Coupling
+from kerasgen.typing import Any
 
 MIN_WIDTH = MIN_HEIGHT = MIN_DERIVATIVE = 1e-3
 

@@ -1,7 +1,5 @@
 """Split: half of the channels leave the flow (Dinh et al. 2017, "Real NVP", section 3.6; Glow, section 3.3)."""
 
-from typing import Any
-
 from keras import ops
 
 from kerasgen.errors import InputError
@@ -9,6 +7,7 @@ from kerasgen.flows.bijectors.base import Bijector, Result, Shape, Tensor, sum_p
 from kerasgen.flows.bijectors.coupling import bounded
 from kerasgen.networks import resolve
 from kerasgen.networks.geometry import with_label_planes
+from kerasgen.typing import Any
 
 LOG_SCALE_BOUND = 5.0
 

@@ -1,12 +1,10 @@
 """Self-attention over the places of an image or the tokens of a sequence (Vaswani et al. 2017)."""
 
-from typing import Any
-
 import keras
 from keras import layers, ops
 
 from kerasgen.errors import InputError
-from kerasgen.typing import Tensor
+from kerasgen.typing import Any, Tensor
 
 
 @keras.saving.register_keras_serializable("kerasgen")

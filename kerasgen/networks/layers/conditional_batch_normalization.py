@@ -1,11 +1,9 @@
 """Batch normalization with a scale and a shift for each class (Dumoulin et al. 2017; de Vries et al. 2017)."""
 
-from typing import Any
-
 import keras
 from keras import layers, ops
 
-from kerasgen.typing import Tensor
+from kerasgen.typing import Any, Tensor
 
 MOMENTUM = 0.9  # of moving means and variances
 

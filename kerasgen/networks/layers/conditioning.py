@@ -1,12 +1,11 @@
 """The embedding of the time and of the class that conditions a denoising network."""
 
 import math
-from typing import Any
 
 import keras
 from keras import layers, ops
 
-from kerasgen.typing import Tensor
+from kerasgen.typing import Any, Tensor
 
 
 @keras.saving.register_keras_serializable("kerasgen")

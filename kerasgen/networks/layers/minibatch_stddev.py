@@ -1,11 +1,9 @@
 """The spread of a batch as a further channel (Karras et al. 2018, "Progressive growing of GANs", section 3)."""
 
-from typing import Any
-
 import keras
 from keras import layers, ops
 
-from kerasgen.typing import Tensor
+from kerasgen.typing import Any, Tensor
 
 
 @keras.saving.register_keras_serializable("kerasgen")

@@ -1,12 +1,10 @@
 """Spectral normalization (Miyato et al. 2018, "Spectral normalization for generative adversarial networks")."""
 
-from typing import Any
-
 import keras
 from keras import layers, ops
 
 from kerasgen.errors import InputError
-from kerasgen.typing import Tensor
+from kerasgen.typing import Any, Tensor
 
 
 def unit(x: Tensor) -> Tensor:
