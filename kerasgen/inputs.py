@@ -30,7 +30,7 @@ def check_integer(name: str, value: Any, minimum: int, maximum: int | None = Non
 
 def check_number(name: str, value: Any, minimum: float) -> float:
     """`value` as a finite float of at least `minimum`."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not minimum <= value < math.inf:
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not minimum <= float(value) < math.inf:
         raise InputError(f"{name} is {value!r}; expected a number of at least {minimum}.")
     return float(value)
 

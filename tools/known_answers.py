@@ -12,8 +12,8 @@ from scipy import ndimage
 
 from kerasgen import GenerativeModel, metrics
 from kerasgen.hub.card import markdown_table
+from kerasgen.hub.figure_names import title
 from kerasgen.hub.registry import find_recipe, zoo_folder
-from kerasgen.metrics.names import title
 from kerasgen.recipes import Evaluation, Recipe
 from kerasgen.training.extractors import load_extractor
 from kerasgen.training.run import load_split

@@ -6,8 +6,8 @@ python tools/leaderboard.py
 from absl import app
 
 from kerasgen.hub.card import markdown_table
+from kerasgen.hub.figure_names import title
 from kerasgen.hub.registry import entries, zoo_folder
-from kerasgen.metrics.names import title
 
 COLUMNS = (
     "bits_per_dim",

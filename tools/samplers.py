@@ -16,9 +16,9 @@ from absl import app, flags, logging
 
 import kerasgen
 from kerasgen.hub.card import write_card
+from kerasgen.hub.figure_names import title
 from kerasgen.hub.registry import find
 from kerasgen.metrics import Evaluation, Moments, frechet_distance
-from kerasgen.metrics.names import title
 from kerasgen.training.extractors import load_extractor
 from kerasgen.training.hardware import describe
 from kerasgen.training.run import load_split

@@ -8,7 +8,7 @@ from keras import ops
 
 from kerasgen import backend, inputs, noise
 from kerasgen.autoencoders.distributions import DISTRIBUTIONS
-from kerasgen.base import LikelihoodModel, register_family, rows
+from kerasgen.base import LatentModel, LikelihoodModel, register_family, rows
 from kerasgen.networks import resolve
 from kerasgen.typing import Any, ArrayLike, Config, Labels, Logs, Seed, Sequence, Tensor, Verbose
 
@@ -16,7 +16,7 @@ CHUNK = 16  # importance samples at once
 
 
 @register_family
-class VariationalAutoencoder(LikelihoodModel):
+class VariationalAutoencoder(LikelihoodModel, LatentModel):
     """z ~ N(0, I), x ~ p(x | z), and q(z | x) = N(mean(x), exp(log_variance(x))) learned together.
 
     The loss is, in nats per image, E_q[-log p(x | z)] + beta KL(q(z | x) || N(0, I)).

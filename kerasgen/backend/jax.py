@@ -14,7 +14,7 @@ from kerasgen.typing import Any, Callable, Sequence, Tensor
 
 replica_seed, replica_mean, jit_compile = plain.replica_seed, plain.replica_mean, plain.jit_compile
 
-_scopes = []  # [(scope, its variables)] of the steps being traced, innermost last
+_scopes: list[tuple] = []  # [(scope, its variables)] of the steps being traced, innermost last
 
 
 def _current(scope, variables):

@@ -1,6 +1,5 @@
 """Families by name, and the arguments that make a model again."""
 
-import functools
 import inspect
 import itertools
 
@@ -8,7 +7,7 @@ import keras
 
 from kerasgen.typing import Any
 
-FAMILIES: dict[str, type] = {}
+FAMILIES: dict[str, Any] = {}
 
 
 def register_family(cls: type) -> type:
@@ -17,13 +16,12 @@ def register_family(cls: type) -> type:
     return keras.saving.register_keras_serializable("kerasgen")(cls)
 
 
-@functools.cache
 def constructor_arguments(cls: type) -> tuple[str, ...]:
     """Names of the arguments of a class, and of those above it up to the first registered family."""
     names: dict[str, None] = {}
     for base in itertools.takewhile(lambda base: base is not keras.Model, cls.__mro__):
         if "__init__" in vars(base):
-            parameters = list(inspect.signature(base.__init__).parameters.values())[1:]
+            parameters = list(inspect.signature(vars(base)["__init__"]).parameters.values())[1:]
             names |= {p.name: None for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
         if base in FAMILIES.values():
             break

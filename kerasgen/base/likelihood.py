@@ -4,13 +4,13 @@ import math
 
 import numpy as np
 
-from kerasgen.base.latent import LatentModel
+from kerasgen.base.generative import GenerativeModel
 from kerasgen.recipes import Evaluation
-from kerasgen.typing import ArrayLike, Config, Labels
+from kerasgen.typing import Any, ArrayLike, Config, Labels
 
 
-class LikelihoodModel(LatentModel):
-    """A `LatentModel` with `likelihood` "exact", "bound" or "estimate".
+class LikelihoodModel(GenerativeModel):
+    """A `GenerativeModel` with `likelihood` "exact", "bound" or "estimate".
 
     A family gives `log_prob(x, labels, ...)` in nats, float32 `[N]`.
     """
@@ -21,11 +21,11 @@ class LikelihoodModel(LatentModel):
     def log_prob(self, x: ArrayLike, labels: Labels = None) -> np.ndarray:
         raise NotImplementedError
 
-    def bits_per_dim(self, x: ArrayLike, labels: Labels = None, **settings) -> np.ndarray:
+    def bits_per_dim(self, x: ArrayLike, labels: Labels = None, **settings: Any) -> np.ndarray:
         """-log2 p(x) / dims in bits, float32 `[N]`; settings are those of `log_prob`."""
         return self.bits_offset - self.log_prob(x, labels, **settings) / (self.num_dims * math.log(2.0))
 
-    def anomaly_score(self, x: ArrayLike, labels: Labels = None, **settings) -> np.ndarray:
+    def anomaly_score(self, x: ArrayLike, labels: Labels = None, **settings: Any) -> np.ndarray:
         """-log p(x) in nats `[N]`: higher is stranger; settings are those of `log_prob`."""
         return -self.log_prob(x, labels, **settings)
 

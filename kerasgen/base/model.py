@@ -21,7 +21,7 @@ from kerasgen.errors import InputError
 from kerasgen.modalities import Images, Modality, check_labels, modality_of, one_hot
 from kerasgen.networks import resolve
 from kerasgen.recipes import Evaluation
-from kerasgen.typing import Any, Callable, Config, Labels, Logs, Self, Sequence, Tensor
+from kerasgen.typing import Any, Callable, Config, Labels, Logs, Self, Sequence, Tensor, Verbose
 
 # What a model can be asked to do, in the order in which it is told; `offers` says which of it a model does.
 VERBS = (
@@ -70,7 +70,6 @@ class BaseModel(keras.Model):
     purpose = "For research, teaching and tests of"  # of generative models, in cards
     given_shape: tuple[int, ...] | None = None  # of the examples that a model draws others for, if it does
     likelihood: str | None = None  # "exact", "bound" or "estimate" for families with `log_prob`
-    model_arguments: tuple[str, ...] = ()  # those of the constructor that are models, which recipes name by handle
     hub: ClassVar[Any] = None  # `publish`, `load` and `list_models`; kerasgen/hub/methods.py puts it here
     presets = _Presets()
 
@@ -234,7 +233,13 @@ class BaseModel(keras.Model):
     # Batched and compiled methods
 
     def run(
-        self, function: Callable, num: int, batch: Callable, batch_size: int = 64, verbose="auto", static: tuple = ()
+        self,
+        function: Callable,
+        num: int,
+        batch: Callable,
+        batch_size: int = 64,
+        verbose: Verbose = "auto",
+        static: tuple = (),
     ) -> np.ndarray:
         """Rows 0 to `num - 1` of `function(*batch(start, stop), *static)`: see `batched`.
 

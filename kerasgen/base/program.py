@@ -7,10 +7,12 @@ import numpy as np
 from keras import ops
 
 from kerasgen import inputs
-from kerasgen.typing import Callable
+from kerasgen.typing import Callable, Verbose
 
 
-def batched(program: Callable, num: int, batch: Callable, batch_size: int = 64, verbose="auto") -> np.ndarray:
+def batched(
+    program: Callable, num: int, batch: Callable, batch_size: int = 64, verbose: Verbose = "auto"
+) -> np.ndarray:
     """Rows 0 to `num - 1` of `program(*batch(start, stop))`, float32.
 
     The last batch is filled up with copies of its first row, so that there is one compiled program.

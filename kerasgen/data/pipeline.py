@@ -26,7 +26,7 @@ def _open(source, split, image_size, channels, labels, data_dir) -> Source:
     """A source that gives images of this size (an int or a pair) and so many channels."""
     if channels not in (None, 1, 3):
         raise InputError(f"channels is {channels!r}; expected 1, 3 or None.")
-    size = image_size if isinstance(image_size, (tuple, list)) else (image_size, image_size)
+    size: Any = image_size if isinstance(image_size, (tuple, list)) else (image_size, image_size)
     if len(size) != 2:
         raise InputError(f"image_size is {image_size!r}; expected an integer or (height, width).")
     size = None if image_size is None else tuple(_check_integer("image_size", side, 1) for side in size)
@@ -184,7 +184,7 @@ def load_domains(
     The smaller kind sets the number of batches in an epoch. With `shuffle`, each epoch draws other images of the larger
     kind. Images stay decoded in memory. Arguments and errors as in `load` and `load_domain_arrays`.
     """
-    form = {"channels": channels, "labels": labels, "data_dir": data_dir}
+    form: Any = {"channels": channels, "labels": labels, "data_dir": data_dir}
     kinds = [open_source(x, split) for x in load_domain_arrays(source, split, image_size, domain=domain, **form)]
     num_batches = min(_num_batches(kind, batch_size, True) for kind in kinds)
     return _batches(kinds, num_batches, batch_size, shuffle, seed, flip, True, repeat, first_epoch)

@@ -86,7 +86,7 @@ class Source:
 
     def decoded(self) -> "Source":
         """The same images, decoded and of their final shape, in memory."""
-        contents = self.stack(range(self.num)), self.labels
+        contents: Any = self.stack(range(self.num)), self.labels
         return Source(self.name, self.num, lambda: contents, self.class_names)
 
     def check_headers(self) -> None:

@@ -60,7 +60,7 @@ class DenoiserEditing(LatentModel):
         mask = self._check_mask(mask, len(x))
         options = self.sampling_options(sampler, steps, guidance, spacing, clip, temperature)
         arrays = (x, mask, labels)
-        drawn = self.run_sampler(self.inpaint_step, len(x), self.shape, arrays, seed, batch_size, verbose, options)
+        drawn = self._draw(self.inpaint_step, len(x), self.shape, arrays, seed, batch_size, verbose, options)
         return np.where(mask > 0, drawn, self.modality.to_float(x))
 
     def _check_mask(self, mask, num):
@@ -116,7 +116,7 @@ class DenoiserEditing(LatentModel):
         options = self.sampling_options(sampler, steps, guidance, spacing, clip, temperature)
         begin = min(round((1.0 - strength) * options.steps), options.steps - 1)
         static = (options, begin)
-        return self.run_sampler(self.edit_step, len(x), self.shape, (x, labels), seed, batch_size, verbose, *static)
+        return self._draw(self.edit_step, len(x), self.shape, (x, labels), seed, batch_size, verbose, *static)
 
     # Super-resolution
 
@@ -172,7 +172,7 @@ class DenoiserEditing(LatentModel):
         x = Images(self.given_shape).check(x)
         labels = self.check_labels(labels, len(x))
         options = self.sampling_options(sampler, steps, guidance, spacing, clip, temperature)
-        return self.run_sampler(self.sample_step, len(x), self.shape, (labels, x), seed, batch_size, verbose, options)
+        return self._draw(self.sample_step, len(x), self.shape, (labels, x), seed, batch_size, verbose, options)
 
     # What models with super_resolution say of themselves
 

@@ -4,25 +4,23 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasgen import inputs, noise
 from kerasgen.autoencoders.autoencoder import Autoencoder
 from kerasgen.autoencoders.variational_autoencoder import VariationalAutoencoder
-from kerasgen.base import LatentModel, register_family, rows, slerp
+from kerasgen.base import register_family, rows
 from kerasgen.diffusion.denoiser import Denoiser
 from kerasgen.diffusion.diffusion_model import DiffusionModel
 from kerasgen.diffusion.flow_matching import FlowMatching
-from kerasgen.diffusion.samplers import Sampler
-from kerasgen.diffusion.sampling import SamplingOptions
+from kerasgen.diffusion.sampling import DenoiserSampling, SamplingOptions
 from kerasgen.errors import InputError
 from kerasgen.networks.resolve import resolve
-from kerasgen.typing import Any, ArrayLike, Config, Labels, Logs, Seed, Sequence, Tensor, Verbose
+from kerasgen.typing import Any, ArrayLike, Labels, Logs, Seed, Sequence, Tensor, Verbose
 
 AUTOENCODERS = (Autoencoder, VariationalAutoencoder)
 DENOISERS = {"DiffusionModel": DiffusionModel, "FlowMatching": FlowMatching}
 
 
 @register_family
-class LatentDiffusion(LatentModel):
+class LatentDiffusion(DenoiserSampling):
     """z, the autoencoder's latents brought to mean 0 and variance 1, is modelled by diffusion or flow matching.
 
     The autoencoder stays as it is; the denoiser trains on z. Means and variances are those of the first batch of `fit`.
@@ -123,51 +121,25 @@ class LatentDiffusion(LatentModel):
 
     # Sampling and coding
 
-    def sampling_config(self, temperature: float = 1.0, **settings: Any) -> Config:
-        return self.denoiser.sampling_config(temperature, **settings)
+    @property
+    def noise_shape(self) -> tuple[int, ...]:
+        return (self.latent_dim,)
 
-    def sample_step(self, key: Tensor, z: Tensor, labels: Tensor | None, options: SamplingOptions) -> Tensor:
+    def sampling_options(self, *settings: Any, **others: Any) -> SamplingOptions:
+        if others.get("keep"):
+            raise InputError("intermediates are those of latents here, which are no images; leave them out.")
+        return self.denoiser.sampling_options(*settings, **others)
+
+    def sample_step(
+        self, key: Tensor, z: Tensor, labels: Tensor | None, low_res: None, options: SamplingOptions
+    ) -> Tensor:
         return self.images(self.denoiser.sample_step(key, z, labels, None, options), labels)
-
-    @inputs.names_settings
-    def sample(
-        self,
-        num_samples: int,
-        labels: Labels = None,
-        seed: Seed = None,
-        temperature: float = 1.0,
-        batch_size: int = 64,
-        verbose: Verbose = "auto",
-        *,
-        sampler: str | Sampler = "dpm++",
-        steps: int = 20,
-        guidance: float = 1.0,
-        spacing: str = "trailing",
-        clip: bool = True,
-    ) -> np.ndarray:
-        """Images decoded from latents that a sampler draws: float32 `[num_samples, H, W, C]` in [0, 1].
-
-        Settings are those of `Denoiser.sample`.
-        """
-        num_samples = inputs.check_integer("num_samples", num_samples, 1)
-        labels = self.sample_labels(labels, num_samples)
-        seed = noise.check_seed(seed)
-        options = self.denoiser.sampling_options(sampler, steps, guidance, spacing, clip, temperature)
-
-        def batch(start, stop):
-            z = noise.normal(start, stop, (self.latent_dim,), seed)
-            return [noise.keys(start, stop, seed), z, *rows(labels)(start, stop)]
-
-        return self.run(self.sample_step, num_samples, batch, batch_size, verbose, static=(options,))
 
     def encode_step(self, images: Tensor, labels: Tensor | None) -> Tensor:
         return self.denoiser.encode_step(self.latents(images, labels), labels)
 
     def decode_step(self, z: Tensor, labels: Tensor | None) -> Tensor:
         return self.images(self.denoiser.decode_step(z, labels), labels)
-
-    def interpolate_latents(self, start: np.ndarray, stop: np.ndarray, t: np.ndarray) -> np.ndarray:
-        return slerp(start, stop, t)
 
     def anomaly_score(
         self, x: ArrayLike, labels: Labels = None, seed: Seed = 0, batch_size: int = 64, verbose: Verbose = "auto"

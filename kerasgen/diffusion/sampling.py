@@ -37,9 +37,14 @@ class SamplingOptions:
 
 
 class DenoiserSampling(LatentModel):
-    """Mixed into `Denoiser`: `sample`, and `encode` and `decode` by the probability-flow ODE."""
+    """Mixed into what draws by a sampler: `sample`, and `encode` and `decode` by the probability-flow ODE."""
 
     coding_steps = 50  # of encode and decode
+
+    @property
+    def noise_shape(self) -> tuple[int, ...]:
+        """The shape of the noise that an example is drawn from."""
+        return self.shape
 
     def sampling_options(
         self,
@@ -144,17 +149,7 @@ class DenoiserSampling(LatentModel):
             x = ops.swapaxes(x, 0, 1)  # [B, steps + 1, H, W, C]
         return self.to_images(x)
 
-    def run_sampler(
-        self,
-        step: Callable,
-        num: int,
-        shape: tuple,
-        arrays: tuple,
-        seed: Seed,
-        batch_size: int,
-        verbose: Verbose,
-        *static,
-    ) -> np.ndarray:
+    def _draw(self, step, num, shape, arrays, seed, batch_size, verbose, *static):
         """`num` rows of `step(key, z, *arrays, *static)`, z noise of a shape."""
         seed = noise.check_seed(seed)
 
@@ -201,9 +196,9 @@ class DenoiserSampling(LatentModel):
         """
         num_samples = inputs.check_integer("num_samples", num_samples, 1)
         labels = self.sample_labels(labels, num_samples)
-        shape = self.shape
+        shape = self.noise_shape
         if image_size is not None:
-            if self.vectors:
+            if len(shape) == 1:
                 raise InputError("image_size is for models of images.")
             height, width = (inputs.check_integer("image_size", side, 1) for side in image_size)
             shape = (height, width, shape[2])
@@ -211,7 +206,7 @@ class DenoiserSampling(LatentModel):
         others = {"keep": bool(intermediates), "callback": callback}
         options = self.sampling_options(sampler, steps, guidance, spacing, clip, temperature, **others)
         arrays = (labels, None)
-        return self.run_sampler(self.sample_step, num_samples, shape, arrays, seed, batch_size, verbose, options)
+        return self._draw(self.sample_step, num_samples, shape, arrays, seed, batch_size, verbose, options)
 
     # Latents: the noise that the probability-flow ODE leads to
 

@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from kerasgen import inputs, noise
-from kerasgen.base import LikelihoodModel, rows
+from kerasgen.base import LatentModel, LikelihoodModel, rows
 from kerasgen.errors import InputError
 from kerasgen.flows.bijectors import (
     COUPLINGS,
@@ -21,14 +21,14 @@ from kerasgen.flows.bijectors import (
     UniformDequantization,
     VariationalDequantization,
 )
-from kerasgen.modalities import Images, Vectors
+from kerasgen.modalities import Images, Modality, Vectors
 from kerasgen.typing import Any, ArrayLike, Config, Labels, Logs, Seed, Sequence, Tensor, Verbose
 
 DEQUANTIZATIONS = ("uniform", "variational")
 EQUALIZED_ALPHA = 1e-4
 
 
-class Flow(LikelihoodModel):
+class Flow(LikelihoodModel, LatentModel):
     """A subclass gives `make_flow()`, a bijector from `[B, *shape]` to latents `[B, num_dims]`.
 
     Images are taken as n-bit pixels: an 8-bit value k is cut to its upper `num_bits` bits and dequantized (see
@@ -49,7 +49,7 @@ class Flow(LikelihoodModel):
         seed: of fixed permutations, initial rotations and the noise drawn in training.
     """
 
-    modalities = (Images, Vectors)
+    modalities: tuple[type[Modality], ...] = (Images, Vectors)
     lossless = True
 
     def __init__(
@@ -78,7 +78,7 @@ class Flow(LikelihoodModel):
         self.remat = bool(remat)
         self.latent_dim = self.num_dims
         self._network_argument = network
-        self.couplings = []
+        self.couplings: list[Bijector] = []
         if isinstance(network, (list, tuple)):
             self._remaining = list(network)
         self.flow = self.make_flow()

@@ -118,7 +118,7 @@ class CycleGAN(Translator):
         self.cycle_weight = inputs.check_number("cycle_weight", cycle_weight, 0.0)
         self.identity_weight = inputs.check_number("identity_weight", identity_weight, 0.0)
         self.pool_size = inputs.check_integer("pool_size", pool_size, 0)
-        self._pools = None
+        self._pools: Any = None
         shapes = (self.shape, self.shape)
         self.generator_a_to_b, self.generator_b_to_a = self._pair(
             "generator", generator or "residual", DIRECTIONS, resolve.translator, *shapes

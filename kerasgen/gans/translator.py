@@ -10,7 +10,7 @@ from kerasgen.errors import InputError
 from kerasgen.gans.adversarial import AdversarialModel
 from kerasgen.gans.losses import LOSSES, AdversarialLoss
 from kerasgen.gans.optimizer import GANOptimizer
-from kerasgen.modalities import Images
+from kerasgen.modalities import Images, Modality
 from kerasgen.networks import resolve
 from kerasgen.typing import Any, ArrayLike, Callable, Config, Sequence, Tensor, Verbose
 
@@ -76,7 +76,7 @@ class Translator(AdversarialModel):
         return self.modality.from_network(ops.cast(generator(x), "float32"))
 
     def run_on(
-        self, function: Callable, x: ArrayLike, modality: Images, batch_size: int, verbose: Verbose
+        self, function: Callable, x: ArrayLike, modality: Modality, batch_size: int, verbose: Verbose
     ) -> np.ndarray:
         """`function` on images, checked first."""
         x = modality.check(x)

@@ -6,8 +6,8 @@ from pathlib import Path
 from huggingface_hub import EvalResult, ModelCardData
 
 from kerasgen.base import describe_sampling
+from kerasgen.hub.figure_names import title
 from kerasgen.hub.registry import read_log
-from kerasgen.metrics.names import title
 from kerasgen.recipes import Evaluation, Recipe
 from kerasgen.typing import Any
 
@@ -41,7 +41,7 @@ def _how(figure):
     return ", ".join([*how, describe_sampling(figure["sampler"]), f"seed {figure['seed']}"])
 
 
-def markdown_table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def markdown_table(head: Iterable[str], rows: Iterable[list[str]]) -> str:
     lines = [list(head), *rows]
     lines.insert(1, ["---"] * len(lines[0]))
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

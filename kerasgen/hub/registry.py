@@ -7,6 +7,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 from kerasgen.checkpoints import WEIGHTS, load_checkpoint, sha256
 from kerasgen.errors import CheckpointError, HubError, RecipeError, UnknownModelError
@@ -77,7 +78,7 @@ def _is_path(handle):
     return not isinstance(handle, str) or exists or text.startswith(("/", "./", "../", "~"))
 
 
-def is_repository(handle: Handle) -> bool:
+def is_repository(handle: Handle) -> TypeGuard[str]:
     """Whether a handle means a repository of the Hub: "hf://user/repo", or "user/repo" where no such folder is."""
     return not _is_path(handle) and "/" in os.fspath(handle)
 
@@ -92,10 +93,10 @@ def find_recipe(handle: Handle) -> Path:
     """
     if is_repository(handle) and not handle.endswith(".toml"):
         path = client.download(handle)
-    elif _is_path(handle) or handle.endswith(".toml"):
+    elif _is_path(handle) or str(handle).endswith(".toml"):
         path = Path(handle).expanduser()
     else:
-        path = find(handle).folder
+        path = find(str(handle)).folder
     if path.suffix == ".toml":
         return path
     if not (path / "recipe.toml").is_file():
@@ -117,12 +118,12 @@ def checkpoint_folder(
     """The folder of the checkpoint that a handle means; see `load` for arguments and errors."""
     if _is_path(handle):
         return Path(handle).expanduser()
-    options = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
+    options: Any = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
     if is_repository(handle):
         return client.download(handle, revision, **options)
     if revision is not None:
         raise HubError(f"{handle!r} is a name of the zoo, which pins its revision; revision=... is for repositories.")
-    entry = find(handle)
+    entry = find(str(handle))
     weights = entry.recipe.weights
     if entry.bundled:
         folder, remedy = entry.folder, "install kerasgen again"

@@ -19,7 +19,7 @@ def home() -> Path:
 def write(path: Path, arrays: dict[str, np.ndarray]) -> None:
     """Writes `{name: array}` to a .npz file, whole or not at all."""
     with replacing(path) as file:
-        np.savez(file, **arrays)
+        np.savez(file, allow_pickle=False, **arrays)
 
 
 def read(path: Path) -> dict[str, np.ndarray] | None:

@@ -117,7 +117,8 @@ def evaluate(run: Evaluation, metrics: Sequence[str] | None = None) -> dict[str,
             raise InputError(f"{name} needs {what}, which this {type(run.model).__name__} or evaluation does not have.")
     if metrics is None:
         metrics = [name for name in FIGURES if name not in ON_DEMAND and missing_requirement(run, name) is None]
-    start, figures = time.monotonic(), {}
+    start = time.monotonic()
+    figures: dict[str, Any] = {}
     for name in metrics:
         if run.verbose:
             print(f"measuring {name}", file=sys.stderr)

@@ -185,7 +185,7 @@ def memorisation(run: Any) -> Figures:
 
     Without copying about 0.01; `flagged` if the lower end of the interval is above 0.02.
     """
-    copies = neighbours.memorised(*(pixels(x) for x in (run.samples, run.training(), run.images)))
+    copies = neighbours.memorised(pixels(run.samples), pixels(run.training()), pixels(run.images))
     result = mean_figure(copies, **run.how_sampled, extractor="pixels", extractor_sha256=None, neighbours=50)
     return {"memorisation/pixels": result | {"flagged": result["confidence_interval"][0] > 0.02}}
 
@@ -214,7 +214,7 @@ def train_on_synthetic(run: Any) -> Figures:
     samples, labels = run.synthesize(SYNTHETIC)
     samples = run.model.modality.to_storage(samples)
     student, epochs = run.extractor.retrained(samples, labels, SYNTHETIC_EPOCHS, run.settings.seed, run.verbose)
-    right = student.classify(run.images, **run.batching).argmax(axis=1) == run.labels
+    right = student.verb("classify")(run.images, **run.batching).argmax(axis=1) == run.labels
     return extracted(run, "train_on_synthetic", right, n_fake=SYNTHETIC, epochs=epochs)
 
 

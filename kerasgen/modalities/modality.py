@@ -19,11 +19,12 @@ class Modality:
     """
 
     noun, axes, rank = "examples", "...", 0  # their name; the names and the number of the axes of one
-    dtypes, values = ("float",), "float"  # parts of the names of dtypes that it takes; what it takes, in words
+    dtypes: tuple[str, ...] = ("float",)  # parts of the names of dtypes that it takes
+    values = "float"  # what it takes, in words
     dtype = "float32"  # that models compute in
     advice = ""  # how to bring examples to the shape
     range_note = ""  # the range of results, after their shape
-    suffixes = (".npy",)  # of files that it writes, "" for a folder
+    suffixes: tuple[str, ...] = (".npy",)  # of files that it writes, "" for a folder
     drawable = False  # whether `grid` gives a picture
 
     def __init__(self, shape: int | Sequence[int]) -> None:
@@ -40,6 +41,12 @@ class Modality:
             raise InputError(f"{noun} have shape {shape}; this model takes [{takes}] ({axes}).{self.advice}")
         if not any(part in dtype for part in self.dtypes):
             raise InputError(f"{noun} have dtype {dtype}; expected {self.values}.")
+
+    def check(self, x: ArrayLike) -> np.ndarray:
+        raise NotImplementedError
+
+    def save(self, x: np.ndarray, path: Path, columns: int | None) -> None:
+        raise NotImplementedError
 
     def to_array(self, x: ArrayLike) -> np.ndarray:
         """Examples as a NumPy array `[N, *shape]` of a dtype that it takes, with N of at least 1."""

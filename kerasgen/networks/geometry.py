@@ -1,7 +1,5 @@
 """The sides and channels of levels, and how images change them."""
 
-import math
-
 from keras import ops
 
 from kerasgen.typing import Tensor
@@ -11,7 +9,7 @@ def sides_of(height: int, width: int) -> list[tuple[int, int]]:
     """The sides at each level, finest first, halved until one is below 8: (28, 28), (14, 14), (7, 7) for 28 x 28."""
     sides = [(height, width)]
     while min(sides[-1]) >= 8:
-        sides.append(tuple(math.ceil(side / 2) for side in sides[-1]))
+        sides.append((-(-sides[-1][0] // 2), -(-sides[-1][1] // 2)))
     return sides
 
 

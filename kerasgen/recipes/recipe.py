@@ -44,7 +44,7 @@ class Dataset:
     terms: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Model:
     """A family's class name (`class` in the file) and its constructor's arguments."""
 
@@ -105,7 +105,7 @@ class Weights:
     license: str | None = _entry(None, pattern=r"[a-z0-9.-]+")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """All that makes one entry of the zoo."""
 

@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image
 
 from kerasgen.base import BaseModel
+from kerasgen.hub.figure_names import title
 from kerasgen.hub.registry import read_log, read_metrics
 from kerasgen.metrics.figures import pixels
-from kerasgen.metrics.names import title
 from kerasgen.metrics.neighbours import nearest
 from kerasgen.recipes import Recipe
 from kerasgen.training.run import load_split

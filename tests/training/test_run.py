@@ -18,8 +18,8 @@ from PIL import Image
 
 import kerasgen
 from kerasgen.errors import RecipeError
+from kerasgen.hub.figure_names import title
 from kerasgen.hub.publication import write_package
-from kerasgen.metrics.names import title
 from kerasgen.recipes import Recipe
 from kerasgen.training.report import write_report
 from kerasgen.training.run import build, load_split, train

@@ -25,7 +25,7 @@ class Bijector(keras.layers.Layer):
     def __init__(self, shape: Shape, name: str | None = None):
         super().__init__(name=name, dtype="float32")
         self.shape = modality_of(shape, (Images, Vectors)).shape
-        self.latent_shape = self.shape
+        self.latent_shape: Any = self.shape
         self.built = True
 
     def __init_subclass__(cls, **kwargs: Any):
