@@ -181,13 +181,12 @@ def peer_diffusion(images):
 def our_gan(images):
     """`(parameters, train, sample)` of a kerasgen.GAN; the parameters are those of both players."""
     import keras
-    from kerasgen.models import Players
 
     import kerasgen
 
-    network = {"class": "Conv", "width": GAN_WIDTH}
+    network = {"class": "conv", "width": GAN_WIDTH}
     model = kerasgen.GAN(images.shape[1:], GAN_LATENTS, network, network)
-    model.compile(Players(*(keras.optimizers.Adam(2e-4, beta_1=0.5) for _ in range(2))))
+    model.compile(kerasgen.GANOptimizer(*(keras.optimizers.Adam(2e-4, beta_1=0.5) for _ in range(2))))
     return (
         sum(math.prod(variable.shape) for variable in model.trainable_variables),
         lambda: model.train_on_batch(images),

@@ -1,0 +1,124 @@
+"""Networks by name: what names and dictionaries mean, and that `training` reaches every layer."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+from kerasgen.errors import InputError
+from kerasgen.networks import resolve
+from kerasgen.networks.geometry import depth_to_space, enlarge, sides_of, space_to_depth, with_label_planes
+
+IMAGE = (9, 8, 2)
+DENSE = {"class": "dense", "width": 4, "spectral": True}
+LAYER, BATCH = {"class": "dense", "normalization": "layer"}, {"class": "conv", "normalization": "batch"}
+UNET = {"class": "UNet", "width": 4, "multipliers": [1], "blocks": 1, "dropout": 0.5}
+MAKERS = {
+    "conv generator": lambda: resolve.generator({"class": "conv", "width": 2}, 3, IMAGE, None, None),
+    "dense generator": lambda: resolve.generator({"class": "dense", "width": 4, "spectral": True}, 3, (5,), None, None),
+    "conv discriminator": lambda: resolve.discriminator(
+        {"class": "conv", "width": 2, "normalization": "spectral"}, IMAGE, None, None
+    ),
+    "residual discriminator": lambda: resolve.discriminator(
+        {"class": "conv", "width": 2, "residual": True, "normalization": "spectral"}, IMAGE, None, None
+    ),
+    "patch discriminator": lambda: resolve.patch_discriminator(
+        {"class": "patch", "width": 2, "normalization": "spectral"}, (16, 16, 1), None
+    ),
+}
+
+
+@pytest.mark.backend("tensorflow", "torch")  # Keras does it above the backends; on JAX each operation is compiled
+@pytest.mark.parametrize("name", MAKERS)
+def test_training_moves_all_that_is_not_trained(name):
+    """Statistics of batches and vectors of power iteration, in every block; and none of them without training."""
+    network = MAKERS[name]()
+    shape = {"conv generator": (3,), "dense generator": (3,), "patch discriminator": (16, 16, 1)}.get(name, IMAGE)
+    x = ops.convert_to_tensor(np.random.default_rng(0).standard_normal((4, *shape)).astype(np.float32))
+    for variable in network.trainable_variables:  # no dead rectifiers
+        variable.assign(variable + 0.1)
+    for training in (False, True):
+        before = [ops.convert_to_numpy(v) for v in network.non_trainable_variables]
+        network(x, training=training)
+        assert before
+        for old, variable in zip(before, network.non_trainable_variables, strict=True):
+            assert np.array_equal(old, variable) != training, variable.path
+
+
+@pytest.mark.backend("tensorflow", "torch")
+@pytest.mark.parametrize(
+    ("make", "arguments"),
+    [
+        (lambda: resolve.denoiser(UNET, (4, 4, 1), 1, None, None), [(2, 4, 4, 1), (2,)]),
+        (lambda: resolve.translator({"class": "UNet", "width": 2}, (32, 32, 1), (32, 32, 1), None), [(2, 32, 32, 1)]),
+    ],
+    ids=["denoiser", "translator"],
+)
+def test_dropout_is_for_training_alone(make, arguments):
+    network = make()
+    rng = np.random.default_rng(0)
+    for variable in network.trainable_variables:  # some of them start at zero
+        variable.assign(variable + 0.1 * rng.standard_normal(variable.shape))
+    inputs = [ops.convert_to_tensor(rng.uniform(size=shape).astype(np.float32)) for shape in arguments]
+    draws = [ops.convert_to_numpy(network(*inputs, training=training)) for training in (False, False, True, True)]
+    assert np.array_equal(draws[0], draws[1])
+    assert not np.array_equal(draws[1], draws[2])
+    assert not np.array_equal(draws[2], draws[3])
+
+
+def test_a_name_is_a_dictionary_with_it():
+    built = []
+    for argument in ("conv", {"class": "conv"}, {"class": "conv", "width": 8}):
+        keras.utils.set_random_seed(0)
+        built.append(resolve.encoder(argument, IMAGE, 3, 8, None).get_weights())
+    for other in built[1:]:
+        assert all(np.array_equal(a, b) for a, b in zip(built[0], other, strict=True))
+    wider = resolve.encoder({"class": "conv", "width": 16}, IMAGE, 3, 8, None)  # before the family's own
+    assert wider.get_layer("down_1").filters == 16
+    assert resolve.serialize(wider, {"class": "conv", "width": 16}) == {"class": "conv", "width": 16}
+
+
+def test_a_layer_of_the_users_comes_back_from_its_config():
+    network = keras.Sequential([layers.Flatten(), layers.Dense(3)], name="mine")
+    assert resolve.encoder(network, IMAGE, 3, 8, None) is network
+    again = resolve.encoder(resolve.serialize(network, network), IMAGE, 3, 8, None)
+    assert [v.shape for v in again.variables] == [v.shape for v in network.variables]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: resolve.encoder("unet", IMAGE, 3, 8, None), "expected one of .'conv', 'dense'., or a Keras layer"),
+        (lambda: resolve.encoder(3, IMAGE, 3, 8, None), "encoder is a int"),
+        (lambda: resolve.encoder({"class": "conv", "depth": 3}, IMAGE, 3, 8, None), "does not fit 'conv'"),
+        (lambda: resolve.encoder({"class": "conv", "width": 0}, IMAGE, 3, 8, None), "width is 0"),
+        (lambda: resolve.encoder(layers.Dense(3), IMAGE, 3, 8, None), "outputs of shape"),
+        (lambda: resolve.encoder(layers.Embedding(3, 4), (2, 2, 2), 3, 8, None), "outputs of shape"),
+        (lambda: resolve.decoder(layers.Conv2D(2, 3), 3, IMAGE, 8, None), "does not take inputs"),
+        (lambda: resolve.denoiser("MLP", IMAGE, 2, None, None), "'MLP' is for vectors"),
+        (lambda: resolve.denoiser({**UNET, "multipliers": [1, 1]}, IMAGE, 2, None, None), "multiples of 2"),
+        (lambda: resolve.denoiser("DiT", IMAGE, 2, None, None), "multiples of 4"),
+        (lambda: resolve.denoiser(layers.Dense(3), IMAGE, 2, None, None), "no variables yet"),
+        (lambda: resolve.generator("conv", 3, (5,), None, None), "convolutional generator is for images"),
+        (lambda: resolve.discriminator(LAYER, (5,), None, None), "None or 'spect"),
+        (lambda: resolve.discriminator(BATCH, IMAGE, None, None), "normalization"),
+        (lambda: resolve.translator("UNet", (7, 9, 1), (7, 9, 1), None), "at least 8"),
+        (lambda: resolve.translator("residual", (7, 9, 1), (7, 9, 1), None), "at least 8"),
+        (lambda: resolve.patch_discriminator({"class": "patch", "levels": 4}, (16, 16, 1), None), "single patch"),
+    ],
+)
+def test_errors_name_what_is_wrong(make, message):
+    with pytest.raises(InputError, match=message):
+        make()
+
+
+def test_geometry():
+    x = np.arange(2 * 4 * 6 * 3, dtype=np.float32).reshape(2, 4, 6, 3)
+    deep = space_to_depth(ops.convert_to_tensor(x), 2)
+    assert ops.convert_to_numpy(deep)[0, 0, 0].tolist() == [*x[0, 0, 0], *x[0, 0, 1], *x[0, 1, 0], *x[0, 1, 1]]
+    assert np.array_equal(depth_to_space(deep, 2), x)
+    large = ops.convert_to_numpy(enlarge(ops.convert_to_tensor(x), (7, 12)))
+    assert np.array_equal(large, np.kron(x, np.ones((1, 2, 2, 1)))[:, :7])
+    assert sides_of(28, 60) == [(28, 60), (14, 30), (7, 15)]
+    planes = with_label_planes(ops.convert_to_tensor(x), ops.convert_to_tensor(np.eye(2, dtype=np.float32)))
+    assert np.array_equal(ops.convert_to_numpy(planes)[:, 3, 5, 3:], np.eye(2))
