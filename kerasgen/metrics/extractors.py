@@ -69,7 +69,7 @@ class InceptionExtractor:
     def extract(self, images: Array, batch_size: int = 50, verbose: Verbose = "auto") -> tuple[Array, Array | None]:
         images = np.asarray(images)
         both = batched(self._program, len(images), rows(images), batch_size, verbose)
-        return np.split(both, [inception.NUM_FEATURES], axis=1)
+        return tuple(np.split(both, [inception.NUM_FEATURES], axis=1))
 
 
 def inception_weights(path: Path | None = None, digest: str | None = INCEPTION_SHA256) -> dict[str, Array]:

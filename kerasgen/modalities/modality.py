@@ -3,14 +3,13 @@
 import numbers
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from keras import ops
-from numpy.typing import ArrayLike
 
 from kerasgen.errors import InputError
 from kerasgen.files import replacing
+from kerasgen.typing import Array, ArrayLike, Tensor
 
 
 class Modality:
@@ -21,11 +20,12 @@ class Modality:
     """
 
     noun, axes, rank = "examples", "...", 0  # their name; the names and the number of the axes of one
-    dtypes, values = ("float",), "float"  # parts of the names of dtypes that it takes; what it takes, in words
+    dtypes: tuple[str, ...] = ("float",)  # parts of the names of dtypes that it takes
+    values = "float"  # what it takes, in words
     dtype = "float32"  # that models compute in
     advice = ""  # how to bring examples to the shape
     range_note = ""  # the range of results, after their shape
-    suffixes = (".npy",)  # of files that it writes, "" for a folder
+    suffixes: tuple[str, ...] = (".npy",)  # of files that it writes, "" for a folder
     drawable = False  # whether `grid` gives a picture
 
     def __init__(self, shape: int | Sequence[int]) -> None:
@@ -43,7 +43,7 @@ class Modality:
         if not any(part in dtype for part in self.dtypes):
             raise InputError(f"{noun} have dtype {dtype}; expected {self.values}.")
 
-    def to_array(self, x: ArrayLike) -> np.ndarray:
+    def to_array(self, x: ArrayLike) -> Array:
         """Examples as a NumPy array `[N, *shape]` of a dtype that it takes, with N of at least 1."""
         x = to_numpy(self.noun, x)
         self.check_spec(x.shape, str(x.dtype))
@@ -51,27 +51,27 @@ class Modality:
             raise InputError(f"there are no {self.noun}: the first axis has length 0.")
         return x
 
-    def scale(self, x: Any) -> Any:
+    def scale(self, x: Tensor) -> Tensor:
         """What models compute with, from a tensor as users hold it."""
         return ops.cast(x, self.dtype)
 
-    def to_network(self, x: Any) -> Any:
+    def to_network(self, x: Tensor) -> Tensor:
         """What networks read, from scaled examples."""
         return x
 
-    def from_network(self, x: Any) -> Any:
+    def from_network(self, x: Tensor) -> Tensor:
         """Scaled examples, from what networks give."""
         return x
 
-    def to_storage(self, x: np.ndarray) -> np.ndarray:
+    def to_storage(self, x: Array) -> Array:
         """Results as a data set holds examples."""
         return x.astype(self.dtype, copy=False)
 
-    def to_float(self, x: np.ndarray) -> np.ndarray:
+    def to_float(self, x: Array) -> Array:
         """Checked examples in the range of results."""
         return x
 
-    def grid(self, examples: ArrayLike, columns: int | None = None) -> np.ndarray:
+    def grid(self, examples: ArrayLike, columns: int | None = None) -> Array:
         """One picture of the examples in rows of `columns`, uint8 `[height, width, C]`."""
         raise InputError(f"{self.noun} have no picture; they can be written to {' or '.join(self.suffixes)}.")
 
@@ -103,7 +103,7 @@ def match(shape: int | Sequence[int], *kinds: type[Modality]) -> tuple[type[Moda
     return kind, tuple(int(side) for side in shape)
 
 
-def to_numpy(name: str, x: ArrayLike) -> np.ndarray:
+def to_numpy(name: str, x: ArrayLike) -> Array:
     """An array, tensor, list or tuple as a NumPy array; `name` is what errors call it."""
     if not (hasattr(x, "__array__") or isinstance(x, (list, tuple))):
         raise InputError(f"{name} is a {type(x).__name__}; expected an array or a tensor.")
