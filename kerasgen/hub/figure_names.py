@@ -1,7 +1,6 @@
 """What figures are called in words, in cards, reports and the leaderboard."""
 
-MEANINGS = {
-    "accuracy": "accuracy",
+MEANINGS = {  # where it is not the name in words
     "mean_squared_error": "mean squared error of reconstructions, pixels in [0, 1]",
     "psnr": "PSNR of reconstructions, dB",
     "ssim": "SSIM of reconstructions",
@@ -9,7 +8,6 @@ MEANINGS = {
     "nats_per_image": "-log p(x), nats per binary image",
     "likelihood_calibration": "bits per dimension that the last factor of four in importance samples gained",
     "frechet_distance": "Fréchet distance",
-    "kernel_distance": "kernel distance",
     "inception_score": "Inception score's formula",
     "cycle_error": "mean absolute error after translation there and back",
     "confidence": "mean confidence in samples",

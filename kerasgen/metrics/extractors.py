@@ -31,9 +31,7 @@ class Extractor(Protocol):
 
     name: str
     sha256: str
-
-    @property
-    def num_classes(self) -> int | None: ...
+    num_classes: int | None
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """Raises `InputError` if it does not take images of this shape."""
@@ -71,7 +69,7 @@ class InceptionExtractor:
     def extract(self, images: Array, batch_size: int = 50, verbose: Verbose = "auto") -> tuple[Array, Array | None]:
         images = np.asarray(images)
         both = batched(self._program, len(images), rows(images), batch_size, verbose)
-        return both[:, : inception.NUM_FEATURES], both[:, inception.NUM_FEATURES :]
+        return tuple(np.split(both, [inception.NUM_FEATURES], axis=1))
 
 
 def inception_weights(path: Path | None = None, digest: str | None = INCEPTION_SHA256) -> dict[str, Array]:
@@ -122,5 +120,5 @@ def fingerprint(images: Array) -> str:
     """SHA-256 of the dtype, the shape and the bytes of an array of images, as they are after all preprocessing."""
     images = np.ascontiguousarray(images)
     digest = hashlib.sha256(f"{images.dtype} {images.shape}".encode())
-    digest.update(images.data)
+    digest.update(images)
     return digest.hexdigest()

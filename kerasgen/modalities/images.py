@@ -9,7 +9,7 @@ from kerasgen import pictures
 from kerasgen.errors import InputError
 from kerasgen.modalities.modality import Modality
 from kerasgen.pictures import save_frames
-from kerasgen.typing import Any, ArrayLike, Sequence
+from kerasgen.typing import Array, ArrayLike, Sequence, Tensor
 
 
 class Images(Modality):
@@ -19,7 +19,7 @@ class Images(Modality):
     dtypes, values = ("float", "uint8"), "uint8 in 0..255 or float in [0, 1]"
     advice = " Resize or convert them first, for example with kerasgen.data.load."
     range_note = " in [0, 1]"
-    suffixes: tuple[str, ...] = (".png", ".npy", "")
+    suffixes = (".png", ".npy", "")
     drawable = True
 
     def __init__(self, shape: int | Sequence[int]) -> None:
@@ -27,7 +27,7 @@ class Images(Modality):
         if self.shape[-1] not in (1, 3):
             self.suffixes, self.drawable = (".npy",), False
 
-    def check(self, x: ArrayLike) -> np.ndarray:
+    def check(self, x: ArrayLike) -> Array:
         x = self.to_array(x)
         if x.dtype == np.uint8:
             return x
@@ -41,25 +41,25 @@ class Images(Modality):
             raise InputError(f"{self.noun} range over [{low:g}, {high:g}]; expected {expected}.")
         return x
 
-    def scale(self, x: Any) -> Any:
+    def scale(self, x: Tensor) -> Tensor:
         return super().scale(x) / 255.0 if keras.backend.standardize_dtype(x.dtype) == "uint8" else super().scale(x)
 
-    def to_network(self, x: Any) -> Any:
+    def to_network(self, x: Tensor) -> Tensor:
         return 2.0 * x - 1.0
 
-    def from_network(self, x: Any) -> Any:
+    def from_network(self, x: Tensor) -> Tensor:
         return 0.5 * (x + 1.0)
 
-    def to_storage(self, x: np.ndarray) -> np.ndarray:
+    def to_storage(self, x: Array) -> Array:
         return x if x.dtype == np.uint8 else pictures.to_uint8(x)
 
-    def to_float(self, x: np.ndarray) -> np.ndarray:
+    def to_float(self, x: Array) -> Array:
         return x / np.float32(255.0) if x.dtype == np.uint8 else x
 
-    def grid(self, examples: ArrayLike, columns: int | None = None) -> np.ndarray:
+    def grid(self, examples: ArrayLike, columns: int | None = None) -> Array:
         return pictures.grid(self.to_float(self.to_array(examples)), columns)
 
-    def save(self, x: np.ndarray, path: Path, columns: int | None) -> None:
+    def save(self, x: Array, path: Path, columns: int | None) -> None:
         if path.suffix:
             return save_frames([self.grid(x, columns)], path)
         for index, example in enumerate(self.to_storage(x)):

@@ -7,10 +7,10 @@ from keras import ops
 
 from kerasgen.errors import InputError
 from kerasgen.modalities.modality import to_numpy
-from kerasgen.typing import Any, ArrayLike
+from kerasgen.typing import Array, ArrayLike, Labels, Tensor
 
 
-def check_labels(labels: ArrayLike | None, num: int, num_classes: int | None) -> np.ndarray | None:
+def check_labels(labels: Labels, num: int, num_classes: int | None) -> Array | None:
     """Labels as int32 `[N]`; `None` for a model without classes."""
     if num_classes is None:
         if labels is not None:
@@ -29,7 +29,7 @@ def check_labels(labels: ArrayLike | None, num: int, num_classes: int | None) ->
     return labels.astype(np.int32)
 
 
-def check_attributes(labels: ArrayLike | None, num: int, num_attributes: int) -> np.ndarray:
+def check_attributes(labels: Labels, num: int, num_attributes: int) -> Array:
     """Attributes as int32 `[N, num_attributes]` of 0 and 1."""
     if labels is None:
         raise InputError(f"this model needs labels: give {num} rows of {num_attributes} attributes, each 0 or 1.")
@@ -41,7 +41,7 @@ def check_attributes(labels: ArrayLike | None, num: int, num_attributes: int) ->
     return labels.astype(np.int32)
 
 
-def check_latents(z: ArrayLike, latent_dim: int) -> np.ndarray:
+def check_latents(z: ArrayLike, latent_dim: int) -> Array:
     """Latents as float32 `[N, latent_dim]`."""
     z = to_numpy("latents", z)
     if z.ndim != 2 or z.shape[1] != latent_dim or len(z) == 0:
@@ -51,6 +51,6 @@ def check_latents(z: ArrayLike, latent_dim: int) -> np.ndarray:
     return z.astype(np.float32)
 
 
-def one_hot(labels: Any, num_classes: int) -> Any:
+def one_hot(labels: Tensor, num_classes: int) -> Tensor:
     """float32 `[B, num_classes]`."""
     return ops.one_hot(ops.cast(labels, "int32"), num_classes, dtype="float32")

@@ -8,7 +8,7 @@ from keras import ops
 
 from kerasgen.errors import InputError
 from kerasgen.files import replacing
-from kerasgen.typing import Any, ArrayLike, Sequence
+from kerasgen.typing import Array, ArrayLike, Sequence, Tensor
 
 
 class Modality:
@@ -42,13 +42,7 @@ class Modality:
         if not any(part in dtype for part in self.dtypes):
             raise InputError(f"{noun} have dtype {dtype}; expected {self.values}.")
 
-    def check(self, x: ArrayLike) -> np.ndarray:
-        raise NotImplementedError
-
-    def save(self, x: np.ndarray, path: Path, columns: int | None) -> None:
-        raise NotImplementedError
-
-    def to_array(self, x: ArrayLike) -> np.ndarray:
+    def to_array(self, x: ArrayLike) -> Array:
         """Examples as a NumPy array `[N, *shape]` of a dtype that it takes, with N of at least 1."""
         x = to_numpy(self.noun, x)
         self.check_spec(x.shape, str(x.dtype))
@@ -56,27 +50,27 @@ class Modality:
             raise InputError(f"there are no {self.noun}: the first axis has length 0.")
         return x
 
-    def scale(self, x: Any) -> Any:
+    def scale(self, x: Tensor) -> Tensor:
         """What models compute with, from a tensor as users hold it."""
         return ops.cast(x, self.dtype)
 
-    def to_network(self, x: Any) -> Any:
+    def to_network(self, x: Tensor) -> Tensor:
         """What networks read, from scaled examples."""
         return x
 
-    def from_network(self, x: Any) -> Any:
+    def from_network(self, x: Tensor) -> Tensor:
         """Scaled examples, from what networks give."""
         return x
 
-    def to_storage(self, x: np.ndarray) -> np.ndarray:
+    def to_storage(self, x: Array) -> Array:
         """Results as a data set holds examples."""
         return x.astype(self.dtype, copy=False)
 
-    def to_float(self, x: np.ndarray) -> np.ndarray:
+    def to_float(self, x: Array) -> Array:
         """Checked examples in the range of results."""
         return x
 
-    def grid(self, examples: ArrayLike, columns: int | None = None) -> np.ndarray:
+    def grid(self, examples: ArrayLike, columns: int | None = None) -> Array:
         """One picture of the examples in rows of `columns`, uint8 `[height, width, C]`."""
         raise InputError(f"{self.noun} have no picture; they can be written to {' or '.join(self.suffixes)}.")
 
@@ -108,7 +102,7 @@ def match(shape: int | Sequence[int], *kinds: type[Modality]) -> tuple[type[Moda
     return kind, tuple(int(side) for side in shape)
 
 
-def to_numpy(name: str, x: ArrayLike) -> np.ndarray:
+def to_numpy(name: str, x: ArrayLike) -> Array:
     """An array, tensor, list or tuple as a NumPy array; `name` is what errors call it."""
     if not (hasattr(x, "__array__") or isinstance(x, (list, tuple))):
         raise InputError(f"{name} is a {type(x).__name__}; expected an array or a tensor.")

@@ -2,12 +2,10 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from kerasgen.errors import InputError
 from kerasgen.files import replacing
 from kerasgen.modalities.modality import Modality
-from kerasgen.typing import ArrayLike, Sequence
+from kerasgen.typing import Array, ArrayLike, Sequence
 
 ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", "\r": r"\r"})  # a text stays one line
 
@@ -26,13 +24,13 @@ class Tokens(Modality):
             raise InputError(f"vocabulary is {vocabulary!r:.60}; expected a sequence of distinct strings.")
         self.vocabulary, self.values = tuple(vocabulary), f"integers from 0 to {len(vocabulary) - 1}"
 
-    def check(self, x: ArrayLike) -> np.ndarray:
+    def check(self, x: ArrayLike) -> Array:
         x = self.to_array(x)
         if x.min() < 0 or x.max() >= len(self.vocabulary):
             raise InputError(f"tokens range over {x.min()}..{x.max()}; expected {self.values}.")
         return self.to_storage(x)
 
-    def save(self, x: np.ndarray, path: Path, columns: int | None) -> None:
+    def save(self, x: Array, path: Path, columns: int | None) -> None:
         texts = ["".join(self.vocabulary[token] for token in row) for row in self.check(x)]
         with replacing(path) as file:
             file.writelines(f"{text.translate(ESCAPES)}\n".encode() for text in texts)

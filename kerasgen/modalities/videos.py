@@ -7,7 +7,7 @@ import numpy as np
 from kerasgen import pictures
 from kerasgen.modalities.images import Images
 from kerasgen.pictures import save_frames
-from kerasgen.typing import ArrayLike
+from kerasgen.typing import Array, ArrayLike
 
 
 class Videos(Images):
@@ -17,12 +17,12 @@ class Videos(Images):
     advice = ""
     suffixes = (".gif", ".png", ".npy", "")
 
-    def grid(self, examples: ArrayLike, columns: int | None = None) -> np.ndarray:
+    def grid(self, examples: ArrayLike, columns: int | None = None) -> Array:
         x, last = self.to_float(self.to_array(examples)), self.shape[0] - 1
         shown = np.rint(np.linspace(0, last, min(last + 1, 10))).astype(int)
         return pictures.grid(x[:, shown].reshape(-1, *self.shape[1:]), len(shown) * (columns or 1))
 
-    def save(self, x: np.ndarray, path: Path, columns: int | None) -> None:
+    def save(self, x: Array, path: Path, columns: int | None) -> None:
         if path.suffix != ".gif":
             return super().save(x, path, columns)
         save_frames([pictures.grid(frames, columns) for frames in self.to_float(x).swapaxes(0, 1)], path)

@@ -20,7 +20,7 @@ def classifier(request, squares):
     keras.utils.set_random_seed(0)
     model = make(backbone=request.param, dropout=0.1, max_shift=1, label_smoothing=0.05)
     model.compile(keras.optimizers.Adam(5e-3))
-    long_fit(model, *squares, 100)
+    long_fit(model, *squares, 40)
     return model
 
 
@@ -48,7 +48,7 @@ def test_attributes(images):
     attributes = np.stack([y < 2, y % 2 == 0], axis=1)
     model = make(num_classes=2, attributes=True)
     model.compile(keras.optimizers.Adam(1e-2))
-    model.fit(np.tile(x, (150, 1, 1, 1)), np.tile(attributes, (150, 1)), batch_size=32, verbose=0)
+    model.fit(np.tile(x, (75, 1, 1, 1)), np.tile(attributes, (75, 1)), batch_size=32, verbose=0)
     found = model.evaluate(x, attributes, verbose=0, return_dict=True)
     assert found["accuracy"] > 0.9
     p = model.classify(x)
