@@ -1,6 +1,6 @@
 """Model cards, README.md: made of what is known, with no number from elsewhere; what is not known is left out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +41,8 @@ def _how(figure):
     return ", ".join([*how, describe_sampling(figure["sampler"]), f"seed {figure['seed']}"])
 
 
-def markdown_table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    lines = [list(head), *rows]
-    lines.insert(1, ["---"] * len(lines[0]))
+def markdown_table(head: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -27,7 +27,7 @@ def inspect(
     folder = checkpoint_folder(handle, revision, token, cache_dir, local_files_only)
     paths = [folder / name for name in FILES if (folder / name).is_file()]
     files = {path.name: {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in paths}
-    found = {"folder": str(folder), "files": files, "refused": None}
+    found: dict[str, Any] = {"folder": str(folder), "files": files, "refused": None}
     try:
         if not paths:
             raise CheckpointError(f"there is no checkpoint in {folder}.")

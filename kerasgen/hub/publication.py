@@ -63,6 +63,7 @@ def write_package(source: Any, folder: Path, handle: str) -> None:
     """
     recipe, report = None, {}
     if isinstance(source, os.PathLike):
+        source = Path(source)
         model = load_checkpoint(source)
         for name in (CONFIG, METADATA, WEIGHTS, "samples.png", "metrics.json", "log.csv"):
             if (source / name).is_file():

@@ -26,7 +26,7 @@ def learning_rate(training: Training, num_steps: int) -> Any:
 
 def optimizer(training: Training, num_steps: int) -> keras.optimizers.Optimizer:
     """A Keras optimizer from the `[training]` table of a recipe."""
-    arguments = {"beta_1": training.beta_1, "beta_2": training.beta_2}
+    arguments: dict[str, Any] = {"beta_1": training.beta_1, "beta_2": training.beta_2}
     arguments |= {"global_clipnorm": training.clip_norm, "name": "optimizer"}
     if training.ema_momentum is not None:
         arguments |= {"use_ema": True, "ema_momentum": training.ema_momentum}

@@ -202,7 +202,7 @@ def evaluation(recipe: Recipe, model: BaseModel, split: str, verbose: Verbose = 
     """The `Evaluation` of a recipe's model on a split of its data set."""
     settings = recipe.evaluation
     images, labels = load_split(recipe, split)
-    contents = {"training": lambda: load_split(recipe, recipe.dataset.train_split)[0]}
+    contents: dict[str, Any] = {"training": lambda: load_split(recipe, recipe.dataset.train_split)[0]}
     if recipe.dataset.domain is not None:
         contents, images, labels = {"given": images}, labels, None
     contents["extractor"] = None if settings.extractor is None else load_extractor(settings.extractor)
