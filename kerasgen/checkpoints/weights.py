@@ -22,7 +22,7 @@ def read_shapes(path: Path) -> dict[str, tuple[tuple[int, ...], Any]]:
 
     try:
         with h5py.File(path, "r") as file:
-            shapes: dict[str, tuple] = {}
+            shapes: dict[str, tuple[tuple[int, ...], Any]] = {}
             _walk(h5py, file, "", {_address(h5py, file)}, shapes)
             stored = sum(math.prod(shape) * dtype.itemsize for shape, dtype in shapes.values())
     except CheckpointError:

@@ -9,7 +9,7 @@ from kerasgen.base import describe_sampling
 from kerasgen.hub.figure_names import title
 from kerasgen.hub.registry import read_log
 from kerasgen.recipes import Evaluation, Recipe
-from kerasgen.typing import Any
+from kerasgen.typing import Any, Sequence
 
 # Columns of log.csv that make the curve: a model's loss, or the losses of the players of a GAN.
 CURVE = {
@@ -41,9 +41,8 @@ def _how(figure):
     return ", ".join([*how, describe_sampling(figure["sampler"]), f"seed {figure['seed']}"])
 
 
-def markdown_table(head: Iterable[str], rows: Iterable[list[str]]) -> str:
-    lines = [list(head), *rows]
-    lines.insert(1, ["---"] * len(lines[0]))
+def markdown_table(head: Sequence[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

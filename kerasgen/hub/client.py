@@ -14,7 +14,7 @@ from kerasgen.version import __version__ as version
 
 HANDLE = re.compile(r"(?:hf://)?(?P<repo_id>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[^\s@]+))?")
 FILES = (*CHECKPOINT_FILES, "recipe.toml", "metrics.json", "log.csv", "samples.png", "README.md")
-LIBRARY: Any = {"library_name": "kerasgen", "library_version": version}
+LIBRARY: dict[str, Any] = {"library_name": "kerasgen", "library_version": version}
 Handle = str | os.PathLike[str]  # of a model: see `kerasgen.load`
 Revision = str | None  # a branch, tag or commit; the main one for `None`
 Auth = str | bool | None  # a token, or whether to use the one you logged in with, as the client takes them
@@ -119,7 +119,7 @@ def download(
     repo_id, revision = parse_handle(handle, revision)
     subject = f"{repo_id}@{revision or 'main'}"
     with _one_line(subject, "downloaded", token):
-        how: Any = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only, **LIBRARY}
+        how: dict[str, Any] = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only, **LIBRARY}
         folder = Path(snapshot_download(repo_id, revision=revision, allow_patterns=list(FILES), **how))
         for name in FILES:
             if (folder / name).exists():

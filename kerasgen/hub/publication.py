@@ -62,7 +62,8 @@ def write_package(source: Any, folder: Path, handle: str) -> None:
         CheckpointError: the source cannot be saved or loaded, or the written checkpoint computes something else.
     """
     recipe, report = None, {}
-    if isinstance(source, Path):
+    if isinstance(source, os.PathLike):
+        source = Path(source)
         model = load_checkpoint(source)
         for name in (CONFIG, METADATA, WEIGHTS, "samples.png", "metrics.json", "log.csv"):
             if (source / name).is_file():

@@ -7,7 +7,6 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeGuard
 
 from kerasgen.checkpoints import WEIGHTS, load_checkpoint, sha256
 from kerasgen.errors import CheckpointError, HubError, RecipeError, UnknownModelError
@@ -78,7 +77,7 @@ def _is_path(handle):
     return not isinstance(handle, str) or exists or text.startswith(("/", "./", "../", "~"))
 
 
-def is_repository(handle: Handle) -> TypeGuard[str]:
+def is_repository(handle: Handle) -> bool:
     """Whether a handle means a repository of the Hub: "hf://user/repo", or "user/repo" where no such folder is."""
     return not _is_path(handle) and "/" in os.fspath(handle)
 
@@ -91,12 +90,13 @@ def find_recipe(handle: Handle) -> Path:
         UnknownModelError: there is no such name.
         HubError: the repository cannot be had.
     """
-    if is_repository(handle) and not handle.endswith(".toml"):
-        path = client.download(handle)
-    elif _is_path(handle) or str(handle).endswith(".toml"):
-        path = Path(handle).expanduser()
+    name = os.fspath(handle)
+    if is_repository(handle) and not name.endswith(".toml"):
+        path = client.download(name)
+    elif _is_path(handle) or name.endswith(".toml"):
+        path = Path(name).expanduser()
     else:
-        path = find(str(handle)).folder
+        path = find(name).folder
     if path.suffix == ".toml":
         return path
     if not (path / "recipe.toml").is_file():
@@ -118,23 +118,23 @@ def checkpoint_folder(
     """The folder of the checkpoint that a handle means; see `load` for arguments and errors."""
     if _is_path(handle):
         return Path(handle).expanduser()
-    options: Any = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
+    name = os.fspath(handle)
     if is_repository(handle):
-        return client.download(handle, revision, **options)
+        return client.download(name, revision, token, cache_dir, local_files_only)
     if revision is not None:
         raise HubError(f"{handle!r} is a name of the zoo, which pins its revision; revision=... is for repositories.")
-    entry = find(str(handle))
+    entry = find(name)
     weights = entry.recipe.weights
     if entry.bundled:
         folder, remedy = entry.folder, "install kerasgen again"
     elif weights.handle is not None:
-        folder, remedy = client.download(weights.handle, weights.revision, **options), "report this"
+        folder = client.download(weights.handle, weights.revision, token, cache_dir, local_files_only)
+        remedy = "report this"
     else:
         advice = f"train them with 'kerasgen train {handle} --workdir DIR' and load DIR"
         raise UnknownModelError(f"the weights of {handle!r} are not bundled with kerasgen; {advice}.")
     if weights.sha256 is not None and sha256(folder / WEIGHTS) != weights.sha256:
-        said = f"another SHA-256 than its recipe says ({weights.sha256})"
-        raise CheckpointError(f"{folder / WEIGHTS} has {said}; {remedy}.")
+        raise CheckpointError(f"{folder / WEIGHTS} has not the SHA-256 in its recipe, {weights.sha256}; {remedy}.")
     return folder
 
 
@@ -156,7 +156,7 @@ def load(
     """
     model = load_checkpoint(checkpoint_folder(handle, revision, token, cache_dir, local_files_only))
     if is_repository(handle):
-        model.origin = "@".join(filter(None, client.parse_handle(handle, revision)))
+        model.origin = "@".join(filter(None, client.parse_handle(os.fspath(handle), revision)))
     elif not _is_path(handle):
         model.origin = handle
     return model
@@ -190,7 +190,7 @@ def list_models(family: str | None = None) -> list[dict[str, Any]]:
     for name, entry in entries().items():
         recipe, metrics, config = entry.recipe, entry.metrics, entry.recipe.model.config
         if family in (None, recipe.model.class_name):
-            told = {"name": name, "family": recipe.model.class_name, "description": recipe.description}
+            told: dict[str, Any] = {"name": name, "family": recipe.model.class_name, "description": recipe.description}
             told |= {"dataset": recipe.dataset.title or recipe.dataset.source, "shape": config.get("shape")}
             told |= {"num_classes": config.get("num_classes"), "parameters": metrics.get("parameters")}
             models.append(told | {"bundled": entry.bundled, "metrics": metrics})

@@ -31,7 +31,9 @@ class Extractor(Protocol):
 
     name: str
     sha256: str
-    num_classes: int | None
+
+    @property
+    def num_classes(self) -> int | None: ...
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """Raises `InputError` if it does not take images of this shape."""
@@ -69,7 +71,7 @@ class InceptionExtractor:
     def extract(self, images: Array, batch_size: int = 50, verbose: Verbose = "auto") -> tuple[Array, Array | None]:
         images = np.asarray(images)
         both = batched(self._program, len(images), rows(images), batch_size, verbose)
-        return tuple(np.split(both, [inception.NUM_FEATURES], axis=1))
+        return both[:, : inception.NUM_FEATURES], both[:, inception.NUM_FEATURES :]
 
 
 def inception_weights(path: Path | None = None, digest: str | None = INCEPTION_SHA256) -> dict[str, Array]:
@@ -120,5 +122,5 @@ def fingerprint(images: Array) -> str:
     """SHA-256 of the dtype, the shape and the bytes of an array of images, as they are after all preprocessing."""
     images = np.ascontiguousarray(images)
     digest = hashlib.sha256(f"{images.dtype} {images.shape}".encode())
-    digest.update(images)
+    digest.update(images.data)
     return digest.hexdigest()

@@ -19,7 +19,7 @@ class Images(Modality):
     dtypes, values = ("float", "uint8"), "uint8 in 0..255 or float in [0, 1]"
     advice = " Resize or convert them first, for example with kerasgen.data.load."
     range_note = " in [0, 1]"
-    suffixes = (".png", ".npy", "")
+    suffixes: tuple[str, ...] = (".png", ".npy", "")
     drawable = True
 
     def __init__(self, shape: int | Sequence[int]) -> None:

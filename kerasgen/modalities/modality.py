@@ -42,6 +42,12 @@ class Modality:
         if not any(part in dtype for part in self.dtypes):
             raise InputError(f"{noun} have dtype {dtype}; expected {self.values}.")
 
+    def check(self, x: ArrayLike) -> np.ndarray:
+        raise NotImplementedError
+
+    def save(self, x: np.ndarray, path: Path, columns: int | None) -> None:
+        raise NotImplementedError
+
     def to_array(self, x: ArrayLike) -> Array:
         """Examples as a NumPy array `[N, *shape]` of a dtype that it takes, with N of at least 1."""
         x = to_numpy(self.noun, x)

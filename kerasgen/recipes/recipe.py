@@ -20,12 +20,12 @@ TYPE_NAMES = {str: "a string", int: "an integer", float: "a number", bool: "true
 SHA256 = r"[0-9a-f]{64}"
 
 
-def _entry(default=MISSING, key=None, **limits):
+def _entry(default: Any = MISSING, key: str | None = None, **limits: Any) -> Any:
     """A field with limits: `low` and `high` (inclusive), `above` and `below` (exclusive), `choices`, `pattern`."""
     return field(default=default, metadata={"key": key, **limits})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Dataset:
     """Which images, brought to which shape; those from `title` on are for the model card."""
 
@@ -52,7 +52,7 @@ class Model:
     config: dict
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Training:
     """How the model is fitted."""
 
@@ -72,7 +72,7 @@ class Training:
     seed: int = _entry(0, low=0, high=2**63 - 1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """What is measured and with how many samples; `grid` is the number in samples.png."""
 
@@ -94,7 +94,7 @@ class Evaluation:
         return {"temperature": self.temperature} | (self.sampling or {})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Weights:
     """How weights are stored, their licence (of the Hub's list), and where they are published once they are."""
 
