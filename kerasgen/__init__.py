@@ -5,7 +5,6 @@
 
 import importlib
 
-import kerasgen.hub.methods  # noqa: F401, gives models what they have of hub/
 from kerasgen import errors as errors
 from kerasgen.autoencoders.autoencoder import Autoencoder as Autoencoder
 from kerasgen.autoencoders.variational_autoencoder import VariationalAutoencoder as VariationalAutoencoder

@@ -74,10 +74,6 @@ class Autoencoder(LatentModel):
         """Latents to images in [0, 1]."""
         return ops.sigmoid(ops.cast(self.decoder(z, training=training), "float32"))
 
-    def normal(self, shape: tuple) -> Tensor:
-        """The noise of a training step."""
-        return keras.random.normal(shape, seed=self.seed_generator)
-
     def losses(self, x: Tensor, one_hot: Tensor | None, training: bool) -> tuple[Tensor, Logs]:
         corrupted = x
         if training and self.noise_stddev:

@@ -2,7 +2,6 @@
 
 import math
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -90,10 +89,6 @@ class VariationalAutoencoder(LikelihoodModel, LatentModel):
         if one_hot is not None:
             z = ops.concatenate([z, one_hot], axis=-1)
         return ops.cast(self.decoder(z, training=training), "float32")
-
-    def normal(self, shape: tuple) -> Tensor:
-        """The noise of a training step."""
-        return keras.random.normal(shape, seed=self.seed_generator)
 
     def current_beta(self) -> Any:
         """beta, after the warm-up so far."""
@@ -188,7 +183,7 @@ class VariationalAutoencoder(LikelihoodModel, LatentModel):
             epsilon = noise.normal(start, stop, (padded, self.latent_dim), seed)
             return [*rows(x, labels)(start, stop), epsilon]
 
-        return self.run(self.log_weights_step, len(x), batch, batch_size, verbose, static=(k,))
+        return self.run(self.log_weights_step, len(x), batch, batch_size, verbose, k)
 
     @property
     def bits_offset(self) -> float:

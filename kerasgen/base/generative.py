@@ -2,12 +2,13 @@
 
 import json
 
+import keras
 import numpy as np
 from keras import ops
 
 from kerasgen.base.exhibit import Exhibit, describe_sampling
 from kerasgen.base.model import BaseModel
-from kerasgen.errors import InputError
+from kerasgen.modalities import Vectors
 from kerasgen.recipes import Evaluation
 from kerasgen.typing import Any, ArrayLike, Config, Labels, Tensor
 
@@ -22,6 +23,21 @@ MOST_COLUMNS = 20  # classes that get a column each in a grid
 class GenerativeModel(BaseModel):
     """A `BaseModel` that samples; with `num_classes` it is class-conditional."""
 
+    drawn_by = "one pass"
+
+    @property
+    def vectors(self) -> bool:
+        """Whether examples are vectors."""
+        return isinstance(self.modality, Vectors)
+
+    def normal(self, shape: tuple) -> Tensor:
+        """Standard normal noise of a training step."""
+        return keras.random.normal(shape, seed=self.seed_generator)
+
+    def uniform(self, shape: tuple) -> Tensor:
+        """Random numbers in [0, 1) of a training step."""
+        return keras.random.uniform(shape, seed=self.seed_generator)
+
     def with_label_planes(self, images: Tensor, one_hot: Tensor | None) -> Tensor:
         """What a network reads: images in [-1, 1], with one constant plane a class if there are classes."""
         images = self.modality.to_network(images)
@@ -32,16 +48,6 @@ class GenerativeModel(BaseModel):
 
     def prepare_sampling(self, x: ArrayLike) -> None:
         """Does what remains to be done after `fit` before `sample` works; nothing for most families."""
-
-    def sampling_config(self, temperature: float = 1.0, **settings: Any) -> Config:
-        """What `sample` does with these arguments, as plain JSON values, for the record.
-
-        Raises:
-            InputError: there is no such setting.
-        """
-        if settings:
-            raise InputError(f"{type(self).__name__} has no sampler, so no {', '.join(sorted(settings))} to set.")
-        return {"name": "one pass", "steps": 1, "temperature": temperature}
 
     def sample_labels(self, labels: Labels, num: int) -> np.ndarray | None:
         """Labels for `sample`: as given, or the classes in turn."""

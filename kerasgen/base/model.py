@@ -69,8 +69,9 @@ class BaseModel(keras.Model):
     task = "unconditional-image-generation"  # the nearest of the Hub's
     purpose = "For research, teaching and tests of"  # of generative models, in cards
     given_shape: tuple[int, ...] | None = None  # of the examples that a model draws others for, if it does
+    drawn_by: str | None = None  # what makes samples, for the record, in families that have any
     likelihood: str | None = None  # "exact", "bound" or "estimate" for families with `log_prob`
-    hub: ClassVar[Any] = None  # `publish`, `load` and `list_models`; kerasgen/hub/methods.py puts it here
+    hub: ClassVar[Any] = None  # `publish`, `load` and `list_models`; kerasgen/hub/publication.py puts it here
     presets = _Presets()
 
     def __init__(self, shape: Sequence[int], num_classes: int | None = None, seed: int = 0, **kwargs: Any):
@@ -171,8 +172,7 @@ class BaseModel(keras.Model):
     def check_training_data(self, x: Any, y: Any) -> tuple[Any, Any]:
         """What `fit` and `evaluate` were handed, checked as far as it is there: arrays whole, data sets by their form.
 
-        Raises:
-            InputError: it does not fit the model.
+        Raises `InputError`: it does not fit the model.
         """
         if hasattr(x, "element_spec"):  # a tf.data.Dataset
             spec, *rest = x.element_spec if isinstance(x.element_spec, tuple) else (x.element_spec,)
@@ -233,13 +233,7 @@ class BaseModel(keras.Model):
     # Batched and compiled methods
 
     def run(
-        self,
-        function: Callable,
-        num: int,
-        batch: Callable,
-        batch_size: int = 64,
-        verbose: Verbose = "auto",
-        static: tuple = (),
+        self, function: Callable, num: int, batch: Callable, size: int = 64, verbose: Verbose = "auto", *static: Any
     ) -> np.ndarray:
         """Rows 0 to `num - 1` of `function(*batch(start, stop), *static)`: see `batched`.
 
@@ -250,7 +244,7 @@ class BaseModel(keras.Model):
         key = (function.__name__, static)
         if key not in self._programs:
             self._programs[key] = backend.compiled(self, lambda *args: function(*args, *static))
-        return batched(self._programs[key], num, batch, batch_size, verbose)
+        return batched(self._programs[key], num, batch, size, verbose)
 
     def check_labels(self, labels: Labels, num: int) -> np.ndarray | None:
         """Labels of `num` examples as int32; `None` for a model without classes. Raises `InputError`."""
@@ -264,11 +258,7 @@ class BaseModel(keras.Model):
         return tuple(verb for verb in VERBS if hasattr(self, verb))
 
     def verb(self, name: str) -> Callable:
-        """The method of this name.
-
-        Raises:
-            InputError: the model does not offer it; says what it does offer.
-        """
+        """The method of this name. Raises `InputError`: the model does not offer it; says what it does offer."""
         if name not in self.offers:
             raise InputError(f"{type(self).__name__} does not {name}; what it offers: {', '.join(self.offers)}.")
         return getattr(self, name)
@@ -290,9 +280,14 @@ class BaseModel(keras.Model):
         """Names of the figures in `kerasgen.metrics.FIGURES` that apply to it."""
         return ()
 
-    def sampling_config(self, **settings: Any) -> Config | None:
-        """What `sample` does with these arguments, as plain JSON values, for the record; `None` if it draws nothing."""
-        return None
+    def sampling_config(self, temperature: float = 1.0, **settings: Any) -> Config | None:
+        """What `sample` does with these arguments, as plain JSON values, for the record; `None` if it draws nothing.
+
+        Raises `InputError`: there is no such setting.
+        """
+        if settings:
+            raise InputError(f"{type(self).__name__} has no sampler, so no {', '.join(sorted(settings))} to set.")
+        return self.drawn_by and {"name": self.drawn_by, "steps": 1, "temperature": temperature}
 
     def snippet(self, handle: str, drawing: Config | None = None) -> str:
         """Code that loads and uses the model, as it runs.
@@ -329,8 +324,7 @@ class BaseModel(keras.Model):
     def from_preset(cls, handle: Any, **settings: Any) -> Self:
         """The model that `kerasgen.load` gives for a handle, if it is of this class. `Cls.presets` has the zoo's names.
 
-        Raises:
-            InputError: it is of another class.
+        Raises `InputError`: it is of another class.
         """
         model = cls.hub.load(handle, **settings)
         if not isinstance(model, cls):

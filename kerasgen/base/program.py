@@ -10,9 +10,7 @@ from kerasgen import inputs
 from kerasgen.typing import Callable, Verbose
 
 
-def batched(
-    program: Callable, num: int, batch: Callable, batch_size: int = 64, verbose: Verbose = "auto"
-) -> np.ndarray:
+def batched(program: Callable, num: int, batch: Callable, size: int = 64, verbose: Verbose = "auto") -> np.ndarray:
     """Rows 0 to `num - 1` of `program(*batch(start, stop))`, float32.
 
     The last batch is filled up with copies of its first row, so that there is one compiled program.
@@ -21,11 +19,10 @@ def batched(
         program: from tensors of leading axis B to a tensor of leading axis B.
         num: number of rows.
         batch: from `(start, stop)` to a list of NumPy arrays (or `None`) of leading axis `stop - start`.
-        batch_size: rows at once.
+        size: most rows at once.
         verbose: "auto" (a progress bar where there is more than one batch), 0 or 1.
     """
-    batch_size = inputs.check_integer("batch_size", batch_size, 1)
-    size = min(batch_size, 2 ** math.ceil(math.log2(num)))
+    size = min(inputs.check_integer("batch_size", size, 1), 2 ** math.ceil(math.log2(num)))
     show = verbose in (1, 2, True) or (verbose == "auto" and num > size)
     bar = keras.utils.Progbar(math.ceil(num / size)) if show else None
     results = []

@@ -153,8 +153,7 @@ def _fsync(path):
 def checkpoint_file(folder: Path, name: str) -> Path:
     """The path of one of `FILES`, in place or committed and not yet moved.
 
-    Raises:
-        CheckpointError: there is no such folder or file.
+    Raises `CheckpointError`: there is no such folder or file.
     """
     if not folder.is_dir():
         raise CheckpointError(f"there is no checkpoint folder {folder}; check the path.")

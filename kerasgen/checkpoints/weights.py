@@ -106,8 +106,7 @@ def recorded(model: Any) -> dict[str, Any]:
 def implied_shapes(config: dict[str, Any], limit: float = math.inf) -> dict[str, tuple[tuple[int, ...], str]]:
     """`{path in the weights file: (shape, dtype name)}` of the model of a checked config, allocating no variable.
 
-    Raises:
-        CheckpointError: the config builds no model, or one far over `limit` elements.
+    Raises `CheckpointError`: the config builds no model, or one far over `limit` elements.
     """
     import keras
     from keras.src.backend.common import global_state
@@ -125,11 +124,7 @@ def implied_shapes(config: dict[str, Any], limit: float = math.inf) -> dict[str,
 
 
 def build(config: dict[str, Any]) -> Any:
-    """The model of a checked config.
-
-    Raises:
-        CheckpointError: the config builds no model.
-    """
+    """The model of a checked config. Raises `CheckpointError`: the config builds no model."""
     import keras
 
     try:
@@ -148,8 +143,7 @@ def build(config: dict[str, Any]) -> Any:
 def check_match(implied: dict[str, tuple], stored: dict[str, tuple]) -> None:
     """Refuses arrays whose names, shapes or kinds (float, integer) are not those that the config implies.
 
-    Raises:
-        CheckpointError: naming the first that differs.
+    Raises `CheckpointError`: naming the first that differs.
     """
     for path in implied:
         if path not in stored:

@@ -45,8 +45,7 @@ class ClassifierExtractor:
     ) -> tuple[Classifier, int]:
         """A new classifier of the same kind, trained by the same recipe on these images, and the epochs it took.
 
-        Raises:
-            InputError: there is no recipe.
+        Raises `InputError`: there is no recipe.
         """
         if self.training is None:
             raise InputError(f"extractor {self.name} has no recipe.toml to train another one by.")

@@ -106,10 +106,6 @@ class Denoiser(DenoiserSampling, DenoiserEditing, DenoiserLikelihood):
 
     # Scales and sums
 
-    @property
-    def vectors(self) -> bool:
-        return isinstance(self.modality, Vectors)
-
     def to_x0(self, images: Tensor) -> Tensor:
         """Images in [0, 1] to x_0."""
         return self.modality.to_network(images) / self.sigma_data
@@ -159,7 +155,7 @@ class Denoiser(DenoiserSampling, DenoiserEditing, DenoiserLikelihood):
         """Labels in training: `label_dropout` of them are zeros."""
         if one_hot is None or not self.label_dropout:
             return one_hot
-        kept = keras.random.uniform((ops.shape(one_hot)[0], 1), seed=self.seed_generator) >= self.label_dropout
+        kept = self.uniform((ops.shape(one_hot)[0], 1)) >= self.label_dropout
         return one_hot * ops.cast(kept, "float32")
 
     def network_output(
@@ -206,14 +202,10 @@ class Denoiser(DenoiserSampling, DenoiserEditing, DenoiserLikelihood):
 
     # Training
 
-    def normal(self, shape: tuple) -> Tensor:
-        """The noise of a training step."""
-        return keras.random.normal(shape, seed=self.seed_generator)
-
     def first_estimate(self, x: Tensor, alpha: Tensor, sigma: Tensor, time: Tensor, condition: Condition) -> Tensor:
         """What self-conditioning reads in training: in half the steps an estimate without gradient, else zeros."""
         x0 = self.x0_from_output(x, self.network_output(x, time, condition), alpha, sigma)
-        coin = keras.random.uniform((), seed=self.seed_generator) < 0.5
+        coin = self.uniform(()) < 0.5
         return ops.where(coin, ops.stop_gradient(self.clip_x0(x0)), ops.zeros_like(x))
 
     def per_example_losses(self, images: Tensor, condition: Condition, training: bool) -> Tensor:

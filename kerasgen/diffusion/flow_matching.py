@@ -95,7 +95,7 @@ class FlowMatching(Denoiser):
     def random_times(self, num: Any) -> Tensor:
         """s in (0, 1), `[num]`."""
         if self.times == "uniform":
-            return keras.random.uniform((num,), seed=self.seed_generator)
+            return self.uniform((num,))
         return ops.sigmoid(self.normal((num,)))
 
     def per_example_losses(self, images: Tensor, condition: Condition, training: bool) -> Tensor:

@@ -175,4 +175,4 @@ class DenoiserLikelihood(LikelihoodModel):
         def batch(start, stop):
             return [*rows(x, labels)(start, stop), noise.keys(start, stop, seed, stream=4)]
 
-        return self.run(self.log_prob_step, len(x), batch, batch_size, verbose, static=(num,))
+        return self.run(self.log_prob_step, len(x), batch, batch_size, verbose, num)

@@ -56,11 +56,7 @@ class DenoiserSampling(LatentModel):
         temperature: float = 1.0,
         **others: Any,
     ) -> SamplingOptions:
-        """The checked settings of a sampling run.
-
-        Raises:
-            InputError: one is not possible for this model.
-        """
+        """The checked settings of a sampling run. Raises `InputError`: one is not possible for this model."""
         steps = inputs.check_integer("steps", steps, 1)
         guidance = inputs.check_number("guidance", guidance, 0.0)
         if guidance != 1.0 and self.num_classes is None:
@@ -156,7 +152,7 @@ class DenoiserSampling(LatentModel):
         def batch(start, stop):
             return [noise.keys(start, stop, seed), noise.normal(start, stop, shape, seed), *rows(*arrays)(start, stop)]
 
-        return self.run(step, num, batch, batch_size, verbose, static)
+        return self.run(step, num, batch, batch_size, verbose, *static)
 
     @inputs.names_settings
     def sample(

@@ -119,10 +119,6 @@ class Flow(LikelihoodModel, LatentModel):
         return self.couplings[-1]
 
     @property
-    def vectors(self) -> bool:
-        return isinstance(self.modality, Vectors)
-
-    @property
     def likelihood(self) -> str:
         """ "exact" for the density of vectors and of uniformly dequantized images, "bound" with a learned q(u | k)."""
         return "bound" if isinstance(self.dequantizer, VariationalDequantization) else "exact"
@@ -168,10 +164,6 @@ class Flow(LikelihoodModel, LatentModel):
 
     def default_optimizer(self) -> keras.optimizers.Optimizer:
         return keras.optimizers.Adam(1e-3, global_clipnorm=1.0)
-
-    def uniform(self, shape: tuple) -> Tensor:
-        """The noise of a training step."""
-        return keras.random.uniform(shape, seed=self.seed_generator)
 
     def losses(self, x: Tensor, one_hot: Tensor | None, training: bool) -> tuple[Tensor, Logs]:
         """Bits per dimension `[B]`."""

@@ -13,6 +13,10 @@ from kerasgen.typing import Any, Callable, Logs, Tensor
 class AdversarialModel(BaseModel):
     """A model whose parts "generator" and "discriminator" have a loss and an optimizer each."""
 
+    loss_names = (
+        *("discriminator_loss", "generator_loss", "real_logit", "fake_logit"),
+        *("discriminator_gradient_norm", "generator_gradient_norm"),
+    )
     discriminator_steps = 1  # to each step of the generator
 
     def check_precision(self) -> None:

@@ -89,17 +89,7 @@ class CycleGAN(Translator):
         pool_size: earlier fakes kept for each discriminator; 0 for none.
     """
 
-    loss_names = (
-        "discriminator_loss",
-        "generator_loss",
-        "cycle_distance",
-        "identity_distance",
-        "real_logit",
-        "fake_logit",
-        "discriminator_gradient_norm",
-        "generator_gradient_norm",
-    )
-
+    loss_names = (*Translator.loss_names, "cycle_distance", "identity_distance")
     trains_on = "domains"
 
     def __init__(

@@ -64,16 +64,7 @@ class GAN(AdversarialModel, DecodingModel):
         collapse_fraction: `fit` warns when samples vary less than this part of what the data do.
     """
 
-    loss_names = (
-        "discriminator_loss",
-        "generator_loss",
-        "penalty",
-        "real_logit",
-        "fake_logit",
-        "discriminator_gradient_norm",
-        "generator_gradient_norm",
-        "diversity",
-    )
+    loss_names = (*AdversarialModel.loss_names, "penalty", "diversity")
     modalities = (Images, Vectors)
 
     def __init__(
@@ -98,12 +89,11 @@ class GAN(AdversarialModel, DecodingModel):
         self.penalty = None if penalty is None else resolve.resolve("penalty", penalty, PENALTIES, Penalty)
         self.discriminator_steps = inputs.check_integer("discriminator_steps", discriminator_steps, 1)
         self.augmentation = tuple(augmentation)
-        images = isinstance(self.modality, Images)
-        if not set(self.augmentation) <= set(AUGMENTATIONS) or (self.augmentation and not images):
+        if not set(self.augmentation) <= set(AUGMENTATIONS) or (self.augmentation and self.vectors):
             raise InputError(f"augmentation is {self.augmentation}; images take any of {list(AUGMENTATIONS)}.")
         self.collapse_fraction = inputs.check_number("collapse_fraction", collapse_fraction, 0.0)
         generator, discriminator = (
-            network or ("conv" if images else "dense") for network in (generator, discriminator)
+            network or ("dense" if self.vectors else "conv") for network in (generator, discriminator)
         )
         self.keep(loss=self.loss_function, generator=generator, discriminator=discriminator)
         sizes = (self.shape, self.num_classes, self.dtype_policy)
@@ -121,14 +111,6 @@ class GAN(AdversarialModel, DecodingModel):
     def logits(self, x: Tensor, one_hot: Tensor | None, training: bool = False) -> Tensor:
         """The discriminator's logits `[B]`."""
         return ops.cast(self.discriminator(x if one_hot is None else [x, one_hot], training=training), "float32")
-
-    def normal(self, shape: tuple) -> Tensor:
-        """The latents of a training step."""
-        return keras.random.normal(shape, seed=self.seed_generator)
-
-    def uniform(self, shape: tuple) -> Tensor:
-        """Random numbers in [0, 1) of a training step."""
-        return keras.random.uniform(shape, seed=self.seed_generator)
 
     def fake(self, num: Any, one_hot: Tensor | None, training: bool) -> Tensor:
         """`num` new fakes."""

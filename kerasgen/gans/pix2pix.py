@@ -31,16 +31,7 @@ class Pix2Pix(Translator):
         distance_weight: of the L1 distance (lambda).
     """
 
-    loss_names = (
-        "discriminator_loss",
-        "generator_loss",
-        "distance",
-        "real_logit",
-        "fake_logit",
-        "discriminator_gradient_norm",
-        "generator_gradient_norm",
-    )
-
+    loss_names = (*Translator.loss_names, "distance")
     trains_on = "pairs"
 
     def __init__(

@@ -28,6 +28,7 @@ class Translator(AdversarialModel):
     """
 
     task = "image-to-image"
+    drawn_by = "translation"
 
     def __init__(self, shape: Sequence[int], source_channels: int | None, loss: Any, seed: int, **kwargs: Any):
         super().__init__(shape, None, seed, **kwargs)
@@ -86,12 +87,6 @@ class Translator(AdversarialModel):
         raise NotImplementedError
 
     # What it says of itself
-
-    def sampling_config(self, temperature: float = 1.0, **settings: Any) -> Config:
-        """As for models that sample; a translation has no settings."""
-        if settings:
-            raise InputError(f"{type(self).__name__} has no sampler, so no {', '.join(sorted(settings))} to set.")
-        return {"name": "translation", "steps": 1, "temperature": temperature}
 
     def synthesize(
         self,

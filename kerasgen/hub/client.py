@@ -181,8 +181,7 @@ def upload(
 def holds(repo_id: str, folder: Path, revision: Revision = None, token: Auth = None) -> bool:
     """Whether a repository has the files of a folder already, so that `upload` would change nothing.
 
-    Raises:
-        HubError: the Hub does not say.
+    Raises `HubError`: the Hub does not say.
     """
     from huggingface_hub import HfApi
 

@@ -4,14 +4,16 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 
+from kerasgen.base import BaseModel
 from kerasgen.checkpoints import CONFIG, METADATA, WEIGHTS, load_checkpoint, save_checkpoint
 from kerasgen.errors import CheckpointError, InputError
 from kerasgen.hub.card import write_card
 from kerasgen.hub.client import Auth, Published, Revision, parse_handle, upload
-from kerasgen.hub.registry import checkpoint_folder, read_metrics
+from kerasgen.hub.registry import checkpoint_folder, list_models, load, read_metrics
 from kerasgen.recipes import Evaluation, Recipe
 from kerasgen.typing import Any
 
@@ -94,3 +96,7 @@ def _draw(model, path):
             model.modality.write(exhibit.examples, path, exhibit.columns)
     except InputError:  # data to show, or a density of latents
         return
+
+
+# What hub/ gives to every model: `push_to_hub`, `from_preset` and `presets`.
+BaseModel.hub = SimpleNamespace(publish=publish, load=load, list_models=list_models)

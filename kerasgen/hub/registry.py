@@ -25,11 +25,7 @@ class Entry:
 
     @functools.cached_property
     def recipe(self) -> Recipe:
-        """Its `Recipe`.
-
-        Raises:
-            RecipeError: recipe.toml cannot be read, or is named otherwise than its folder.
-        """
+        """Its `Recipe`. Raises `RecipeError`: recipe.toml cannot be read, or is named otherwise than its folder."""
         recipe = Recipe.load(self.folder / "recipe.toml")
         if recipe.name != self.name:
             raise RecipeError(f"{self.folder / 'recipe.toml'}: name is {recipe.name!r}; expected {self.name!r}.")
@@ -163,11 +159,7 @@ def load(
 
 
 def find(name: str) -> Entry:
-    """The `Entry` of that name.
-
-    Raises:
-        UnknownModelError: there is none; names the nearest.
-    """
+    """The `Entry` of that name. Raises `UnknownModelError`: there is none; names the nearest."""
     known = entries()
     if name not in known:
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)

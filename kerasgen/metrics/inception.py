@@ -143,8 +143,7 @@ def resize(images: Tensor) -> Tensor:
 def convert(state: dict[str, Array]) -> dict[str, list[Array]]:
     """`{layer name: arrays for set_weights}` from the tensors of the PyTorch ports, `{name: array}`.
 
-    Raises:
-        KeyError: a tensor is missing.
+    Raises `KeyError`: a tensor is missing.
     """
     weights = {"fc": [state["fc.weight"].T]}
     for name in (key.removesuffix(".conv.weight") for key in state if key.endswith(".conv.weight")):

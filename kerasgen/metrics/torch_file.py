@@ -78,8 +78,7 @@ def _zipped(file):
 def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
     """`{name: array}` of a file with a dictionary of tensors.
 
-    Raises:
-        CheckpointError: the file is damaged, or holds something else.
+    Raises `CheckpointError`: the file is damaged, or holds something else.
     """
     try:
         with open(path, "rb") as file:

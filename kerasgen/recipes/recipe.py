@@ -121,8 +121,7 @@ class Recipe:
     def load(cls, path: str | Path) -> Self:
         """The recipe in a TOML file.
 
-        Raises:
-            RecipeError: the file cannot be read, or an entry is unknown, missing, ill-typed or out of range.
+        Raises `RecipeError`: the file cannot be read, or an entry is unknown, missing, ill-typed or out of range.
         """
         try:
             return cls.from_dict(tomllib.loads(Path(path).read_text(encoding="utf-8")))
@@ -135,8 +134,7 @@ class Recipe:
     def from_dict(cls, table: dict[str, Any]) -> Self:
         """The recipe of a dictionary as `to_dict` gives it.
 
-        Raises:
-            RecipeError: an entry is unknown, missing, ill-typed or out of range.
+        Raises `RecipeError`: an entry is unknown, missing, ill-typed or out of range.
         """
         recipe = _parse(cls, table, "")
         weights = recipe.weights

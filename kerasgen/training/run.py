@@ -29,8 +29,7 @@ PREVIEW_IMAGES = 2000  # of the training set, to prepare the sampling of an epoc
 def build(recipe: Recipe, precision: str = "float32") -> BaseModel:
     """The untrained model of a recipe; a handle in its config, where the family takes a model, is loaded.
 
-    Raises:
-        RecipeError: the class is unknown, or the arguments do not fit it.
+    Raises `RecipeError`: the class is unknown, or the arguments do not fit it.
     """
     name = recipe.model.class_name
     # No data set in the form of TFDS has pairs of images.

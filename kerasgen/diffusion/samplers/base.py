@@ -37,8 +37,7 @@ class Levels:
     def noise_to_signal(self, sampler: str) -> Array:
         """s = sigma / alpha `[N + 1]`: in y = x / alpha the probability-flow ODE is dy/ds = (y - x_0) / s.
 
-        Raises:
-            InputError: s is infinite at the start.
+        Raises `InputError`: s is infinite at the start.
         """
         if not np.all(self.alpha > 0.0):
             raise InputError(
@@ -61,11 +60,7 @@ class Sampler:
     settings: tuple[str, ...] = ()  # names of its arguments
 
     def coefficients(self, levels: Levels) -> Coefficients:
-        """The factors of all steps.
-
-        Raises:
-            InputError: the levels are not for this sampler.
-        """
+        """The factors of all steps. Raises `InputError`: the levels are not for this sampler."""
         raise NotImplementedError
 
     def start(self, x: Tensor) -> Memory:
