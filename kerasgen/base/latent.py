@@ -15,10 +15,7 @@ SHOWN = 10  # examples in a row of an exhibit
 
 
 def slerp(a: np.ndarray, b: np.ndarray, t: np.ndarray | float) -> np.ndarray:
-    """The point at `t` on the great circle from the direction of `a` to that of `b`; lengths are interpolated.
-
-    The last axis holds the D values of a point.
-    """
+    """The point `[..., D]` at `t` on the great circle from the direction of `a` to that of `b`; lengths go linearly."""
     lengths = [np.linalg.norm(x, axis=-1, keepdims=True) for x in (a, b)]
     a, b = a / lengths[0], b / lengths[1]
     angle = np.arccos(np.clip((a * b).sum(axis=-1, keepdims=True), -1.0, 1.0))

@@ -287,7 +287,7 @@ class BaseModel(keras.Model):
         """
         if settings:
             raise InputError(f"{type(self).__name__} has no sampler, so no {', '.join(sorted(settings))} to set.")
-        return self.drawn_by and {"name": self.drawn_by, "steps": 1, "temperature": temperature}
+        return None if self.drawn_by is None else {"name": self.drawn_by, "steps": 1, "temperature": temperature}
 
     def snippet(self, handle: str, drawing: Config | None = None) -> str:
         """Code that loads and uses the model, as it runs.

@@ -43,8 +43,7 @@ def save_checkpoint(model: Any, folder: str | os.PathLike, dtype: str = "float32
         folder: made if it does not exist.
         dtype: "float32" or "float16", of floating-point arrays in the file.
 
-    Raises:
-        CheckpointError: a weight is not finite, or is beyond float16, or the config does not describe the model.
+    Raises `CheckpointError`: a weight is not finite, or is beyond float16, or the config does not describe the model.
     """
     import keras
 
@@ -169,8 +168,7 @@ def load_checkpoint(folder: str | os.PathLike) -> Any:
     Config and weights are checked against each other before anything is built: only classes of kerasgen and an
     allow-list of Keras are made, and never more variables than the weights file holds.
 
-    Raises:
-        CheckpointError: a file is missing, damaged, or asks for something that is not allowed.
+    Raises `CheckpointError`: a file is missing, damaged, or asks for something that is not allowed.
     """
     import keras
     import numpy as np

@@ -15,8 +15,7 @@ def read_shapes(path: Path) -> dict[str, tuple[tuple[int, ...], Any]]:
 
     Every array must be stored whole in this file, uncompressed, so what is read is never more than the file's size.
 
-    Raises:
-        CheckpointError: not HDF5, truncated, or with links, virtual, external, compressed or unallocated arrays.
+    Raises `CheckpointError`: not HDF5, truncated, or with links, virtual, external, compressed or unallocated arrays.
     """
     import h5py
 

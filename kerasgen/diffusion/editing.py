@@ -58,7 +58,8 @@ class DenoiserEditing(LatentModel):
         x = self.modality.check(x)
         labels = self.check_labels(labels, len(x))
         mask = self._check_mask(mask, len(x))
-        options = self.sampling_options(sampler, steps, guidance, spacing, clip, temperature)
+        settings = {"steps": steps, "guidance": guidance, "spacing": spacing, "clip": clip, "temperature": temperature}
+        options = self.sampling_options(sampler, **settings)
         arrays = (x, mask, labels)
         drawn = self._draw(self.inpaint_step, len(x), self.shape, arrays, seed, batch_size, verbose, options)
         return np.where(mask > 0, drawn, self.modality.to_float(x))
@@ -113,7 +114,8 @@ class DenoiserEditing(LatentModel):
         strength = inputs.check_number("strength", strength, 0.0)
         if strength > 1.0:
             raise InputError(f"strength is {strength:g}; expected at most 1.")
-        options = self.sampling_options(sampler, steps, guidance, spacing, clip, temperature)
+        settings = {"steps": steps, "guidance": guidance, "spacing": spacing, "clip": clip, "temperature": temperature}
+        options = self.sampling_options(sampler, **settings)
         begin = min(round((1.0 - strength) * options.steps), options.steps - 1)
         static = (options, begin)
         return self._draw(self.edit_step, len(x), self.shape, (x, labels), seed, batch_size, verbose, *static)
@@ -171,7 +173,8 @@ class DenoiserEditing(LatentModel):
         self.verb("upscale")  # refuses models that do not enlarge
         x = Images(self.given_shape).check(x)
         labels = self.check_labels(labels, len(x))
-        options = self.sampling_options(sampler, steps, guidance, spacing, clip, temperature)
+        settings = {"steps": steps, "guidance": guidance, "spacing": spacing, "clip": clip, "temperature": temperature}
+        options = self.sampling_options(sampler, **settings)
         return self._draw(self.sample_step, len(x), self.shape, (labels, x), seed, batch_size, verbose, options)
 
     # What models with super_resolution say of themselves

@@ -10,6 +10,7 @@ from kerasgen.base import register_family, rows
 from kerasgen.diffusion.denoiser import Denoiser
 from kerasgen.diffusion.diffusion_model import DiffusionModel
 from kerasgen.diffusion.flow_matching import FlowMatching
+from kerasgen.diffusion.samplers import Sampler
 from kerasgen.diffusion.sampling import DenoiserSampling, SamplingOptions
 from kerasgen.errors import InputError
 from kerasgen.networks.resolve import resolve
@@ -125,10 +126,10 @@ class LatentDiffusion(DenoiserSampling):
     def noise_shape(self) -> tuple[int, ...]:
         return (self.latent_dim,)
 
-    def sampling_options(self, *settings: Any, **others: Any) -> SamplingOptions:
-        if others.get("keep"):
+    def sampling_options(self, sampler: str | Sampler = "dpm++", **settings: Any) -> SamplingOptions:
+        if settings.get("keep"):
             raise InputError("intermediates are those of latents here, which are no images; leave them out.")
-        return self.denoiser.sampling_options(*settings, **others)
+        return self.denoiser.sampling_options(sampler, **settings)
 
     def sample_step(
         self, key: Tensor, z: Tensor, labels: Tensor | None, low_res: None, options: SamplingOptions

@@ -1,5 +1,6 @@
 """Sampling: what is asked of a sampler, the loop over its steps, and the latents that its ODE leads to."""
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,33 +47,24 @@ class DenoiserSampling(LatentModel):
         """The shape of the noise that an example is drawn from."""
         return self.shape
 
-    def sampling_options(
-        self,
-        sampler: str | Sampler = "dpm++",
-        steps: int = 20,
-        guidance: float = 1.0,
-        spacing: str = "trailing",
-        clip: bool = True,
-        temperature: float = 1.0,
-        **others: Any,
-    ) -> SamplingOptions:
+    def sampling_options(self, sampler: str | Sampler = "dpm++", **settings: Any) -> SamplingOptions:
         """The checked settings of a sampling run. Raises `InputError`: one is not possible for this model."""
-        steps = inputs.check_integer("steps", steps, 1)
-        guidance = inputs.check_number("guidance", guidance, 0.0)
+        try:
+            options = SamplingOptions(**settings)
+        except TypeError as error:
+            raise InputError(f"a sampling run has no such setting: {error}") from error
+        inputs.check_integer("steps", options.steps, 1)
+        guidance = inputs.check_number("guidance", options.guidance, 0.0)
         if guidance != 1.0 and self.num_classes is None:
             raise InputError(f"guidance is {guidance:g}, but this model has no classes to guide to.")
+        inputs.check_number("temperature", options.temperature, 0.0)
         if isinstance(sampler, str):
-            if sampler not in SAMPLERS:
-                raise InputError(f"there is no sampler {sampler!r}; expected one of {sorted(SAMPLERS)}, or a Sampler.")
-            sampler = SAMPLERS[sampler]()
+            sampler = SAMPLERS[inputs.check_choice("sampler", sampler, SAMPLERS)]()
         elif not isinstance(sampler, Sampler):
-            raise InputError(
-                f"sampler is a {type(sampler).__name__}; expected one of {sorted(SAMPLERS)}, or a Sampler."
-            )
-        sampler.coefficients(self.levels(steps, spacing))  # refuses what it cannot do, before anything is drawn
+            raise InputError(f"sampler is a {type(sampler).__name__}; expected one of {list(SAMPLERS)}, or a Sampler.")
+        sampler.coefficients(self.levels(options.steps, options.spacing))  # refuses what it cannot do
         config = tuple(sorted(sampler.get_config().items()))
-        temperature = inputs.check_number("temperature", temperature, 0.0)
-        return SamplingOptions(type(sampler), config, steps, spacing, guidance, bool(clip), temperature, **others)
+        return dataclasses.replace(options, sampler=type(sampler), config=config, clip=bool(options.clip))
 
     def sampling_config(self, temperature: float = 1.0, **settings: Any) -> Config:
         options = self.sampling_options(**settings)
@@ -199,8 +191,8 @@ class DenoiserSampling(LatentModel):
             height, width = (inputs.check_integer("image_size", side, 1) for side in image_size)
             shape = (height, width, shape[2])
             resolve.check_size(self.network, height, width)
-        others = {"keep": bool(intermediates), "callback": callback}
-        options = self.sampling_options(sampler, steps, guidance, spacing, clip, temperature, **others)
+        settings = {"steps": steps, "guidance": guidance, "spacing": spacing, "clip": clip, "temperature": temperature}
+        options = self.sampling_options(sampler, **settings, keep=bool(intermediates), callback=callback)
         arrays = (labels, None)
         return self._draw(self.sample_step, num_samples, shape, arrays, seed, batch_size, verbose, options)
 

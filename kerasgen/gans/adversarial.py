@@ -13,7 +13,7 @@ from kerasgen.typing import Any, Callable, Logs, Tensor
 class AdversarialModel(BaseModel):
     """A model whose parts "generator" and "discriminator" have a loss and an optimizer each."""
 
-    loss_names = (
+    loss_names: tuple[str, ...] = (
         *("discriminator_loss", "generator_loss", "real_logit", "fake_logit"),
         *("discriminator_gradient_norm", "generator_gradient_norm"),
     )

@@ -34,8 +34,7 @@ class Published:
 def parse_handle(handle: str, revision: Revision = None) -> tuple[str, str | None]:
     """`(repo_id, revision or None)` of "hf://user/repo[@revision]" or "user/repo[@revision]".
 
-    Raises:
-        HubError: it is neither, or names another revision than `revision`.
+    Raises `HubError`: it is neither, or names another revision than `revision`.
     """
     match = HANDLE.fullmatch(handle)
     if match is None:
@@ -111,8 +110,7 @@ def download(
 
     Arguments are those of `kerasgen.load`.
 
-    Raises:
-        HubError: it cannot be had; nothing of a broken download stays in the cache.
+    Raises `HubError`: it cannot be had; nothing of a broken download stays in the cache.
     """
     from huggingface_hub import snapshot_download
 

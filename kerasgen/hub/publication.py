@@ -60,8 +60,7 @@ def write_package(source: Any, folder: Path, handle: str) -> None:
     Of a model: its checkpoint, a picture of what it does and a card. Of a checkpoint folder: its files, and the card
     written anew with `handle`. The written checkpoint is loaded, and one forward pass compared with the source's.
 
-    Raises:
-        CheckpointError: the source cannot be saved or loaded, or the written checkpoint computes something else.
+    Raises `CheckpointError`: the source cannot be saved or loaded, or the written checkpoint computes something else.
     """
     recipe, report = None, {}
     if isinstance(source, os.PathLike):

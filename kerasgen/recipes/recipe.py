@@ -148,8 +148,7 @@ class Recipe:
         Args:
             assignments: strings such as "training.epochs=3"; values are TOML, or else plain strings.
 
-        Raises:
-            RecipeError: an assignment is ill-formed, or `from_dict` refuses the result.
+        Raises `RecipeError`: an assignment is ill-formed, or `from_dict` refuses the result.
         """
         table = self.to_dict()
         for assignment in assignments:

@@ -120,8 +120,7 @@ def train(recipe: Recipe, workdir: str | Path, verbose: Verbose = "auto") -> Pat
     `workdir` gets log.csv (a line an epoch), samples/ (a picture an epoch) and backup.npz (the state after the last
     whole epoch). Run again after a kill, it goes on from there, and ends with the same weights as if not killed.
 
-    Raises:
-        RecipeError: the folder holds a run of another recipe.
+    Raises `RecipeError`: the folder holds a run of another recipe.
     """
     workdir = Path(workdir)
     training = recipe.training
