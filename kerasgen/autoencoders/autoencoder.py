@@ -64,8 +64,6 @@ class Autoencoder(LatentModel):
         self.decoder = resolve.decoder(decoder, self.latent_dim, self.shape, width, self.dtype_policy)
         self.density = MixtureDensity(self.num_components, self.latent_dim, name="density")
 
-    # The model
-
     def latents(self, images: Tensor, training: bool = False) -> Tensor:
         """Images in [0, 1] to latents `[B, latent_dim]`."""
         return ops.cast(self.encoder(self.with_label_planes(images, None), training=training), "float32")
@@ -87,8 +85,6 @@ class Autoencoder(LatentModel):
         """Reconstructions of images in [0, 1]."""
         return self.images(self.latents(images, training), training)
 
-    # The density of the latents
-
     def fit_density(self, x: ArrayLike, batch_size: int = 64, verbose: Verbose = "auto") -> None:
         """Fits the Gaussian mixture to the latents of the images `x`, for `sample`."""
         x = self.modality.check(x)
@@ -102,8 +98,6 @@ class Autoencoder(LatentModel):
     def prepare_sampling(self, x: ArrayLike) -> None:
         """Fits the density to the latents of the training images."""
         self.fit_density(x)
-
-    # Sampling and coding
 
     def draw_latents(self, start: int, stop: int, seed: int, temperature: float) -> np.ndarray:
         """z from the fitted mixture, float32 `[stop - start, latent_dim]`; `temperature` scales its components."""

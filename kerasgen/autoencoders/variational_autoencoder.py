@@ -118,8 +118,6 @@ class VariationalAutoencoder(LikelihoodModel, LatentModel):
         mean, _ = self.posterior(images, None, training)
         return self.distribution.mean(self.decoder_outputs(mean, None, training))
 
-    # Sampling and coding
-
     def encode_step(self, images: Tensor, labels: Tensor | None) -> Tensor:
         """Posterior means."""
         return self.posterior(self.modality.scale(images), self.one_hot(labels))[0]
@@ -127,8 +125,6 @@ class VariationalAutoencoder(LikelihoodModel, LatentModel):
     def decode_step(self, z: Tensor, labels: Tensor | None) -> Tensor:
         """Mean images of p(x | z)."""
         return self.distribution.mean(self.decoder_outputs(z, self.one_hot(labels)))
-
-    # Likelihood
 
     def log_weights_step(
         self, images: Tensor, labels: Tensor | None, epsilon: Tensor, num_importance_samples: int

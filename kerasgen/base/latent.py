@@ -50,10 +50,9 @@ class DecodingModel(GenerativeModel):
         batch_size: int = 64,
         verbose: Verbose = "auto",
     ) -> np.ndarray:
-        """Images decoded from random latents: float32 `[num_samples, H, W, C]` in [0, 1].
+        """Images decoded from random latents, whose spread `temperature` scales: `[num_samples, H, W, C]` in [0, 1].
 
         The i-th image depends on the seed, i and its label alone. Labels are the classes in turn unless given.
-        `temperature` scales the spread of the latents.
         """
         return self.decode_drawn(num_samples, labels, seed, temperature, batch_size, verbose)
 
@@ -142,8 +141,6 @@ class LatentModel(DecodingModel):
         z = self.interpolate_latents(start, stop, t).reshape(-1, self.latent_dim).astype(np.float32)  # [N steps, D]
         labels = None if labels is None else np.repeat(labels, steps)
         return self.decode(z, labels, batch_size, verbose).reshape(len(a), steps, *self.shape)
-
-    # What it says of itself
 
     def measures(self) -> tuple[str, ...]:
         lossy = ("mean_squared_error", "psnr", "ssim", "path_length")

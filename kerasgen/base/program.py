@@ -20,7 +20,6 @@ def batched(program: Callable, num: int, batch: Callable, size: int = 64, verbos
         num: number of rows.
         batch: from `(start, stop)` to a list of NumPy arrays (or `None`) of leading axis `stop - start`.
         size: most rows at once.
-        verbose: "auto" (a progress bar where there is more than one batch), 0 or 1.
     """
     size = min(inputs.check_integer("batch_size", size, 1), 2 ** math.ceil(math.log2(num)))
     show = verbose in (1, 2, True) or (verbose == "auto" and num > size)

@@ -110,8 +110,6 @@ class Classifier(BaseModel):
         """Logits, for images in [0, 1]."""
         return self.outputs(images, training)[1]
 
-    # Classes and features
-
     def outputs_step(self, images: Tensor) -> Tensor:
         """Features and probabilities side by side."""
         features, logits = self.outputs(self.modality.scale(images))
@@ -131,8 +129,6 @@ class Classifier(BaseModel):
     def features(self, x: ArrayLike, batch_size: int = 250, verbose: Verbose = "auto") -> np.ndarray:
         """What stands before the last layer: float32 `[N, num_features]`."""
         return self.extract(x, batch_size, verbose)[0]
-
-    # What it says of itself
 
     def measures(self) -> tuple[str, ...]:
         return ("accuracy",)

@@ -81,8 +81,6 @@ class DiffusionModel(Denoiser):
         """ "bound" in discrete time, "estimate" in continuous time."""
         return "estimate" if self.num_steps is None else "bound"
 
-    # Levels
-
     def table(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Times as the network reads them, ascending, with alpha and sigma: float64 `[T]` each."""
         if self._log_squares is not None:

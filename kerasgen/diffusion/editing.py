@@ -187,9 +187,8 @@ class DenoiserEditing(LatentModel):
         return self.upscale(self.downscale(given), labels, **settings), labels
 
     def measures(self) -> tuple[str, ...]:
-        if self.given_shape is None:
-            return super().measures()
-        return ("mean_squared_error", "psnr", "ssim", *SAMPLED, "bits_per_dim")
+        enlarging = ("mean_squared_error", "psnr", "ssim", *SAMPLED, "bits_per_dim")
+        return super().measures() if self.given_shape is None else enlarging
 
     def exhibit(self, examples: np.ndarray | None, labels: np.ndarray | None, settings: Evaluation) -> list[Exhibit]:
         """With `super_resolution`, rows of small images, of what `upscale` makes of them and of the originals."""

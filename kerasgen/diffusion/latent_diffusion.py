@@ -80,8 +80,6 @@ class LatentDiffusion(DenoiserSampling):
     def default_optimizer(self) -> keras.optimizers.Optimizer:
         return self.denoiser.default_optimizer()
 
-    # Latents of the autoencoder
-
     def latents(self, images: Tensor, labels: Tensor | None) -> Tensor:
         """z of images, without gradient: float32 `[B, latent_dim]`."""
         labels = labels if self.autoencoder.num_classes is not None else None
@@ -110,8 +108,6 @@ class LatentDiffusion(DenoiserSampling):
         self.latent_mean.assign(z.mean(axis=0))
         self.latent_stddev.assign(np.maximum(z.std(axis=0), 1e-3))
 
-    # Training
-
     def losses(self, x: Tensor, one_hot: Tensor | None, training: bool) -> tuple[Tensor, Logs]:
         """The denoiser's loss of each image, `[B]`."""
         return self.denoiser.losses(self.latents(x, self.numbers(one_hot)), one_hot, training)
@@ -119,8 +115,6 @@ class LatentDiffusion(DenoiserSampling):
     def numbers(self, one_hot: Tensor | None) -> Tensor | None:
         """Labels `[B]` of one-hot labels."""
         return None if one_hot is None else ops.argmax(one_hot, axis=-1)
-
-    # Sampling and coding
 
     @property
     def noise_shape(self) -> tuple[int, ...]:

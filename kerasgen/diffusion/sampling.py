@@ -18,10 +18,7 @@ KEPT_NOISE = 1 << 20  # noise of what an inpainting keeps is that of steps from 
 
 @dataclass(frozen=True)
 class SamplingOptions:
-    """The settings of one sampling run, as a key of compiled programs; see `DenoiserSampling.sample`.
-
-    `sampler` and `config` make the sampler; `keep` is for intermediates.
-    """
+    """The settings of `sample`, as a key of compiled programs: a sampler's class and config, `keep` for intermediates."""
 
     sampler: type[Sampler] = DPMSolver
     config: tuple = ()

@@ -150,8 +150,6 @@ class Flow(LikelihoodModel, LatentModel):
         log_normal = -0.5 * ops.sum(ops.square(z) + math.log(2.0 * math.pi), axis=-1)  # [B]
         return log_normal + log_det - log_q
 
-    # Training
-
     @property
     def needs_initialization(self) -> bool:
         return not self.flow.initialized
@@ -186,8 +184,6 @@ class Flow(LikelihoodModel, LatentModel):
         if self.vectors:
             return x
         return ops.clip(ops.floor(x * 2.0**self.num_bits) / (2.0**self.num_bits - 1.0), 0.0, 1.0)
-
-    # Likelihood
 
     def log_prob_step(self, x: Tensor, labels: Tensor | None, u: Tensor | None) -> Tensor:
         x = self.modality.scale(x)

@@ -218,8 +218,6 @@ class CycleGAN(Translator):
         _, logs, fakes = self.generator_losses(a, b)
         return self.update_metrics(**logs | self.discriminator_losses((a, b), fakes)[1])
 
-    # Translation
-
     def a_to_b_step(self, images: Tensor) -> Tensor:
         return self.run_generator(self.generator_a_to_b, images)
 
@@ -234,13 +232,9 @@ class CycleGAN(Translator):
         Args:
             x: images.
             direction: "a_to_b" or "b_to_a"; a is the first argument of `fit`.
-            batch_size: images at once.
-            verbose: "auto", 0 or 1, for a progress bar.
         """
         inputs.check_choice("direction", direction, DIRECTIONS)
         return self.run_on(getattr(self, f"{direction}_step"), x, self.modality, batch_size, verbose)
-
-    # What it says of itself
 
     def measures(self) -> tuple[str, ...]:
         return ("cycle_error", *SAMPLED)

@@ -102,8 +102,6 @@ class GAN(AdversarialModel, DecodingModel):
         with keras.name_scope("discriminator"):
             self.discriminator = resolve.discriminator(discriminator, *sizes)
 
-    # The two networks
-
     def generate(self, z: Tensor, one_hot: Tensor | None, training: bool = False) -> Tensor:
         """The generator's images in [-1, 1], or vectors."""
         return ops.cast(self.generator(z if one_hot is None else [z, one_hot], training=training), "float32")
@@ -230,13 +228,9 @@ class GAN(AdversarialModel, DecodingModel):
         *,
         truncation: float | None = None,
     ) -> np.ndarray:
-        """Images of random latents: float32 `[num_samples, H, W, C]` in [0, 1].
+        """As `DecodingModel.sample`, from latents within `truncation` (Brock et al. 2019, section 3.1), if it is given.
 
-        The i-th image depends on the seed, i and its label alone. Labels are the classes in turn unless given.
-
-        Args:
-            temperature: scales the latents.
-            truncation: bound of the latents (Brock et al. 2019, section 3.1): fewer kinds of images, better ones.
+        The smaller the bound, the better the images, and the fewer kinds of them.
         """
         self.sampling_config(temperature, truncation)  # refuses a truncation of 0
         return self.decode_drawn(num_samples, labels, seed, temperature, batch_size, verbose, truncation=truncation)

@@ -86,8 +86,6 @@ class Translator(AdversarialModel):
     def translate(self, x: ArrayLike, batch_size: int = 64, verbose: Verbose = "auto") -> np.ndarray:
         raise NotImplementedError
 
-    # What it says of itself
-
     def synthesize(
         self,
         num: int,
