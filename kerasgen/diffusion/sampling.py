@@ -18,7 +18,7 @@ KEPT_NOISE = 1 << 20  # noise of what an inpainting keeps is that of steps from 
 
 @dataclass(frozen=True)
 class SamplingOptions:
-    """The settings of `sample`, as a key of compiled programs: a sampler's class and config, `keep` for intermediates."""
+    """The settings of `sample`, as a key of compiled programs; `config` is the sampler's, `keep` for intermediates."""
 
     sampler: type[Sampler] = DPMSolver
     config: tuple = ()
