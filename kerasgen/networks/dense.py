@@ -10,28 +10,30 @@ from kerasgen.networks.build import Dtype, Shape
 
 def dense_encoder(shape: Shape, outputs: int, width: int, name: str = "encoder", dtype: Dtype = None) -> keras.Model:
     """Images `[B, H, W, C]` to `[B, outputs]`."""
-    return _dense("images", shape, (outputs,), width, "silu", name, dtype)
+    hidden = _layers(shape, (outputs,), width, "silu", dtype)
+    return keras.Sequential([keras.Input(shape, name="images"), *hidden], name=name)
 
 
 def dense_decoder(
     inputs: int, output_shape: Shape, width: int, name: str = "decoder", dtype: Dtype = None
 ) -> keras.Model:
     """Latents `[B, inputs]` to `[B, H, W, C]`, with no activation at the end."""
-    return _dense("latents", (inputs,), output_shape, width, "silu", name, dtype)
+    hidden = _layers((inputs,), output_shape, width, "silu", dtype)
+    return keras.Sequential([keras.Input((inputs,), name="latents"), *hidden], name=name)
 
 
 def dense_coupling(input_shape: Shape, output_shape: Shape, width: int, name: str, dtype: Dtype = None) -> keras.Model:
     """All positions and channels at once; starts at zero, as those in coupling.py."""
-    return _dense("kept", input_shape, output_shape, width, "relu", name, dtype, kernel_initializer="zeros")
-
-
-def _dense(inputs, input_shape, output_shape, width, activation, name, dtype, **last):
-    x = inputs = keras.Input(input_shape, name=inputs)
-    if len(input_shape) > 1:
-        x = layers.Flatten(dtype=dtype, name="flatten")(x)
-    for index in (1, 2):
-        x = layers.Dense(width, activation=activation, dtype=dtype, name=f"dense_{index}")(x)
-    x = layers.Dense(math.prod(output_shape), dtype=dtype, name="outputs", **last)(x)
-    if len(output_shape) > 1:
-        x = layers.Reshape(output_shape, dtype=dtype, name="reshape")(x)
+    x = inputs = keras.Input(input_shape, name="kept")
+    for layer in _layers(input_shape, output_shape, width, "relu", dtype, kernel_initializer="zeros"):
+        x = layer(x)
     return keras.Model(inputs, x, name=name)
+
+
+def _layers(input_shape, output_shape, width, activation, dtype, **last):
+    return [
+        *([layers.Flatten(dtype=dtype, name="flatten")] if len(input_shape) > 1 else []),
+        *(layers.Dense(width, activation=activation, dtype=dtype, name=f"dense_{index}") for index in (1, 2)),
+        layers.Dense(math.prod(output_shape), dtype=dtype, name="outputs", **last),
+        *([layers.Reshape(output_shape, dtype=dtype, name="reshape")] if len(output_shape) > 1 else []),
+    ]
