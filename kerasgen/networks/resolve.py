@@ -75,11 +75,6 @@ def resolve(role: str, value: Any, known: Mapping[str, Callable], kind: type, **
     return value
 
 
-def serialize(network: Any, argument: Any) -> Any:
-    """The constructor argument that gives this network again: names as they are, a Keras layer in serialized form."""
-    return argument if named(argument) else keras.saving.serialize_keras_object(network)
-
-
 def _network(role, argument, known, input_shapes, *expected, **settings):
     """A layer from inputs `[B, *shape]` of each of the shapes to one of the expected shapes, `None` being any number.
 
