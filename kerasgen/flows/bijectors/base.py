@@ -28,9 +28,10 @@ class Bijector(keras.layers.Layer):
         self.latent_shape: Any = self.shape
         self.built = True
 
-    def __init_subclass__(cls, **kwargs: Any):
+    def __init_subclass__(cls, abstract: bool = False, **kwargs: Any):
         super().__init_subclass__(**kwargs)
-        keras.saving.register_keras_serializable("kerasgen")(cls)
+        if cls.__module__.startswith(__package__) and not abstract:  # those of others are theirs to register
+            keras.saving.register_keras_serializable("kerasgen")(cls)
 
     def forward_and_log_det(self, x: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
         raise NotImplementedError
@@ -48,7 +49,7 @@ class Bijector(keras.layers.Layer):
         return self.forward_and_log_det(x, condition)[0]
 
 
-class DataDependentBijector(Bijector):
+class DataDependentBijector(Bijector, abstract=True):
     """A bijector with variables that `initialize` sets from the first batch, once.
 
     Whether that was done is part of the weights, so that it is never done again after loading: a subclass makes the

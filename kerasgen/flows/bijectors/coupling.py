@@ -17,7 +17,7 @@ def bounded(raw: Tensor, bound: float) -> Tensor:
     return bound * ops.tanh(raw / bound)
 
 
-class Coupling(Bijector):
+class Coupling(Bijector, abstract=True):
     """One part of x stays as it is and decides, through a network, how the other part is changed, value by value.
 
     Subclasses give `outputs_per_value`, the network's outputs for each value, and
