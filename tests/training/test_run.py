@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 import kerasgen
-from kerasgen.errors import RecipeError
+from kerasgen.errors import RecipeError, UnknownModelError
 from kerasgen.hub.figure_names import title
 from kerasgen.hub.publication import write_package
 from kerasgen.recipes import Recipe
@@ -268,6 +268,21 @@ def test_non_finite_loss_stops_and_keeps_the_backup(recipe_path, tmp_path):
 def test_models_that_cannot_be_built(recipe_path, override, message):
     with pytest.raises(RecipeError, match=message):
         build(Recipe.load(recipe_path).override([override]))
+
+
+def test_a_handle_in_a_recipe_becomes_the_model(recipe_path, tmp_path):
+    """Where the family takes a model, which keeps its weights."""
+    autoencoder = kerasgen.Autoencoder((8, 8, 1), 2, width=4, encoder="dense", decoder="dense")
+    autoencoder.save(tmp_path / "autoencoder")
+    network = '{class = "MLP", width = 8, depth = 1}'
+    config = f'{{autoencoder = "{tmp_path}/autoencoder", denoiser = {{class = "FlowMatching", network = {network}}}}}'
+    recipe = Recipe.load(recipe_path).override(["model.class=LatentDiffusion", f"model.config={config}"])
+    model = build(recipe)
+    assert model.shape == (8, 8, 1)
+    for one, other in zip(model.autoencoder.get_weights(), autoencoder.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    with pytest.raises(UnknownModelError, match="no model 'nothing'"):
+        build(recipe.override(["model.config.autoencoder=nothing"]))
 
 
 def test_optimizers():
