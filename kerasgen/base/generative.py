@@ -4,11 +4,11 @@ import json
 
 import keras
 import numpy as np
-from keras import ops
 
 from kerasgen.base.exhibit import Exhibit, describe_sampling
 from kerasgen.base.model import BaseModel
 from kerasgen.modalities import Vectors
+from kerasgen.networks.geometry import with_label_planes
 from kerasgen.recipes import Evaluation
 from kerasgen.typing import Any, ArrayLike, Config, Labels, Tensor
 
@@ -41,10 +41,7 @@ class GenerativeModel(BaseModel):
     def with_label_planes(self, images: Tensor, one_hot: Tensor | None) -> Tensor:
         """What a network reads: images in [-1, 1], with one constant plane a class if there are classes."""
         images = self.modality.to_network(images)
-        if one_hot is None:
-            return images
-        planes = ops.broadcast_to(one_hot[:, None, None, :], (ops.shape(images)[0], *self.shape[:2], self.num_classes))
-        return ops.concatenate([images, planes], axis=-1)
+        return images if one_hot is None else with_label_planes(images, one_hot)
 
     def prepare_sampling(self, x: ArrayLike) -> None:
         """Does what remains to be done after `fit` before `sample` works; nothing for most families."""

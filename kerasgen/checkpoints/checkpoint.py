@@ -5,12 +5,13 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from kerasgen.checkpoints import config as configs, weights
 from kerasgen.errors import CheckpointError
-from kerasgen.typing import Any, Callable
 from kerasgen.version import __version__
 
 CONFIG = "config.json"

@@ -2,9 +2,9 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from kerasgen.errors import CheckpointError
-from kerasgen.typing import Any
 
 MAX_BYTES = 2**20
 MAX_DEPTH = 64

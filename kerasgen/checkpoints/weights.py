@@ -3,9 +3,9 @@
 import copy
 import math
 from pathlib import Path
+from typing import Any
 
 from kerasgen.errors import CheckpointError
-from kerasgen.typing import Any
 
 UNSAVED = 65_536  # elements that a model may have besides those in its file: seeds of random layers, running means
 
@@ -76,7 +76,7 @@ class _Budget(list):
 
 
 def recorded(model: Any) -> dict[str, Any]:
-    """`{path in the weights file: variable}` of a model, by Keras' own walk, without its optimizer."""
+    """`{path in the weights file: variable}` of a model, by Keras' own walk, without optimizers of it and its parts."""
     # Private: only this walk knows the paths of `load_weights`; the public `save_weights` needs values and a file.
     from keras.src.saving.saving_lib import H5IOStore, _save_state
 
@@ -97,8 +97,8 @@ def recorded(model: Any) -> dict[str, Any]:
             self.variables[f"{self.group}/{key}"] = value
 
     recorder = Recorder()
-    optimizer = getattr(model, "optimizer", None)
-    _save_state(model, recorder, None, inner_path="", visited_saveables={id(optimizer)})
+    optimizers = {id(getattr(part, "optimizer", None)) for part in model._flatten_layers()}
+    _save_state(model, recorder, None, inner_path="", visited_saveables=optimizers)
     return recorder.variables
 
 

@@ -31,7 +31,7 @@ def run(args: Namespace) -> None:
         names = [f"{name} ({path})" for name, path in zip(names, (args.a, args.b), strict=True)]
     alike, unlike = compare(a, b)
     rows = [
-        {"metric": name} | dict(zip(names, map(options.interval, pair), strict=True)) for name, pair in alike.items()
+        {"metric": name, **dict(zip(names, map(options.interval, two), strict=True))} for name, two in alike.items()
     ]
     if rows:
         options.print_table(rows)

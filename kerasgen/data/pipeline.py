@@ -39,9 +39,7 @@ def _num_batches(opened: Source, batch_size: int, drop_remainder: bool) -> int:
     if not drop_remainder:
         return -(-opened.num // batch_size)
     if opened.num < batch_size:
-        raise DatasetError(
-            f"{opened.name} has {opened.num} images, less than a batch of {batch_size}; lower batch_size."
-        )
+        raise DatasetError(f"{opened.name} has {opened.num} images, fewer than a batch of {batch_size}; lower it.")
     return opened.num // batch_size
 
 

@@ -163,9 +163,7 @@ def _arrays(source, labels):
     if numbers is not None:
         if numbers.shape[:1] != (num,) or numbers.dtype.kind not in {1: "iu", 2: "b"}.get(numbers.ndim, ""):
             have = f"labels have shape {numbers.shape} and dtype {numbers.dtype}"
-            raise InputError(
-                f"{have}; expected {num} integers, one an image, or as many rows of bools, its attributes."
-            )
+            raise InputError(f"{have}; expected {num} integers, one an image, or {num} rows of bools, its attributes.")
         numbers = numbers.astype(np.int32)
     return Source("the array", num, lambda: (images, numbers))
 

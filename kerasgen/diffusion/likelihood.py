@@ -59,10 +59,8 @@ def variational_bound(model: Any, pixels: Tensor, condition: Any, key: Tensor, n
 
     zeros = ops.zeros((ops.shape(x0)[0],))
     diffusion, _ = ops.scan(term, zeros, ops.arange(num, dtype="int32"), length=num)
-    last_alpha, last_sigma = float(alpha[-1]), float(sigma[-1])
-    prior = 0.5 * model.sum_per_example(
-        last_alpha**2 * ops.square(x0) + last_sigma**2 - 1.0 - 2.0 * math.log(last_sigma)
-    )
+    a, s = float(alpha[-1]), float(sigma[-1])
+    prior = 0.5 * model.sum_per_example(a**2 * ops.square(x0) + s**2 - 1.0 - 2.0 * math.log(s))
     std = float(sigma[0] / alpha[0])
     first = estimate(ops.zeros((ops.shape(x0)[0],), "int32"), 0)
     if model.vectors:

@@ -136,9 +136,8 @@ class GAN(AdversarialModel, DecodingModel):
         """What the discriminator minimizes but for the penalty `[B]`, the fakes, and the logs."""
         fake = ops.stop_gradient(self.fake(ops.shape(real)[0], one_hot, training))
         # Apart from each other: what a discriminator sees of its batch must be real or fake.
-        real_logit, fake_logit = (
-            self.logits(self.augment(x) if training else x, one_hot, training) for x in (real, fake)
-        )
+        seen = (self.augment(x) if training else x for x in (real, fake))
+        real_logit, fake_logit = (self.logits(x, one_hot, training) for x in seen)
         losses = self.loss_function.discriminator(real_logit, fake_logit)
         logs = {
             "discriminator_loss": losses,

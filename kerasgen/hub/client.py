@@ -6,10 +6,10 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kerasgen.checkpoints import FILES as CHECKPOINT_FILES, METADATA, sha256
 from kerasgen.errors import HubError
-from kerasgen.typing import Any
 from kerasgen.version import __version__ as version
 
 HANDLE = re.compile(r"(?:hf://)?(?P<repo_id>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[^\s@]+))?")

@@ -7,13 +7,13 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kerasgen.checkpoints import WEIGHTS, load_checkpoint, sha256
 from kerasgen.errors import CheckpointError, HubError, RecipeError, UnknownModelError
 from kerasgen.hub import client
 from kerasgen.hub.client import Auth, Dir, Handle, Revision
 from kerasgen.recipes import Recipe
-from kerasgen.typing import Any
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from keras import ops
 
 from kerasgen.errors import InputError
 from kerasgen.inputs import check_choice
-from kerasgen.networks.build import SLOPE, Network, Shape, Tensor, conv, dense, group_norm
+from kerasgen.networks.build import SLOPE, Dtype, Network, Shape, Tensor, conv, dense, group_norm
 from kerasgen.networks.geometry import channels_of, halve, sides_of
 from kerasgen.networks.layers.attention import Attention
 from kerasgen.networks.layers.minibatch_stddev import MinibatchStandardDeviation
@@ -22,8 +22,11 @@ NORMALIZATIONS = (None, "spectral", "layer")  # the last as WGAN-GP's critic has
 class StridedBlock(Network):
     """A convolution, layer normalization where asked for, and a leaky rectifier (Radford et al. 2016)."""
 
-    def __init__(self, inputs, filters, kernel, strides, first, normalization, name, dtype):
+    def __init__(
+        self, inputs: int, filters: int, halves: bool, first: bool, normalization: Any, name: str, dtype: Dtype
+    ):
         super().__init__(name, dtype=dtype)
+        kernel, strides = (4, 2) if halves else (3, 1)
         self.conv = conv(inputs, filters, kernel, "conv", dtype, normalization == "spectral", strides=strides)
         self.norm = group_norm(filters, "norm", dtype, 1) if normalization == "layer" and not first else None
 
@@ -35,7 +38,9 @@ class StridedBlock(Network):
 class DownBlock(Network):
     """A residual block of a discriminator (Miyato et al. 2018, figure 10); the first one reads images."""
 
-    def __init__(self, inputs, filters, halves, first, normalization, name, dtype):
+    def __init__(
+        self, inputs: int, filters: int, halves: bool, first: bool, normalization: Any, name: str, dtype: Dtype
+    ):
         super().__init__(name, dtype=dtype)
         spectral = normalization == "spectral"
         self.halves, self.first = halves, first
@@ -116,10 +121,8 @@ class ConvDiscriminator(Discriminator):
         self.residual = residual
 
         def block(filters, level, halves, name):
-            if residual:
-                return DownBlock(channels, filters, halves, level == 1, normalization, name, dtype)
-            kernel, strides = (4, 2) if halves else (3, 1)
-            return StridedBlock(channels, filters, kernel, strides, level == 1, normalization, name, dtype)
+            make = DownBlock if residual else StridedBlock
+            return make(channels, filters, halves, level == 1, normalization, name, dtype)
 
         self.blocks = []  # layers in order
         channels = input_shape[-1]

@@ -22,8 +22,11 @@ class UpBlock(Network):
     The residual form is that of Miyato et al. 2018, figure 9.
     """
 
-    def __init__(self, inputs, filters, sides, residual, num_classes, spectral, name, dtype):
-        super().__init__(name, dtype=dtype)
+    def __init__(
+        self, inputs: int, filters: int, sides: Shape, residual: bool, num_classes: Any, spectral: bool, **kwargs: Any
+    ):
+        super().__init__("up", **kwargs)
+        dtype = self.dtype_policy
         self.sides, self.residual = sides, residual
         self.norm_a = ConditionalBatchNormalization(inputs, num_classes, name="norm_a", dtype=dtype)
         self.conv_a = conv(inputs, filters, 3, "conv_a", dtype, spectral)
@@ -75,7 +78,7 @@ class ConvGenerator(Network):
         for level in range(len(finer) - 1, -1, -1):
             filters = channels_of(width, level)
             arguments = (channels, filters, finer[level], residual, num_classes, spectral)
-            self.blocks.append(UpBlock(*arguments, f"up_{level}", dtype))
+            self.blocks.append(UpBlock(*arguments, name=f"up_{level}", dtype=dtype))
             if level in attention:
                 self.blocks.append(Attention(filters, name=f"attention_{level}", dtype=dtype))
             channels = filters

@@ -18,7 +18,7 @@ def channels_of(width: int, level: int, most: int = 8) -> int:
     return width * min(2**level, most)
 
 
-def enlarge(x: Tensor, sides: tuple[int, int] | None = None) -> Tensor:
+def enlarge(x: Tensor, sides: tuple[int, ...] | None = None) -> Tensor:
     """`[B, H, W, C]` with every pixel four times, `[B, 2H, 2W, C]`, cropped to `sides` if given."""
     x = ops.repeat(ops.repeat(x, 2, axis=1), 2, axis=2)
     return x if sides is None else x[:, : sides[0], : sides[1]]

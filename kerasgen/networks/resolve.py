@@ -63,7 +63,7 @@ def resolve(role: str, value: Any, known: Mapping[str, Callable], kind: type, **
             settings["width"] = inputs.check_integer("width", arguments.pop("width", settings.get("width")), 1)
         try:
             return known[name](**settings, **arguments)
-        except TypeError as error:
+        except (TypeError, ValueError) as error:  # Keras has either for an argument that there is not
             raise InputError(f"{role} does not fit {name!r}: {error}") from error
     if isinstance(value, dict):
         value = keras.saving.deserialize_keras_object(value)

@@ -31,7 +31,17 @@ class ConvBlock(Network):
     """
 
     def __init__(
-        self, inputs, filters, kernel, name, dtype, strides=1, sides=None, norm=True, slope=0.0, reflect=False
+        self,
+        inputs: int,
+        filters: int,
+        kernel: int,
+        name: str,
+        dtype: Dtype,
+        strides: int = 1,
+        sides: Shape | None = None,
+        norm: bool = True,
+        slope: float = 0.0,
+        reflect: bool = False,
     ):
         super().__init__(name, dtype=dtype)
         self.sides, self.slope, self.border = sides, slope, kernel // 2 if reflect else 0
@@ -71,8 +81,8 @@ class UNetGenerator(Network):
         channels = [channels_of(width, level) for level in range(levels)]
         self.down, self.up = [], []  # in order
         for level, (inputs, filters) in enumerate(zip([input_shape[-1], *channels], channels, strict=False)):
-            settings = {"strides": 2, "norm": level > 0, "slope": SLOPE}
-            self.down.append(ConvBlock(inputs, filters, 4, f"down_{level}", dtype, **settings))
+            block = ConvBlock(inputs, filters, 4, f"down_{level}", dtype, 2, norm=level > 0, slope=SLOPE)
+            self.down.append(block)
         inputs = channels[-1]
         for level in reversed(range(levels)):
             filters = channels[max(level - 1, 0)]

@@ -12,9 +12,9 @@ import typing
 from collections.abc import Iterable
 from dataclasses import MISSING, dataclass, field
 from pathlib import Path
+from typing import Any, Self
 
 from kerasgen.errors import RecipeError
-from kerasgen.typing import Any, Self
 
 TYPE_NAMES = {str: "a string", int: "an integer", float: "a number", bool: "true or false", dict: "a table"}
 SHA256 = r"[0-9a-f]{64}"

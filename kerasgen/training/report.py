@@ -80,9 +80,7 @@ def _figures(report):
 
 def _loss(log):
     keys = {name: key for name, key in (("training", "loss"), ("validation", "val_loss")) if key in log[0]}
-    points = {
-        name: [(float(row["epoch"]), float(row[key])) for row in log if row.get(key)] for name, key in keys.items()
-    }
+    points = {name: [(float(at["epoch"]), float(at[key])) for at in log if at.get(key)] for name, key in keys.items()}
     return curve(points, "epoch", "loss")
 
 

@@ -517,7 +517,7 @@ def test_bad_batches():
     for call in (data.load, data.steps_per_epoch):
         with pytest.raises(InputError, match="batch_size is 0"):
             call(numbered(4), "train", batch_size=0)
-        with pytest.raises(DatasetError, match="less than a batch"):
+        with pytest.raises(DatasetError, match="fewer than a batch"):
             call(numbered(4), "train", batch_size=5, drop_remainder=True)
     with pytest.raises(DatasetError, match=r"no folder \./nowhere"):
         data.load("./nowhere")

@@ -6,7 +6,6 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from kerasgen.networks.adversarial import ConvDiscriminator, ConvGenerator
 
 from kerasgen import GAN, GANOptimizer, backend
 from kerasgen.errors import InputError
@@ -14,6 +13,8 @@ from kerasgen.gans import gan
 from kerasgen.gans.augmentation import AUGMENTATIONS
 from kerasgen.gans.losses import LOSSES
 from kerasgen.gans.penalties import R1, GradientPenalty
+from kerasgen.networks.discriminators import ConvDiscriminator
+from kerasgen.networks.generators import ConvGenerator
 from kerasgen.networks.layers.conditional_batch_normalization import ConditionalBatchNormalization
 from kerasgen.networks.layers.minibatch_stddev import MinibatchStandardDeviation
 from kerasgen.networks.layers.spectral_normalization import SpectralNormalization
