@@ -1,5 +1,6 @@
 """The backend is the one that KERAS_BACKEND names; TensorFlow gets two logical CPUs for the tests of replicas."""
 
+import gc
 import os
 import tempfile
 
@@ -30,9 +31,15 @@ import keras
 import numpy as np
 import pytest
 
+# Tracing makes objects by the million: to look through all of them for garbage takes a tenth of the time.
+gc.freeze()
+gc.set_threshold(100_000, 50, 100)
+
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
 
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        tf.config.threading.set_intra_op_parallelism_threads(1)
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
