@@ -16,7 +16,8 @@ if os.environ.get("KERAS_BACKEND") == "jax":
     os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "0"
 
 if "PYTEST_XDIST_WORKER" in os.environ:
-    os.environ["OMP_NUM_THREADS"] = "1"  # PyTorch's threads: the workers share the cores
+    # The workers share the cores; PyTorch reads the first and TensorFlow the second, here and in subprocesses.
+    os.environ["OMP_NUM_THREADS"] = os.environ["TF_NUM_INTRAOP_THREADS"] = "1"
 
 from tests.hub_server import HUB
 
@@ -38,14 +39,19 @@ gc.set_threshold(100_000, 50, 100)
 if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
 
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        tf.config.threading.set_intra_op_parallelism_threads(1)
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 
+LONG = ("tests/test_readme.py", "tests/hub/", "tests/test_replicas.py", "tests/training/")
+
+
 def pytest_collection_modifyitems(items):
-    """`@pytest.mark.backend("tensorflow")` runs a test on that backend alone."""
+    """`@pytest.mark.backend("tensorflow")` runs a test on that backend alone.
+
+    Long files come first, so that no worker is left with one of them at the end.
+    """
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
     for item in items:
         marker = item.get_closest_marker("backend")
         if marker and keras.backend.backend() not in marker.args:
