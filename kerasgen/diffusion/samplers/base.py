@@ -56,7 +56,6 @@ class Sampler:
     """
 
     stochastic = False
-    evaluations_per_step = 1
     settings: tuple[str, ...] = ()  # names of its arguments
 
     def coefficients(self, levels: Levels) -> Coefficients:

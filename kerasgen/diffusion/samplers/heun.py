@@ -12,8 +12,6 @@ class Heun(Euler):
     Two evaluations a step: s never reaches 0 at the second, as the last step has one.
     """
 
-    evaluations_per_step = 2
-
     def coefficients(self, levels: Levels) -> Coefficients:
         alpha, s = levels.alpha, levels.noise_to_signal(type(self).__name__)
         euler = super().coefficients(levels)
