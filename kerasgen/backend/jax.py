@@ -13,6 +13,7 @@ from kerasgen.backend import plain
 from kerasgen.typing import Any, Callable, Sequence, Tensor
 
 replica_seed, replica_mean, jit_compile = plain.replica_seed, plain.replica_mean, plain.jit_compile
+replica_sum, replica_rows = plain.replica_sum, plain.replica_rows
 
 _scopes: list[tuple] = []  # [(scope, its variables)] of the steps being traced, innermost last
 

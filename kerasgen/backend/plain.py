@@ -22,6 +22,16 @@ def replica_seed(seed: Tensor) -> Tensor:
     return seed
 
 
+def replica_sum(x: Any) -> Any:
+    """`x` as it is: one process is one replica, or one program over the global batch."""
+    return x
+
+
+def replica_rows(num: Any) -> tuple[Any, Any]:
+    """`(0, num)`: this replica's examples are the global batch."""
+    return 0, num
+
+
 def replica_mean(x: Tensor) -> Tensor:
     """`x` as it is: one process is one replica, or one program over the global batch."""
     return x

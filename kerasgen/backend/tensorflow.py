@@ -11,20 +11,26 @@ from kerasgen.typing import Any, Callable, Sequence, Tensor
 def value_and_grad(function: Callable, variables: Sequence) -> tuple[tuple[Tensor, Any], list[Tensor]]:
     """`(value, auxiliary), gradients` of `function() -> (scalar, auxiliary)`; zeros where nothing connects.
 
-    Optimizers sum gradients over the replicas of a strategy, so each replica's are divided by the number of replicas:
-    the step is then that of the mean over the global batch, equal shares assumed.
+    Under a strategy the scalar is this replica's part of a sum over the global batch, and so are the gradients.
     """
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch([v.value for v in variables])
         value, auxiliary = function()
-        scaled = value / tf.cast(replicas, value.dtype)
-    gradients = tape.gradient(scaled, [v.value for v in variables], unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    gradients = tape.gradient(value, [v.value for v in variables], unconnected_gradients=tf.UnconnectedGradients.ZERO)
     return (value, auxiliary), gradients
 
 
 def apply_gradients(optimizer: Any, gradients: Sequence[Tensor], variables: Sequence) -> None:
-    """One step of an optimizer that was built on these variables, in place."""
+    """One step of an optimizer that was built on these variables, in place.
+
+    Keras' optimizers clip a replica's gradients, and then sum them over the replicas. So the sum is made before: the
+    first replica hands it over, the others zeros. Where it is not finite all hand over NaN, so that all skip the step
+    where the loss is scaled.
+    """
+    context = tf.distribute.get_replica_context()
+    if context is not None and context.num_replicas_in_sync > 1:
+        first = tf.equal(tf.cast(context.replica_id_in_sync_group, "int32"), 0)
+        gradients = [g * tf.cast(first, g.dtype) for g in replica_sum(list(gradients))]
     optimizer.apply(gradients, variables)
 
 
@@ -63,6 +69,28 @@ def replica_seed(seed: Tensor) -> Tensor:
         return seed
     offset = tf.cast(context.replica_id_in_sync_group, seed.dtype) * 0x9E3779B1
     return seed + tf.stack([offset, tf.zeros_like(offset)])
+
+
+def replica_sum(x: Any) -> Any:
+    """The sum of a tensor, or of each of a list, over the replicas that step together."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return x
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, x)
+
+
+def replica_rows(num: Any) -> tuple[Any, Any]:
+    """`(start, total)`: where this replica's `num` examples begin in the global batch, and how many that has.
+
+    The replicas' shares come in the order of their numbers; they may differ, and be 0.
+    """
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return 0, num
+    replica = tf.cast(context.replica_id_in_sync_group, "int32")
+    replicas = tf.range(context.num_replicas_in_sync)
+    shares = replica_sum(tf.where(replicas == replica, tf.cast(num, "int32"), 0))
+    return tf.reduce_sum(tf.where(replicas < replica, shares, 0)), tf.reduce_sum(shares)
 
 
 def replica_mean(x: Tensor) -> Tensor:
