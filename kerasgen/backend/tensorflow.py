@@ -5,6 +5,7 @@ import functools
 import tensorflow as tf
 
 from kerasgen.backend.plain import test_step as test_step, train_step as train_step, unshare as unshare
+from kerasgen.errors import InputError
 from kerasgen.typing import Any, Callable, Sequence, Tensor
 
 
@@ -26,9 +27,15 @@ def apply_gradients(optimizer: Any, gradients: Sequence[Tensor], variables: Sequ
     Keras' optimizers clip a replica's gradients, and then sum them over the replicas. So the sum is made before: the
     first replica hands it over, the others zeros. Where it is not finite all hand over NaN, so that all skip the step
     where the loss is scaled.
+
+    Raises `InputError`: the optimizer accumulates gradients, which Keras cannot among replicas that update together.
     """
     context = tf.distribute.get_replica_context()
     if context is not None and context.num_replicas_in_sync > 1:
+        accumulates = getattr(optimizer, "inner_optimizer", optimizer).gradient_accumulation_steps
+        if accumulates and not tf.__internal__.distribute.strategy_supports_no_merge_call():
+            strategy = type(context.strategy).__name__
+            raise InputError(f"gradient_accumulation_steps is {accumulates}, which {strategy} cannot do: ask for 1.")
         first = tf.equal(tf.cast(context.replica_id_in_sync_group, "int32"), 0)
         gradients = [g * tf.cast(first, g.dtype) for g in replica_sum(list(gradients))]
     optimizer.apply(gradients, variables)

@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from kerasgen import backend
+from kerasgen.errors import InputError
 from tests.test_replicas import mirrored
 
 pytestmark = pytest.mark.backend("tensorflow")
@@ -43,7 +44,6 @@ OPTIMIZERS = {
     "clipnorm": lambda: keras.optimizers.SGD(1.0, clipnorm=0.5),
     "clipvalue": lambda: keras.optimizers.SGD(1.0, clipvalue=0.5),
     "global_clipnorm": lambda: keras.optimizers.SGD(1.0, momentum=0.9, global_clipnorm=1e-3),
-    "accumulation": lambda: keras.optimizers.SGD(1.0, clipnorm=0.5, gradient_accumulation_steps=3),
     "average": lambda: keras.optimizers.AdamW(0.1, global_clipnorm=0.5, use_ema=True, ema_momentum=0.5),
     "scaled": lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(1.0, clipnorm=0.5), initial_scale=4.0),
 }
@@ -81,6 +81,13 @@ def test_two_replicas_clip_the_sum(name):
     one, two = after(OPTIMIZERS[name], PARTS), after(OPTIMIZERS[name], PARTS, mirrored())
     for a, b in zip(one, two, strict=True):
         np.testing.assert_allclose(b, a, rtol=1e-6)
+
+
+def test_accumulation_is_refused():
+    optimizer = keras.optimizers.SGD(1.0, gradient_accumulation_steps=3)
+    for make in (lambda: optimizer, lambda: keras.optimizers.LossScaleOptimizer(optimizer)):
+        with pytest.raises(InputError, match="gradient_accumulation_steps is 3"):
+            after(make, PARTS, mirrored())
 
 
 def test_a_step_that_overflows_on_the_second_replica_is_skipped_by_both():
