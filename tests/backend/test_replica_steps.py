@@ -84,8 +84,10 @@ def test_two_replicas_clip_the_sum(name):
 
 
 def test_accumulation_is_refused():
-    optimizer = keras.optimizers.SGD(1.0, gradient_accumulation_steps=3)
-    for make in (lambda: optimizer, lambda: keras.optimizers.LossScaleOptimizer(optimizer)):
+    def accumulating():
+        return keras.optimizers.SGD(1.0, gradient_accumulation_steps=3)
+
+    for make in (accumulating, lambda: keras.optimizers.LossScaleOptimizer(accumulating())):
         with pytest.raises(InputError, match="gradient_accumulation_steps is 3"):
             after(make, PARTS, mirrored())
 
