@@ -12,8 +12,8 @@ import keras
 from kerasgen.backend import plain
 from kerasgen.typing import Any, Callable, Sequence, Tensor
 
-replica_seed, replica_mean, jit_compile = plain.replica_seed, plain.replica_mean, plain.jit_compile
-replica_sum, replica_rows = plain.replica_sum, plain.replica_rows
+replica_seed, replica_sum, replica_rows = plain.replica_seed, plain.replica_sum, plain.replica_rows
+jit_compile = plain.jit_compile
 
 _scopes: list[tuple] = []  # [(scope, its variables)] of the steps being traced, innermost last
 
@@ -89,8 +89,8 @@ def value_and_grad(function: Callable, variables: Sequence) -> tuple[tuple[Tenso
     return (value, auxiliary), gradients
 
 
-def apply_gradients(optimizer: Any, gradients: Sequence[Tensor], variables: Sequence) -> None:
-    """One step of an optimizer that was built on these variables, into the state of the step being traced.
+def apply_gradients(optimizer: Any, gradients: Sequence[Tensor], variables: Sequence) -> Sequence[Tensor]:
+    """One step of an optimizer that was built on these variables, into the state of the step being traced; the gradients.
 
     Through `stateless_apply`: `LossScaleOptimizer.apply` assigns inside of a `lax.cond`, which no scope can follow.
     """
@@ -99,6 +99,7 @@ def apply_gradients(optimizer: Any, gradients: Sequence[Tensor], variables: Sequ
     values, new_states = optimizer.stateless_apply(_current(scope, states), gradients, _current(scope, variables))
     for variable, value in zip([*variables, *states], [*values, *new_states], strict=True):
         scope.add_update((variable, value))
+    return gradients
 
 
 def gradient(function: Callable, x: Tensor) -> Tensor:
@@ -135,6 +136,11 @@ def unshare(variables: Sequence) -> None:
     """
     for variable in variables:
         variable.assign(jax.numpy.array(variable.value, copy=True))
+
+
+def is_traced(x: Tensor) -> bool:
+    """Whether `x` stands for values that are not known yet."""
+    return isinstance(x, jax.core.Tracer)
 
 
 def notify(callback: Callable[[int], Any], index: Tensor) -> None:

@@ -21,8 +21,8 @@ def value_and_grad(function: Callable, variables: Sequence) -> tuple[tuple[Tenso
     return (value, auxiliary), gradients
 
 
-def apply_gradients(optimizer: Any, gradients: Sequence[Tensor], variables: Sequence) -> None:
-    """One step of an optimizer that was built on these variables, in place.
+def apply_gradients(optimizer: Any, gradients: Sequence[Tensor], variables: Sequence) -> Sequence[Tensor]:
+    """One step of an optimizer that was built on these variables, in place; the gradients, over all replicas.
 
     Keras' optimizers clip a replica's gradients, and then sum them over the replicas. So the sum is made before: the
     first replica hands it over, the others zeros. Where it is not finite all hand over NaN, so that all skip the step
@@ -37,8 +37,11 @@ def apply_gradients(optimizer: Any, gradients: Sequence[Tensor], variables: Sequ
             strategy = type(context.strategy).__name__
             raise InputError(f"gradient_accumulation_steps is {accumulates}, which {strategy} cannot do: ask for 1.")
         first = tf.equal(tf.cast(context.replica_id_in_sync_group, "int32"), 0)
-        gradients = [g * tf.cast(first, g.dtype) for g in replica_sum(list(gradients))]
+        summed = replica_sum(list(gradients))
+        optimizer.apply([g * tf.cast(first, g.dtype) for g in summed], variables)
+        return summed
     optimizer.apply(gradients, variables)
+    return gradients
 
 
 def gradient(function: Callable, x: Tensor) -> Tensor:
@@ -100,12 +103,9 @@ def replica_rows(num: Any) -> tuple[Any, Any]:
     return tf.reduce_sum(tf.where(replicas < replica, shares, 0)), tf.reduce_sum(shares)
 
 
-def replica_mean(x: Tensor) -> Tensor:
-    """The mean of `x` over the replicas that step together; differentiable."""
-    context = tf.distribute.get_replica_context()
-    if context is None or context.num_replicas_in_sync == 1:
-        return x
-    return context.all_reduce(tf.distribute.ReduceOp.MEAN, x)
+def is_traced(x: Tensor) -> bool:
+    """Whether `x` stands for values that are not known yet."""
+    return not hasattr(x, "numpy")
 
 
 def jit_compile() -> Any:

@@ -8,8 +8,8 @@ from kerasgen.backend import plain
 from kerasgen.typing import Any, Callable, Sequence, Tensor
 
 train_step, test_step, replica_seed = plain.train_step, plain.test_step, plain.replica_seed
-replica_mean, jit_compile, unshare = plain.replica_mean, plain.jit_compile, plain.unshare
 replica_sum, replica_rows = plain.replica_sum, plain.replica_rows
+jit_compile, unshare = plain.jit_compile, plain.unshare
 
 
 def value_and_grad(function: Callable, variables: Sequence) -> tuple[tuple[Tensor, Any], list[Tensor]]:
@@ -22,10 +22,11 @@ def value_and_grad(function: Callable, variables: Sequence) -> tuple[tuple[Tenso
     return (value.detach(), auxiliary), gradients
 
 
-def apply_gradients(optimizer: Any, gradients: Sequence[Tensor], variables: Sequence) -> None:
-    """One step of an optimizer that was built on these variables, in place."""
+def apply_gradients(optimizer: Any, gradients: Sequence[Tensor], variables: Sequence) -> Sequence[Tensor]:
+    """One step of an optimizer that was built on these variables, in place; the gradients, over all replicas."""
     with torch.no_grad():
         optimizer.apply(gradients, variables)
+    return gradients
 
 
 def gradient(function: Callable, x: Tensor) -> Tensor:
@@ -54,6 +55,11 @@ def compiled(model: Any, function: Callable) -> Callable:
             return function(*args)
 
     return run
+
+
+def is_traced(x: Tensor) -> bool:
+    """Whether `x` stands for values that are not known yet; never."""
+    return False
 
 
 def notify(callback: Callable[[int], Any], index: Tensor) -> None:

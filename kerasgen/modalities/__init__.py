@@ -5,6 +5,7 @@ from kerasgen.modalities.labels import (
     check_attributes as check_attributes,
     check_labels as check_labels,
     check_latents as check_latents,
+    check_weights as check_weights,
     one_hot as one_hot,
 )
 from kerasgen.modalities.modality import Modality as Modality, match

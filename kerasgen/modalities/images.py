@@ -1,5 +1,6 @@
 """Images: `[H, W, C]`, uint8 in 0..255 or float in [0, 1]."""
 
+import warnings
 from pathlib import Path
 
 import keras
@@ -29,17 +30,28 @@ class Images(Modality):
 
     def check(self, x: ArrayLike) -> Array:
         x = self.to_array(x)
+        low, high = float(x.min()), float(x.max())  # NaN if any is
         if x.dtype == np.uint8:
+            self.warn_of_scale(high == 1.0, "uint8 of 0 and 1", "x.astype('float32')")
             return x
         x = x.astype(np.float32, copy=False)
-        low, high = float(x.min()), float(x.max())  # NaN if any is
         if low != low or high != high:
             raise InputError(f"{self.noun} have NaN values; expected float in [0, 1].")
         if low < 0.0 or high > 1.0:
             expected = "float in [0, 1] or uint8 in 0..255"
             expected += "; convert with x.astype('uint8')" if low >= 0.0 and high <= 255.0 else ""
             raise InputError(f"{self.noun} range over [{low:g}, {high:g}]; expected {expected}.")
+        self.warn_of_scale(0.0 < high <= 1.0 / 255.0, f"floats up to {high:.2g}", "255 * x")
         return x
+
+    def warn_of_scale(self, wrong: bool, found: str, remedy: str) -> None:
+        """Warns of values that are possible, but all but black."""
+        if wrong:
+            warnings.warn(
+                f"{self.noun} are {found}, all but black: {self.values} are expected. If they should be brighter, "
+                f"give {remedy}.",
+                stacklevel=2,
+            )
 
     def scale(self, x: Tensor) -> Tensor:
         return super().scale(x) / 255.0 if keras.backend.standardize_dtype(x.dtype) == "uint8" else super().scale(x)

@@ -19,10 +19,16 @@ def check_labels(labels: Labels, num: int, num_classes: int | None) -> Array | N
     if labels is None:
         raise InputError(f"this model needs labels: give {num} integers from 0 to {num_classes - 1}.")
     labels = np.full(num, labels) if isinstance(labels, numbers.Integral) else to_numpy("labels", labels)
+    if labels.shape == (num, num_classes) and num_classes > 1:
+        raise InputError(
+            f"labels have shape {labels.shape}, which is one-hot; give integers from 0 to {num_classes - 1}, by "
+            "labels.argmax(axis=1)."
+        )
     if labels.dtype.kind not in "iu":
         raise InputError(f"labels have dtype {labels.dtype}; expected integers from 0 to {num_classes - 1}.")
+    labels = labels[:, 0] if labels.shape == (num, 1) else labels
     if labels.shape != (num,):
-        raise InputError(f"labels have shape {labels.shape}; expected ({num},), one for each image.")
+        raise InputError(f"labels have shape {labels.shape}; expected ({num},), one for each example.")
     low, high, last = labels.min(), labels.max(), num_classes - 1
     if low < 0 or high > last:
         raise InputError(f"labels range over {low}..{high}; this model has {num_classes} classes, 0 to {last}.")
@@ -41,6 +47,19 @@ def check_attributes(labels: Labels, num: int, num_attributes: int) -> Array:
     return labels.astype(np.int32)
 
 
+def check_weights(weights: ArrayLike | None, num: int) -> Array | None:
+    """Weights of examples as float32 `[N]`, each at least 0."""
+    if weights is None:
+        return None
+    weights = to_numpy("weights", weights)
+    weights = weights[:, 0] if weights.shape == (num, 1) else weights
+    if weights.shape != (num,) or weights.dtype.kind not in "biuf":
+        raise InputError(f"weights have shape {weights.shape} and dtype {weights.dtype}; expected ({num},) numbers.")
+    if not (np.isfinite(weights) & (weights >= 0)).all():
+        raise InputError(f"weights range over {weights.min()}..{weights.max()}; expected finite ones of at least 0.")
+    return weights.astype(np.float32)
+
+
 def check_latents(z: ArrayLike, latent_dim: int) -> Array:
     """Latents as float32 `[N, latent_dim]`."""
     z = to_numpy("latents", z)
@@ -52,5 +71,5 @@ def check_latents(z: ArrayLike, latent_dim: int) -> Array:
 
 
 def one_hot(labels: Tensor, num_classes: int) -> Tensor:
-    """float32 `[B, num_classes]`."""
-    return ops.one_hot(ops.cast(labels, "int32"), num_classes, dtype="float32")
+    """float32 `[B, num_classes]` of labels `[B]` or `[B, 1]`."""
+    return ops.one_hot(ops.reshape(ops.cast(labels, "int32"), (-1,)), num_classes, dtype="float32")

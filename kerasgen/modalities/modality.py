@@ -37,8 +37,10 @@ class Modality:
             advice = "; add the batch axis with x[None]" if shape == self.shape else ""
             raise InputError(f"{noun} have {len(shape)} axes, shape {shape}; expected [batch, {axes}]{advice}.")
         if any(have is not None and have != want for have, want in zip(shape[1:], self.shape, strict=True)):
-            takes = ", ".join(map(str, ("batch", *self.shape)))
-            raise InputError(f"{noun} have shape {shape}; this model takes [{takes}] ({axes}).{self.advice}")
+            takes, advice = ", ".join(map(str, ("batch", *self.shape))), self.advice
+            if self.rank > 1 and (*shape[:-3], *shape[-2:], shape[-3])[1:] == self.shape:
+                advice = " Their channels come first; move them to the end by np.moveaxis(x, -3, -1)."
+            raise InputError(f"{noun} have shape {shape}; this model takes [{takes}] ({axes}).{advice}")
         if not any(part in dtype for part in self.dtypes):
             raise InputError(f"{noun} have dtype {dtype}; expected {self.values}.")
 

@@ -1,0 +1,80 @@
+"""The gate: what Keras' entry points are handed is checked by the modality, arrays whole, batches as they come."""
+
+import inspect
+
+import keras
+
+from kerasgen.data.checked import Watch, checked, is_array, is_dataset, is_endless, parts
+from kerasgen.errors import InputError
+from kerasgen.typing import Any, Callable, Self
+
+
+def arguments(method: Callable, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    """The arguments of a call of a bound method, by name."""
+    return inspect.signature(method).bind(*args, **kwargs).arguments
+
+
+class Gate:
+    """Lets examples in, for as long as a call lasts.
+
+    An error of a batch comes to the user as it was raised here, not as the framework has wrapped it.
+    """
+
+    def __init__(self, model: Any):
+        self.model = model
+        self.watches: list[Watch] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        for watch in self.watches:
+            if error is not None and watch.error is not None and watch.error is not error:
+                raise watch.error from None
+
+    def admit(self, x: Any, y: Any = None, weights: Any = None, endless: bool = True) -> tuple[Any, Any, Any]:
+        """`(x, y, weights)` to train or evaluate with, checked.
+
+        Args:
+            x, y, weights: as handed to Keras.
+            endless: whether data without an end are welcome, because their steps are counted.
+        """
+        if is_array(x):
+            return self.model.check_batch(x, y, weights)
+        for name, given in (("y", y), ("sample_weight", weights)):
+            if given is not None:
+                raise InputError(f"{name} is given beside a {type(x).__name__}, whose batches have it: leave it out.")
+        if is_endless(x) and not endless:
+            raise InputError("the data have no end: say steps_per_epoch (of fit) or steps (of evaluate), or end them.")
+        if is_dataset(x):
+            self.model.check_spec(*parts(x.element_spec))
+        return self.watch(x, self.model.check_batch, self.model.source_shape), None, None
+
+    def watch(self, x: Any, check: Callable, shape: tuple[int, ...]) -> Any:
+        """The batches of `x`, each checked as it comes."""
+        self.watches.append(Watch(check))
+        return checked(x, self.watches[-1], shape)
+
+    def admit_training(self, settings: dict[str, Any]) -> None:
+        """The arguments of `fit`, by name, checked in place."""
+        x, y, weights = (settings.get(name) for name in ("x", "y", "sample_weight"))
+        x, y, weights = self.admit(x, y, weights, endless=settings.get("steps_per_epoch") is not None)
+        settings.update(x=x, y=y, sample_weight=weights)
+        if not is_array(x) and not isinstance(x, keras.utils.PyDataset):
+            settings.setdefault("shuffle", False)  # Keras' default is for those, and it warns of others
+        if settings.get("class_weight") is not None:
+            settings["class_weight"] = self.model.check_class_weight(settings["class_weight"])
+        validation = settings.get("validation_data")
+        if validation is not None:
+            given = parts(validation) if isinstance(validation, (tuple, list)) else (validation, None, None)
+            x, y, weights = self.admit(*given, endless=settings.get("validation_steps") is not None)
+            settings["validation_data"] = x if y is None and weights is None else (x, y, weights)
+
+    def admit_inputs(self, x: Any, endless: bool) -> Any:
+        """What `predict` was handed, checked as what `call` takes; labels in batches are left out by Keras."""
+        modality = self.model.input_modality()
+        if is_array(x):
+            return modality.check(x)
+        if is_endless(x) and not endless:
+            raise InputError("the data have no end: say how many steps, or end them.")
+        return self.watch(x, lambda x, y, weights: modality.check(x), modality.shape)
