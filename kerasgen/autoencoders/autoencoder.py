@@ -22,7 +22,8 @@ MAGIC = b"kgae"
 class Autoencoder(LatentModel):
     """z = encoder(x) and x' = sigmoid(decoder(z)); the loss is ||x - x'||^2 + latent_penalty ||z||^2 / 2.
 
-    With `noise_stddev` the encoder reads x + noise, and the model learns to remove it (Vincent et al. 2008). A Gaussian
+    With `noise_stddev` the encoder reads x + noise, and the model learns to remove it (Vincent et al. 2008);
+    `fit(noisy, clean)` trains it on pairs of your own. A Gaussian
     mixture fitted to the latents of the training set (`fit_density`, kept in the checkpoint) makes it a generative
     model (Ghosh et al. 2020, "From variational to deterministic autoencoders": RAE-L2 with ex-post density estimation).
 
@@ -39,6 +40,7 @@ class Autoencoder(LatentModel):
     """
 
     loss_names = ("loss", "mean_squared_error")
+    called = "reconstruct"
 
     def __init__(
         self,
@@ -72,18 +74,30 @@ class Autoencoder(LatentModel):
         """Latents to images in [0, 1]."""
         return ops.sigmoid(ops.cast(self.decoder(z, training=training), "float32"))
 
-    def losses(self, x: Tensor, one_hot: Tensor | None, training: bool) -> tuple[Tensor, Logs]:
-        corrupted = x
+    def check_targets(self, x: np.ndarray, y: Any) -> np.ndarray | None:
+        """Images to reconstruct in place of x, or `None`; labels are left out."""
+        if y is None or np.ndim(y) < x.ndim:
+            return None
+        if len(y) != len(x):
+            raise InputError(f"x has {len(x)} images and y {len(y)}; expected as many of each.")
+        return self.modality.check(y)
+
+    def scale_targets(self, y: Tensor | None) -> Tensor | None:
+        return self.modality.scale(y) if y is not None and len(y.shape) == 1 + len(self.shape) else None
+
+    def losses(self, x: Tensor, target: Tensor | None, training: bool) -> tuple[Tensor, Logs]:
+        """The loss above of each image, `[B]`, with the reconstruction to come near `target` `[B, H, W, C]`, or x."""
+        target, corrupted = x if target is None else target, x
         if training and self.noise_stddev:
             corrupted = x + self.noise_stddev * self.normal(ops.shape(x))
         z = self.latents(corrupted, training)
-        error = ops.mean(ops.square(x - self.images(z, training)), axis=(1, 2, 3))  # [B]
+        error = ops.mean(ops.square(target - self.images(z, training)), axis=(1, 2, 3))  # [B]
         losses = self.num_dims * error + 0.5 * self.latent_penalty * ops.sum(ops.square(z), axis=1)  # [B]
         return losses, {"loss": losses, "mean_squared_error": error}
 
     def call(self, images: Tensor, training: bool = False) -> Tensor:
-        """Reconstructions of images in [0, 1]."""
-        return self.images(self.latents(images, training), training)
+        """Reconstructions in [0, 1]."""
+        return self.images(self.latents(self.modality.scale(images), training), training)
 
     def fit_density(self, x: ArrayLike, batch_size: int = 64, verbose: Verbose = "auto") -> None:
         """Fits the Gaussian mixture to the latents of the images `x`, for `sample`."""

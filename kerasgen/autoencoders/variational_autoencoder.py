@@ -97,6 +97,17 @@ class VariationalAutoencoder(LikelihoodModel, LatentModel):
         steps = ops.cast(self.optimizer.iterations, "float32")
         return self.beta * ops.minimum(1.0, (steps + 1.0) / self.kl_warmup_steps)
 
+    def with_free_bits(self, kl: Tensor) -> Tensor:
+        """Costs `[B, latent_dim]` whose mean over the global batch is max(free_bits, mean of KL_j).
+
+        The mean of where(mean of KL_j > free_bits, KL_j, free_bits) is that maximum, and so is its gradient.
+        """
+        if not self.free_bits:
+            return kl
+        total = backend.replica_sum(ops.sum(kl, axis=0))
+        num = ops.cast(backend.replica_rows(ops.shape(kl)[0])[1], "float32")
+        return ops.where(ops.stop_gradient(total / num) > self.free_bits, kl, self.free_bits)
+
     def losses(self, x: Tensor, one_hot: Tensor | None, training: bool) -> tuple[Tensor, Logs]:
         """The loss above for one z; not in training the negative evidence lower bound, in nats per image `[B]`."""
         mean, log_variance = self.posterior(x, one_hot, training)
@@ -108,14 +119,18 @@ class VariationalAutoencoder(LikelihoodModel, LatentModel):
         reconstruction = -self.distribution.log_prob(x, outputs)  # [B]
         loss = reconstruction + kl_divergence
         if training:
-            kl_loss = ops.sum(ops.maximum(backend.replica_mean(ops.mean(kl, axis=0)), self.free_bits))
-            loss = ops.mean(reconstruction) + self.current_beta() * kl_loss
+            loss = reconstruction + self.current_beta() * ops.sum(self.with_free_bits(kl), axis=1)
         logs = {"loss": loss, "reconstruction_loss": reconstruction, "kl_divergence": kl_divergence}
         return loss, logs | {"mean_squared_error": error}
 
+    @property
+    def called(self) -> str:
+        """With classes, a reconstruction needs a label too."""
+        return "reconstruct" if self.num_classes is None else ""
+
     def call(self, images: Tensor, training: bool = False) -> Tensor:
-        """The mean image of p(x | z) at the posterior mean, for images in [0, 1]; without classes only."""
-        mean, _ = self.posterior(images, None, training)
+        """The mean image of p(x | z) at the posterior mean, in [0, 1]; without classes only."""
+        mean, _ = self.posterior(self.modality.scale(images), None, training)
         return self.distribution.mean(self.decoder_outputs(mean, None, training))
 
     def encode_step(self, images: Tensor, labels: Tensor | None) -> Tensor:

@@ -31,6 +31,7 @@ replica_seed = _backend.replica_seed
 is_traced = _backend.is_traced
 replica_sum = _backend.replica_sum
 replica_rows = _backend.replica_rows
+replica_gather = _backend.replica_gather
 jit_compile = _backend.jit_compile
 unshare = _backend.unshare
 notify = _backend.notify

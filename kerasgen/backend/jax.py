@@ -13,7 +13,7 @@ from kerasgen.backend import plain
 from kerasgen.typing import Any, Callable, Sequence, Tensor
 
 replica_seed, replica_sum, replica_rows = plain.replica_seed, plain.replica_sum, plain.replica_rows
-jit_compile = plain.jit_compile
+replica_gather, jit_compile = plain.replica_gather, plain.jit_compile
 
 _scopes: list[tuple] = []  # [(scope, its variables)] of the steps being traced, innermost last
 
@@ -90,7 +90,7 @@ def value_and_grad(function: Callable, variables: Sequence) -> tuple[tuple[Tenso
 
 
 def apply_gradients(optimizer: Any, gradients: Sequence[Tensor], variables: Sequence) -> Sequence[Tensor]:
-    """One step of an optimizer that was built on these variables, into the state of the step being traced; the gradients.
+    """One step of an optimizer that was built on these variables, into the state of the step; returns the gradients.
 
     Through `stateless_apply`: `LossScaleOptimizer.apply` assigns inside of a `lax.cond`, which no scope can follow.
     """

@@ -32,6 +32,11 @@ def replica_rows(num: Any) -> tuple[Any, Any]:
     return 0, num
 
 
+def replica_gather(x: Tensor) -> Tensor:
+    """`x` as it is: one process is one replica, or one program over the global batch."""
+    return x
+
+
 def jit_compile() -> Any:
     """What `compile(jit_compile="auto")` should mean: Keras' own choice."""
     return "auto"

@@ -103,6 +103,14 @@ def replica_rows(num: Any) -> tuple[Any, Any]:
     return tf.reduce_sum(tf.where(replicas < replica, shares, 0)), tf.reduce_sum(shares)
 
 
+def replica_gather(x: Tensor) -> Tensor:
+    """The rows of `x` of all replicas that step together, in the order of their numbers."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return x
+    return context.all_gather(x, axis=0)
+
+
 def is_traced(x: Tensor) -> bool:
     """Whether `x` stands for values that are not known yet."""
     return not hasattr(x, "numpy")

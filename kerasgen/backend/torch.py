@@ -9,7 +9,7 @@ from kerasgen.typing import Any, Callable, Sequence, Tensor
 
 train_step, test_step, replica_seed = plain.train_step, plain.test_step, plain.replica_seed
 replica_sum, replica_rows = plain.replica_sum, plain.replica_rows
-jit_compile, unshare = plain.jit_compile, plain.unshare
+replica_gather, jit_compile, unshare = plain.replica_gather, plain.jit_compile, plain.unshare
 
 
 def value_and_grad(function: Callable, variables: Sequence) -> tuple[tuple[Tensor, Any], list[Tensor]]:

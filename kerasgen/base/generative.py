@@ -2,7 +2,6 @@
 
 import json
 
-import keras
 import numpy as np
 
 from kerasgen.base.exhibit import Exhibit, describe_sampling

@@ -8,7 +8,6 @@ from typing import ClassVar
 
 import keras
 import numpy as np
-from keras import ops
 from keras.layers import Layer
 
 from kerasgen import backend, inputs, noise
@@ -21,7 +20,7 @@ from kerasgen.errors import InputError
 from kerasgen.modalities import Images, Modality, modality_of
 from kerasgen.networks import resolve
 from kerasgen.recipes import Evaluation
-from kerasgen.typing import Any, Callable, Config, Labels, Logs, Self, Sequence, Tensor, Verbose
+from kerasgen.typing import Any, Callable, Config, Self, Sequence, Verbose
 
 # What a model can be asked to do, in the order in which it is told; `offers` says which of it a model does.
 VERBS = (

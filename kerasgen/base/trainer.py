@@ -12,7 +12,7 @@ from kerasgen.base.gate import Gate, arguments
 from kerasgen.data.checked import sample
 from kerasgen.errors import InputError
 from kerasgen.modalities import Modality, check_labels, check_weights, one_hot
-from kerasgen.typing import Any, ArrayLike, Callable, Labels, Logs, Tensor
+from kerasgen.typing import Any, Callable, Labels, Logs, Tensor
 
 SAMPLE = 1024  # examples from which variables are initialized
 EVALUATION = 0x5EED  # in the seeds of evaluations
@@ -202,7 +202,7 @@ class Trainer(keras.Model):
         )
 
     def export(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
-        """As `keras.Model.export`, of what `model(x)` does; floats are taken unless `input_signature` says otherwise."""
+        """As `keras.Model.export`, of what `model(x)` does with floats unless `input_signature` says otherwise."""
         modality = self.input_modality()
         if kwargs.get("input_signature") is None:
             spec = keras.layers.InputSpec(shape=(None, *modality.shape), dtype=modality.dtype)
@@ -232,13 +232,13 @@ class Trainer(keras.Model):
         if self.num_classes is not None and y is None:
             raise InputError("this model needs labels: fit and evaluate take (examples, labels).")
         x = self.modality.scale(x)
-        return x, self.scale_targets(y), self.weights(x, weights)
+        return x, self.scale_targets(y), self.batch_weights(x, weights)
 
     def scale_targets(self, y: Tensor | None) -> Any:
         """What `losses` reads besides examples: labels of a model with classes, one-hot."""
         return None if self.num_classes is None else self.one_hot(y)
 
-    def weights(self, x: Tensor, weights: Tensor | None) -> Tensor:
+    def batch_weights(self, x: Tensor, weights: Tensor | None) -> Tensor:
         """Weights of the examples x, float32 `[B]`."""
         if weights is None:
             return ops.ones((ops.shape(x)[0],), dtype="float32")
@@ -304,8 +304,13 @@ class Trainer(keras.Model):
             return distribution(shape, dtype="float32", seed=self.seed_generator)
         num, *rest = shape
         start, total = backend.replica_rows(num)
-        drawn = distribution((total, *rest), dtype="float32", seed=self.seed_generator)
-        return drawn if total is num else ops.slice(drawn, (start, *[0] * len(rest)), shape)
+        return distribution((total, *rest), dtype="float32", seed=self.seed_generator)[start : start + num]
+
+    def on_global_batch(self, function: Callable, *arrays: Tensor) -> Tensor:
+        """This replica's rows of `function(*arrays)`, which is given those of the whole global batch."""
+        num = ops.shape(arrays[0])[0]
+        start, _ = backend.replica_rows(num)
+        return function(*map(backend.replica_gather, arrays))[start : start + num]
 
     @contextlib.contextmanager
     def fixed_noise(self) -> Iterator[None]:

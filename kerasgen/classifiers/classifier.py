@@ -31,6 +31,7 @@ class Classifier(BaseModel):
     """
 
     loss_names = ("loss", "accuracy")
+    called = "classify"
     task = "image-classification"
     purpose = "Measures"
 
@@ -75,19 +76,23 @@ class Classifier(BaseModel):
     def shift(self, images: Tensor) -> Tensor:
         """Each image moved by its own random whole number of pixels, along both axes."""
         for axis in (1, 2):
-            offsets = keras.random.randint(
-                (ops.shape(images)[0], 1), -self.max_shift, self.max_shift + 1, seed=self.seed_generator
-            )
+            uniform = self.uniform((ops.shape(images)[0], 1))
+            offsets = ops.cast(ops.floor((2 * self.max_shift + 1) * uniform), "int32") - self.max_shift
             side = images.shape[axis]
             places = ops.clip(ops.arange(side)[None] + offsets, 0, side - 1)  # [B, side]
             places = places[:, :, None, None] if axis == 1 else places[:, None, :, None]
             images = ops.take_along_axis(images, places, axis=axis)
         return images
 
+    def drop(self, features: Tensor) -> Tensor:
+        """Features, `dropout` of them zero and the others larger by as much (Srivastava et al. 2014, section 10)."""
+        kept = ops.cast(self.uniform(ops.shape(features)) >= self.dropout, features.dtype)
+        return features * kept / (1.0 - self.dropout)
+
     def outputs(self, images: Tensor, training: bool = False) -> tuple[Tensor, Tensor]:
         """Features `[B, F]` and logits `[B, num_classes]`, float32, of images in [0, 1]."""
         features = self.backbone(2.0 * images - 1.0, training=training)
-        kept = keras.random.dropout(features, self.dropout, seed=self.seed_generator) if training else features
+        kept = self.drop(features) if training and self.dropout else features
         logits = self.logits(kept)
         return ops.cast(features, "float32"), ops.cast(logits, "float32")
 
@@ -107,8 +112,8 @@ class Classifier(BaseModel):
         return losses, {"loss": losses, "accuracy": right}
 
     def call(self, images: Tensor, training: bool = False) -> Tensor:
-        """Logits, for images in [0, 1]."""
-        return self.outputs(images, training)[1]
+        """Logits `[B, num_classes]`."""
+        return self.outputs(self.modality.scale(images), training)[1]
 
     def outputs_step(self, images: Tensor) -> Tensor:
         """Features and probabilities side by side."""

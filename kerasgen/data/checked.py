@@ -53,7 +53,7 @@ def parts(batch: Any) -> tuple[Any, Any, Any]:
         return batch, None, None
     if not 1 <= len(batch) <= 3 or any(isinstance(part, (tuple, list, dict)) for part in batch):
         held = ", ".join(type(part).__name__ for part in batch)
-        raise InputError(f"batches hold ({held}); expected examples, (examples, labels) or (examples, labels, weights).")
+        raise InputError(f"batches hold ({held}); expected x, (x, labels) or (x, labels, weights).")
     return (*batch, *[None] * (3 - len(batch)))
 
 

@@ -81,7 +81,7 @@ class FlowMatching(Denoiser):
         return x + sigma * output
 
     def pair_noise(self, x0: Tensor, e: Tensor) -> Tensor:
-        """Noise for each image, drawn from the transport plan between the batch and its noise."""
+        """Noise for each image, drawn from the transport plan between the (global) batch and its noise."""
         flat_x, flat_e = (ops.reshape(a, (-1, self.num_dims)) for a in (x0, e))
         inner = ops.matmul(flat_x, ops.transpose(flat_e))  # [B, B]; squared distances differ by sums of rows, columns
         cost = -inner / ops.std(inner)
@@ -102,7 +102,7 @@ class FlowMatching(Denoiser):
         x0 = self.to_x0(images)
         e = self.normal(ops.shape(images))
         if self.optimal_transport:
-            e = self.pair_noise(x0, e)
+            e = self.on_global_batch(self.pair_noise, x0, e)
         s = self.random_times(ops.shape(images)[0])
         wide = self.expand(s)
         x = (1.0 - wide) * x0 + wide * e

@@ -51,6 +51,6 @@ class AdversarialModel(BaseModel):
         """One optimizer step of a player on `loss() -> (scalar, logs)`: the logs, and its gradient's norm."""
         variables = self.player_variables(player)
         (_, logs), gradients = backend.value_and_grad(loss, variables)
-        backend.apply_gradients(getattr(self.optimizer, player), gradients, variables)
+        gradients = backend.apply_gradients(getattr(self.optimizer, player), gradients, variables)
         squares = [ops.sum(ops.square(ops.cast(gradient, "float32"))) for gradient in gradients]
         return logs | {f"{player}_gradient_norm": ops.sqrt(sum(squares))}

@@ -1,5 +1,7 @@
 """Image-to-image translation learnt without pairs (Zhu et al. 2017, "CycleGAN")."""
 
+import functools
+
 import keras
 import numpy as np
 from keras import ops
@@ -21,7 +23,7 @@ class ImagePool:
     """Keeps fakes of earlier steps, which the discriminator sees with new ones (Shrivastava et al. 2017, section 2.3).
 
     The images are variables of the optimizer: it saves and resumes them, and the model's checkpoint leaves them out.
-    Under a TensorFlow strategy they are those of the first replica.
+    Under a TensorFlow strategy each replica keeps the same ones, of the global batch.
 
     Args:
         optimizer: keeps the images.
@@ -184,39 +186,45 @@ class CycleGAN(Translator):
         """The fakes of both kinds that the discriminators see."""
         if self._pools is None:
             return fakes
-        draws = [
-            (
-                keras.random.randint((), 0, self.pool_size, seed=self.seed_generator),
-                keras.random.uniform((ops.shape(fake)[0],), seed=self.seed_generator),
-            )
-            for fake in fakes
-        ]
-        return tuple(pool.exchange(fake, *drawn) for pool, fake, drawn in zip(self._pools, fakes, draws, strict=True))
+
+        def exchange(pool, fake):
+            start = keras.random.randint((), 0, self.pool_size, seed=self.seed_generator)
+            coins = keras.random.uniform((ops.shape(fake)[0],), seed=self.seed_generator, dtype="float32")
+            return pool.exchange(fake, start, coins)
+
+        return tuple(
+            self.on_global_batch(functools.partial(exchange, pool), fake)
+            for pool, fake in zip(self._pools, fakes, strict=True)
+        )
 
     @backend.train_step
     def train_step(self, data: Any) -> Logs:
-        a, b = self.unpack(data)
+        a, b, weights = self.unpack(data)
 
         def generator_loss():
             losses, logs, fakes = self.generator_losses(a, b, training=True)
-            return ops.mean(losses), logs | {"fakes": fakes}
+            return self.mean(losses, weights), logs | {"fakes": fakes}
 
         logs = self.minimize_player("generator", generator_loss)
         fakes = self.exchange_fakes(tuple(ops.stop_gradient(fake) for fake in logs.pop("fakes")))
 
         def discriminator_loss():
             losses, logs = self.discriminator_losses((a, b), fakes, training=True)
-            return ops.mean(losses), logs
+            return self.mean(losses, weights), logs
 
         logs |= self.minimize_player("discriminator", discriminator_loss)
         self.optimizer.iterations.assign_add(1)
-        return self.update_metrics(**logs)
+        return self.update_metrics(weights, **logs)
 
     @backend.test_step
     def test_step(self, data: Any) -> Logs:
-        a, b = self.unpack(data)
+        a, b, weights = self.unpack(data)
         _, logs, fakes = self.generator_losses(a, b)
-        return self.update_metrics(**logs | self.discriminator_losses((a, b), fakes)[1])
+        return self.update_metrics(weights, **logs | self.discriminator_losses((a, b), fakes)[1])
+
+    def translate_step(self, images: Tensor) -> Tensor:
+        """From a to b."""
+        return self.a_to_b_step(images)
 
     def a_to_b_step(self, images: Tensor) -> Tensor:
         return self.run_generator(self.generator_a_to_b, images)

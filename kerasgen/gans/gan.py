@@ -15,7 +15,7 @@ from kerasgen.gans.augmentation import AUGMENTATIONS
 from kerasgen.gans.losses import LOSSES, AdversarialLoss
 from kerasgen.gans.optimizer import GANOptimizer
 from kerasgen.gans.penalties import PENALTIES, Penalty
-from kerasgen.modalities import Images, Vectors
+from kerasgen.modalities import Images, Modality, Vectors
 from kerasgen.networks import resolve
 from kerasgen.typing import Any, ArrayLike, Config, Labels, Logs, Seed, Sequence, Tensor, Verbose
 
@@ -40,6 +40,13 @@ class CollapseWarning(keras.callbacks.Callback):
                 "learning rate or more discriminator_steps.",
                 stacklevel=2,
             )
+
+
+def variance(x: Tensor) -> Tensor:
+    """The variance of each value over the global batch, `[B, ...]`, and its mean over values."""
+    total = ops.cast(backend.replica_rows(ops.shape(x)[0])[1], "float32")
+    mean = backend.replica_sum(ops.sum(x, axis=0)) / total
+    return ops.mean(backend.replica_sum(ops.sum(ops.square(x - mean), axis=0)) / total)
 
 
 @register_family
@@ -102,6 +109,19 @@ class GAN(AdversarialModel, DecodingModel):
         with keras.name_scope("discriminator"):
             self.discriminator = resolve.discriminator(discriminator, *sizes)
 
+    @property
+    def called(self) -> str:
+        """With classes, a latent needs a label too."""
+        return "decode" if self.num_classes is None else ""
+
+    def input_modality(self) -> Modality:
+        super().input_modality()
+        return Vectors((self.latent_dim,))
+
+    def call(self, z: Tensor, training: bool = False) -> Tensor:
+        """Images in [0, 1] of latents `[B, latent_dim]`, or vectors; without classes only."""
+        return self.modality.from_network(self.generate(z, None, training))
+
     def generate(self, z: Tensor, one_hot: Tensor | None, training: bool = False) -> Tensor:
         """The generator's images in [-1, 1], or vectors."""
         return ops.cast(self.generator(z if one_hot is None else [z, one_hot], training=training), "float32")
@@ -128,9 +148,8 @@ class GAN(AdversarialModel, DecodingModel):
         generator = keras.optimizers.Adam(**arguments, use_ema=True, ema_momentum=0.999)
         return GANOptimizer(generator, keras.optimizers.Adam(**arguments))
 
-    def fit(self, x: Any = None, y: Any = None, *args: Any, callbacks: Any = None, **kwargs: Any) -> Any:
-        callbacks = [*(callbacks or ()), CollapseWarning(self.collapse_fraction)]
-        return super().fit(x, y, *args, callbacks=callbacks, **kwargs)
+    def training_callbacks(self) -> list[keras.callbacks.Callback]:
+        return [*super().training_callbacks(), CollapseWarning(self.collapse_fraction)]
 
     def discriminator_losses(self, real: Tensor, one_hot: Tensor | None, training: bool) -> tuple:
         """What the discriminator minimizes but for the penalty `[B]`, the fakes, and the logs."""
@@ -143,7 +162,7 @@ class GAN(AdversarialModel, DecodingModel):
             "discriminator_loss": losses,
             "real_logit": real_logit,
             "fake_logit": fake_logit,
-            "diversity": ops.mean(ops.var(fake, axis=0)) / ops.mean(ops.var(real, axis=0) + 1e-12),
+            "diversity": variance(fake) / (variance(real) + 1e-12),
         }
         return losses, fake, logs
 
@@ -166,32 +185,32 @@ class GAN(AdversarialModel, DecodingModel):
 
     @backend.train_step
     def train_step(self, data: Any) -> Logs:
-        images, one_hot = self.unpack(data)
+        images, one_hot, weights = self.unpack(data)
         real = self.modality.to_network(images)
 
         def discriminator_loss():
             losses, fake, logs = self.discriminator_losses(real, one_hot, training=True)
             penalty = self.penalties(real, fake, one_hot)
-            return ops.mean(losses + penalty), logs | {"penalty": penalty}
+            return self.mean(losses + penalty, weights), logs | {"penalty": penalty}
 
         def generator_loss():
             fake = self.augment(self.fake(ops.shape(real)[0], one_hot, training=True))
             losses = self.loss_function.generator(self.logits(fake, one_hot, training=True))
-            return ops.mean(losses), {"generator_loss": losses}
+            return self.mean(losses, weights), {"generator_loss": losses}
 
         for _ in range(self.discriminator_steps):
             logs = self.minimize_player("discriminator", discriminator_loss)
         logs |= self.minimize_player("generator", generator_loss)
         self.optimizer.iterations.assign_add(1)
-        return self.update_metrics(**logs)
+        return self.update_metrics(weights, **logs)
 
     @backend.test_step
     def test_step(self, data: Any) -> Logs:
         """The losses without penalty, and no gradients."""
-        images, one_hot = self.unpack(data)
+        images, one_hot, weights = self.unpack(data)
         _, fake, logs = self.discriminator_losses(self.modality.to_network(images), one_hot, training=False)
         logs["generator_loss"] = self.loss_function.generator(self.logits(fake, one_hot))
-        return self.update_metrics(**logs)
+        return self.update_metrics(weights, **logs)
 
     # Sampling
 

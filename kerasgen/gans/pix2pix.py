@@ -78,22 +78,22 @@ class Pix2Pix(Translator):
 
     @backend.train_step
     def train_step(self, data: Any) -> Logs:
-        x, y = self.unpack(data)
+        x, y, weights = self.unpack(data)
 
         def mean_of(function):
             losses, logs = function(x, y, training=True)
-            return ops.mean(losses), logs
+            return self.mean(losses, weights), logs
 
         logs = self.minimize_player("discriminator", lambda: mean_of(self.discriminator_losses))
         logs |= self.minimize_player("generator", lambda: mean_of(self.generator_losses))
         self.optimizer.iterations.assign_add(1)
-        return self.update_metrics(**logs)
+        return self.update_metrics(weights, **logs)
 
     @backend.test_step
     def test_step(self, data: Any) -> Logs:
-        x, y = self.unpack(data)
+        x, y, weights = self.unpack(data)
         logs = self.discriminator_losses(x, y)[1] | self.generator_losses(x, y)[1]
-        return self.update_metrics(**logs)
+        return self.update_metrics(weights, **logs)
 
     def translate_step(self, images: Tensor) -> Tensor:
         return self.run_generator(self.generator, images)

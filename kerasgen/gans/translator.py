@@ -10,7 +10,7 @@ from kerasgen.errors import InputError
 from kerasgen.gans.adversarial import AdversarialModel
 from kerasgen.gans.losses import LOSSES, AdversarialLoss
 from kerasgen.gans.optimizer import GANOptimizer
-from kerasgen.modalities import Images, Modality
+from kerasgen.modalities import Images, Modality, check_weights
 from kerasgen.networks import resolve
 from kerasgen.typing import Any, ArrayLike, Callable, Config, Sequence, Tensor, Verbose
 
@@ -29,6 +29,7 @@ class Translator(AdversarialModel):
 
     task = "image-to-image"
     drawn_by = "translation"
+    called = "translate"
 
     def __init__(self, shape: Sequence[int], source_channels: int | None, loss: Any, seed: int, **kwargs: Any):
         super().__init__(shape, None, seed, **kwargs)
@@ -50,26 +51,37 @@ class Translator(AdversarialModel):
         """Adam for both networks, as in Isola et al. 2017, section 3.3, and Zhu et al. 2017, section 4."""
         return GANOptimizer(*(keras.optimizers.Adam(2e-4, beta_1=0.5) for _ in range(2)))
 
-    def check_training_data(self, x: Any, y: Any) -> tuple[Any, Any]:
-        kinds = (self.source, self.modality)
-        if hasattr(x, "element_spec"):  # a tf.data.Dataset
-            if not isinstance(x.element_spec, tuple) or len(x.element_spec) != 2:
-                raise InputError(f"{type(self).__name__} trains on pairs: the data set must give (images, images).")
-            for spec, kind in zip(x.element_spec, kinds, strict=True):
-                if spec.shape.rank is not None:
-                    kind.check_spec(spec.shape.as_list(), spec.dtype.name)
-        elif hasattr(x, "__array__"):
-            if y is None:
-                raise InputError(f"{type(self).__name__} trains on pairs: give fit(images, images of the other kind).")
-            x, y = (kind.check(images) for kind, images in zip(kinds, (x, y), strict=True))
-            if len(x) != len(y):
-                raise InputError(f"there are {len(x)} and {len(y)} images; expected as many of each.")
-        return x, y
+    @property
+    def source_shape(self) -> tuple[int, ...]:
+        return self.given_shape
 
-    def unpack(self, data: Any) -> tuple[Tensor, Tensor]:
-        """Images of both kinds, float32 in [-1, 1]."""
-        source, target = data[:2]
-        return tuple(self.modality.to_network(self.modality.scale(images)) for images in (source, target))
+    def check_batch(self, x: Any, y: Any, weights: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        if y is None:
+            raise InputError(f"a {type(self).__name__} trains on pairs: give fit(images, images of the other kind).")
+        x, y = self.source.check(x), self.modality.check(y)
+        if len(x) != len(y):
+            raise InputError(f"there are {len(x)} and {len(y)} images; expected as many of each.")
+        return x, y, check_weights(weights, len(x))
+
+    def check_spec(self, x: Any, y: Any, weights: Any) -> None:
+        if y is None:
+            raise InputError(f"a {type(self).__name__} trains on pairs: the data set must give (images, images).")
+        for part, kind in ((x, self.source), (y, self.modality)):
+            if part.shape.rank is not None:
+                kind.check_spec(part.shape.as_list(), part.dtype.name)
+
+    def unpack(self, data: Any) -> tuple[Tensor, Tensor, Tensor]:
+        """Images of both kinds, float32 in [-1, 1], and weights `[B]`."""
+        source, target, weights = keras.utils.unpack_x_y_sample_weight(data)
+        x, y = (self.modality.to_network(self.modality.scale(images)) for images in (source, target))
+        return x, y, self.batch_weights(x, weights)
+
+    def input_modality(self) -> Modality:
+        return self.source
+
+    def call(self, images: Tensor, training: bool = False) -> Tensor:
+        """The translation of images, in [0, 1]."""
+        return self.translate_step(images)
 
     def run_generator(self, generator: Callable, images: Tensor) -> Tensor:
         """A generator's images in [0, 1] for uint8 or float ones."""
@@ -82,6 +94,10 @@ class Translator(AdversarialModel):
         """`function` on images, checked first."""
         x = modality.check(x)
         return self.run(function, len(x), rows(x), batch_size, verbose)
+
+    def translate_step(self, images: Tensor) -> Tensor:
+        """Translations in [0, 1] of uint8 or float images."""
+        raise NotImplementedError
 
     def translate(self, x: ArrayLike, batch_size: int = 64, verbose: Verbose = "auto") -> np.ndarray:
         raise NotImplementedError
@@ -118,4 +134,4 @@ def distance(a: Tensor, b: Tensor) -> Tensor:
 
 def mean_over_patches(losses: Tensor) -> Tensor:
     """Means `[B]` over the patches of `[B, ...]`."""
-    return ops.mean(ops.reshape(losses, (ops.shape(losses)[0], -1)), axis=-1)
+    return ops.mean(losses, axis=tuple(range(1, len(losses.shape))))

@@ -1,4 +1,4 @@
-"""What `kerasgen.backend` does on two replicas of a TensorFlow strategy: sums, shares, steps that equal one device's."""
+"""`kerasgen.backend` on two replicas of a TensorFlow strategy: sums, shares, steps that equal one device's."""
 
 import keras
 import numpy as np

@@ -1,0 +1,129 @@
+"""Every family in the hands of Keras' users: see tests/citizen_case.py."""
+
+import keras
+import numpy as np
+import pytest
+
+import kerasgen
+from tests.citizen_case import BATCH, Citizen
+
+IMAGE = (8, 8, 1)
+DENSE = {"encoder": "dense", "decoder": "dense", "width": 8}
+MLP = {"class": "MLP", "width": 16}
+TRANSLATOR = {"generator": {"class": "UNet", "width": 4}, "discriminator": {"class": "patch", "width": 4, "levels": 1}}
+
+
+class TestAutoencoder(Citizen):
+    called = "reconstruct"
+
+    def make(self):
+        return kerasgen.Autoencoder(IMAGE, 2, noise_stddev=0.1, **DENSE)
+
+    def test_learns_to_denoise_from_pairs(self, model, data):
+        """`fit(noisy, clean)`: what is reconstructed comes near the targets, not near what was given."""
+        x, _ = data
+        noisy = (x + np.random.default_rng(1).uniform(0.0, 0.25, x.shape).astype(np.float32)) / 1.25
+        model.fit(noisy, x, batch_size=BATCH, epochs=40, verbose=0)
+        given, wanted = (model.evaluate(noisy, y, verbose=0, return_dict=True) for y in (None, x))
+        assert wanted["mean_squared_error"] < 0.7 * given["mean_squared_error"]
+        with pytest.raises(kerasgen.errors.InputError, match="as many"):
+            model.fit(noisy, x[:3], verbose=0)
+
+
+class TestVariationalAutoencoder(Citizen):
+    called = "reconstruct"
+
+    def make(self):
+        return kerasgen.VariationalAutoencoder(IMAGE, 2, free_bits=0.1, kl_warmup_steps=10, **DENSE)
+
+
+class TestConditionalVariationalAutoencoder(Citizen):
+    num_classes = 2
+
+    def make(self):
+        return kerasgen.VariationalAutoencoder(IMAGE, 2, num_classes=2, **DENSE)
+
+
+class TestRealNVP(Citizen):
+    vectors = True
+
+    def make(self):
+        return kerasgen.RealNVP((6,), steps=2, width=8)
+
+
+class TestGlow(Citizen):
+    num_classes = 2
+
+    def make(self):
+        return kerasgen.Glow(IMAGE, levels=1, steps=1, width=4, num_classes=2)
+
+
+class TestGAN(Citizen):
+    vectors = True
+    lowered = None
+    called = "decode"
+
+    def make(self):
+        return kerasgen.GAN((6,), 3, {"class": "dense", "width": 8}, {"class": "dense", "width": 8}, penalty="r1")
+
+    def inputs(self, model, data):
+        return np.random.default_rng(0).normal(size=(NUM_LATENTS, 3)).astype(np.float32)
+
+
+NUM_LATENTS = 12
+
+
+class TestDiffusionModel(Citizen):
+    vectors = True
+    num_classes = 2
+
+    def make(self):
+        return kerasgen.DiffusionModel((6,), num_classes=2, network=MLP, num_steps=50)
+
+
+class TestFlowMatching(Citizen):
+    vectors = True
+
+    def make(self):
+        return kerasgen.FlowMatching((6,), network=MLP, optimal_transport=True)
+
+
+class TestLatentDiffusion(Citizen):
+    def make(self):
+        autoencoder = kerasgen.Autoencoder(IMAGE, 2, **DENSE)
+        return kerasgen.LatentDiffusion(autoencoder, {"class": "FlowMatching", "network": MLP})
+
+
+class TestPix2Pix(Citizen):
+    pairs = True
+    lowered = "distance"
+    called = "translate"
+
+    def make(self):
+        return kerasgen.Pix2Pix(IMAGE, **TRANSLATOR)
+
+
+class TestCycleGAN(Citizen):
+    pairs = True
+    lowered = "cycle_distance"
+    called = "translate"
+
+    def make(self):
+        return kerasgen.CycleGAN(IMAGE, pool_size=4, **TRANSLATOR)
+
+
+class TestClassifier(Citizen):
+    num_classes = 2
+    called = "classify"
+
+    def make(self):
+        return kerasgen.Classifier(IMAGE, 2, backbone={"class": "lenet"}, width=4, dropout=0.1)
+
+
+def test_every_family_is_a_citizen():
+    """Each family that `kerasgen` offers has a case here."""
+    cases = [case for case in globals().values() if isinstance(case, type) and issubclass(case, Citizen)]
+    tested = {type(case().make()).__name__ for case in cases if case is not Citizen}
+    families = {name for name in kerasgen.base.FAMILIES if getattr(kerasgen, name, None)}
+    assert tested == families
+    assert keras.Model in kerasgen.base.BaseModel.__mro__
