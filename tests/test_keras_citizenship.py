@@ -22,12 +22,12 @@ class TestAutoencoder(Citizen):
     def test_learns_to_denoise_from_pairs(self, model, data):
         """`fit(noisy, clean)`: what is reconstructed comes near the targets, not near what was given."""
         x, _ = data
-        noisy = (x + np.random.default_rng(1).uniform(0.0, 0.25, x.shape).astype(np.float32)) / 1.25
-        model.fit(noisy, x, batch_size=BATCH, epochs=40, verbose=0)
-        given, wanted = (model.evaluate(noisy, y, verbose=0, return_dict=True) for y in (None, x))
-        assert wanted["mean_squared_error"] < 0.7 * given["mean_squared_error"]
+        y = np.rot90(x, axes=(1, 2)) * np.linspace(0.0, 1.0, 8, dtype=np.float32)[:, None]
+        model.fit(x, y, batch_size=BATCH, epochs=40, verbose=0)
+        to_x, to_y = (model.evaluate(x, z, verbose=0, return_dict=True)["mean_squared_error"] for z in (None, y))
+        assert to_y < 0.7 * to_x
         with pytest.raises(kerasgen.errors.InputError, match="as many"):
-            model.fit(noisy, x[:3], verbose=0)
+            model.fit(x, y[:3], verbose=0)
 
 
 class TestVariationalAutoencoder(Citizen):
@@ -85,7 +85,7 @@ class TestFlowMatching(Citizen):
     vectors = True
 
     def make(self):
-        return kerasgen.FlowMatching((6,), network=MLP, optimal_transport=True)
+        return kerasgen.FlowMatching((6,), network=MLP)
 
 
 class TestLatentDiffusion(Citizen):

@@ -46,9 +46,10 @@ class Gate:
                 raise InputError(f"{name} is given beside a {type(x).__name__}, whose batches have it: leave it out.")
         if is_endless(x) and not endless:
             raise InputError("the data have no end: say steps_per_epoch (of fit) or steps (of evaluate), or end them.")
+        batches = self.watch(x, self.model.check_batch, self.model.source_shape)
         if is_dataset(x):
             self.model.check_spec(*parts(x.element_spec))
-        return self.watch(x, self.model.check_batch, self.model.source_shape), None, None
+        return batches, None, None
 
     def watch(self, x: Any, check: Callable, shape: tuple[int, ...]) -> Any:
         """The batches of `x`, each checked as it comes."""

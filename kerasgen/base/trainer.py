@@ -54,7 +54,10 @@ class Trainer(keras.Model):
     def check_batch(self, x: Any, y: Any, weights: Any) -> tuple[np.ndarray, np.ndarray | None, np.ndarray | None]:
         """Examples, what comes with them, and weights, as NumPy arrays. Raises `InputError`."""
         x = self.modality.check(x)
-        return x, self.check_targets(x, y), check_weights(weights, len(x))
+        y, weights = self.check_targets(x, y), check_weights(weights, len(x))
+        if y is None and weights is not None:
+            y = np.zeros(len(x), np.int32)  # labels that nothing reads: Keras drops weights that come without
+        return x, y, weights
 
     def check_targets(self, x: np.ndarray, y: Any) -> np.ndarray | None:
         """Labels of examples `[N, ...]`; those of a model without classes are left out. Raises `InputError`."""

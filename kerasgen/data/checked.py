@@ -34,12 +34,14 @@ class Watch:
         self.check = check
         self.error: InputError | None = None
 
-    def __call__(self, batch: Any, index: int) -> None:
+    def __call__(self, batch: Any, index: int) -> Any:
+        """The batch, as the tuple that Keras expects of a generator."""
         try:
             self.check(*parts(batch))
         except InputError as error:
             self.error = self.error or InputError(f"batch {index}: {error}")
             raise self.error from None
+        return tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
 
 
 def parts(batch: Any) -> tuple[Any, Any, Any]:
@@ -141,9 +143,7 @@ class CheckedPyDataset(keras.utils.PyDataset):
         self.dataset, self.watch = dataset, watch
 
     def __getitem__(self, index: int) -> Any:
-        batch = self.dataset[index]
-        self.watch(batch, index)
-        return batch
+        return self.watch(self.dataset[index], index)
 
     @property
     def num_batches(self) -> int | None:
@@ -163,8 +163,7 @@ def _checked_generator(generator, watch):
 
     def batches():
         for index, batch in enumerate(itertools.chain(first, generator)):
-            watch(batch, index)
-            yield batch
+            yield watch(batch, index)
 
     return batches()
 
@@ -192,13 +191,15 @@ def sample(x: Any, y: Any, num: int, seed: int) -> tuple[Array, Array | None, An
     """
     rng = np.random.default_rng(seed)
     if is_array(x):
-        chosen = rng.permutation(len(x))[:num]
+        chosen = np.sort(rng.permutation(len(x))[:num])
         return x[chosen], None if y is None else y[chosen], x
     if isinstance(x, types.GeneratorType):
         batches = list(_up_to(x, num))
         return (*_drawn(batches, num, rng), (batch for batch in itertools.chain(batches, x)))
     if isinstance(x, keras.utils.PyDataset) and x.num_batches is not None:
-        return (*_drawn(_up_to((x[int(index)] for index in rng.permutation(x.num_batches)), num), num, rng), x)
+        order = rng.permutation(x.num_batches).tolist()
+        read = list(_up_to((x[index] for index in order), num))
+        return (*_drawn([batch for _, batch in sorted(zip(order, read, strict=False), key=lambda p: p[0])], num, rng), x)
     return (*_drawn(_up_to(x, SEEN), num, rng), x)
 
 
