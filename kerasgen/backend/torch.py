@@ -17,7 +17,7 @@ def value_and_grad(function: Callable, variables: Sequence) -> tuple[tuple[Tenso
     tensors = [v.value for v in variables]
     with torch.enable_grad():
         value, auxiliary = function()
-        gradients = torch.autograd.grad(value, tensors, allow_unused=True)
+        gradients = torch.autograd.grad(value, tensors, allow_unused=True) if tensors else ()
     gradients = [torch.zeros_like(t) if g is None else g for t, g in zip(tensors, gradients, strict=True)]
     return (value.detach(), auxiliary), gradients
 

@@ -199,7 +199,10 @@ def sample(x: Any, y: Any, num: int, seed: int) -> tuple[Array, Array | None, An
     if isinstance(x, keras.utils.PyDataset) and x.num_batches is not None:
         order = rng.permutation(x.num_batches).tolist()
         read = list(_up_to((x[index] for index in order), num))
-        return (*_drawn([batch for _, batch in sorted(zip(order, read, strict=False), key=lambda p: p[0])], num, rng), x)
+        return (
+            *_drawn([batch for _, batch in sorted(zip(order, read, strict=False), key=lambda p: p[0])], num, rng),
+            x,
+        )
     return (*_drawn(_up_to(x, SEEN), num, rng), x)
 
 
