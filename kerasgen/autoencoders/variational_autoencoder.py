@@ -150,7 +150,7 @@ class VariationalAutoencoder(LikelihoodModel, LatentModel):
             return ops.logaddexp(log_sum, ops.logsumexp(log_w, axis=1)), None
 
         chunks = epsilon.shape[1] // CHUNK
-        log_sum = ops.full((images.shape[0],), -1e30)
+        log_sum = ops.full((images.shape[0],), -1e30, "float32")
         log_sum, _ = ops.scan(chunk, log_sum, ops.arange(chunks), length=chunks)
         return log_sum - math.log(num_importance_samples)
 

@@ -30,5 +30,6 @@ compiled = _backend.compiled
 replica_seed = _backend.replica_seed
 replica_mean = _backend.replica_mean
 jit_compile = _backend.jit_compile
+SYNCHRONIZED = _backend.SYNCHRONIZED
 unshare = _backend.unshare
 notify = _backend.notify

@@ -14,6 +14,8 @@ from kerasgen.typing import Any, Callable, Sequence, Tensor
 
 replica_seed, replica_mean, jit_compile = plain.replica_seed, plain.replica_mean, plain.jit_compile
 
+SYNCHRONIZED = plain.SYNCHRONIZED
+
 _scopes: list[tuple] = []  # [(scope, its variables)] of the steps being traced, innermost last
 
 

@@ -2,6 +2,8 @@
 
 from kerasgen.typing import Any, Callable, Sequence, Tensor
 
+SYNCHRONIZED = False  # whether Keras must be told to take the moments of a batch over all replicas
+
 
 def train_step(method: Callable) -> Callable:
     """Decorates `train_step(self, data) -> logs` of a `keras.Model`, so that `fit` trains by it on every backend.

@@ -7,6 +7,8 @@ import tensorflow as tf
 from kerasgen.backend.plain import test_step as test_step, train_step as train_step, unshare as unshare
 from kerasgen.typing import Any, Callable, Sequence, Tensor
 
+SYNCHRONIZED = True  # see kerasgen.backend.plain
+
 
 def value_and_grad(function: Callable, variables: Sequence) -> tuple[tuple[Tensor, Any], list[Tensor]]:
     """`(value, auxiliary), gradients` of `function() -> (scalar, auxiliary)`; zeros where nothing connects.

@@ -32,11 +32,11 @@ class GenerativeModel(BaseModel):
 
     def normal(self, shape: tuple) -> Tensor:
         """Standard normal noise of a training step."""
-        return keras.random.normal(shape, seed=self.seed_generator)
+        return keras.random.normal(shape, dtype="float32", seed=self.seed_generator)
 
     def uniform(self, shape: tuple) -> Tensor:
         """Random numbers in [0, 1) of a training step."""
-        return keras.random.uniform(shape, seed=self.seed_generator)
+        return keras.random.uniform(shape, dtype="float32", seed=self.seed_generator)
 
     def with_label_planes(self, images: Tensor, one_hot: Tensor | None) -> Tensor:
         """What a network reads: images in [-1, 1], with one constant plane a class if there are classes."""

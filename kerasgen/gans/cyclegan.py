@@ -187,7 +187,7 @@ class CycleGAN(Translator):
         draws = [
             (
                 keras.random.randint((), 0, self.pool_size, seed=self.seed_generator),
-                keras.random.uniform((ops.shape(fake)[0],), seed=self.seed_generator),
+                keras.random.uniform((ops.shape(fake)[0],), dtype="float32", seed=self.seed_generator),
             )
             for fake in fakes
         ]

@@ -5,6 +5,7 @@ A network's `call` takes `training` and does not pass it on: Keras hands it to a
 
 import math
 
+import keras
 from keras import layers, ops
 
 from kerasgen.networks.layers.group_normalization import GroupNormalization
@@ -12,6 +13,7 @@ from kerasgen.networks.layers.spectral_normalization import SpectralNormalizatio
 from kerasgen.typing import Any, Tensor as Tensor
 
 SLOPE = 0.2  # of leaky rectifiers
+LAST = "channels_last"  # named wherever Keras asks, whose default is what the user's keras.json says
 Shape = tuple[int, ...]  # of one example or one feature map, without the batch
 Dtype = Any  # a dtype policy, its name, or `None` for Keras' own
 
@@ -34,7 +36,7 @@ def conv(
     inputs: int, filters: int, kernel: int, name: str, dtype: Dtype, spectral: bool = False, **settings: Any
 ) -> layers.Layer:
     """`keras.layers.Conv2D` for `inputs` channels that keeps the sides unless told otherwise; else as `dense`."""
-    settings = {"filters": filters, "kernel_size": kernel, "padding": "same", **settings}
+    settings = {"filters": filters, "kernel_size": kernel, "padding": "same", "data_format": LAST, **settings}
     return _built(layers.Conv2D, (None, None, None, inputs), name, dtype, spectral, settings)
 
 
@@ -50,6 +52,11 @@ def group_norm(channels: int, name: str, dtype: Dtype, groups: int | None = None
     layer = GroupNormalization(groups or math.gcd(8, channels), name=name, dtype=dtype, **settings)
     layer.build((None, None, None, channels))
     return layer
+
+
+def float_input(shape: Shape, name: str) -> Tensor:
+    """`keras.Input` of float32, whatever `keras.config.floatx` is."""
+    return keras.Input(shape, name=name, dtype="float32")
 
 
 def plain_norm(x: Tensor) -> Tensor:
