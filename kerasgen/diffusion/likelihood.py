@@ -88,7 +88,7 @@ def ode_log_density(model: Any, x0: Tensor, condition: Any, key: Tensor, steps: 
     log_s = np.linspace(math.log(low), math.log(high), 2 * steps + 1)  # ends and middles of steps
     h = 2.0 * (log_s[1] - log_s[0])
     tables = [ops.convert_to_tensor(t, "float32") for t in model.level_at(np.exp(log_s))]
-    v = ops.where(noise.step_normal(key, 0, model.shape) > 0.0, 1.0, -1.0)
+    v = 2.0 * ops.cast(noise.step_normal(key, 0, model.shape) > 0.0, "float32") - 1.0
 
     def slope(y, node):
         a, s, time = (ops.take(t, node) for t in tables)
