@@ -31,5 +31,6 @@ replica_seed = _backend.replica_seed
 replica_mean = _backend.replica_mean
 jit_compile = _backend.jit_compile
 SYNCHRONIZED = _backend.SYNCHRONIZED
+some_rows = _backend.some_rows
 unshare = _backend.unshare
 notify = _backend.notify

@@ -14,7 +14,7 @@ from kerasgen.typing import Any, Callable, Sequence, Tensor
 
 replica_seed, replica_mean, jit_compile = plain.replica_seed, plain.replica_mean, plain.jit_compile
 
-SYNCHRONIZED = plain.SYNCHRONIZED
+SYNCHRONIZED, some_rows = plain.SYNCHRONIZED, plain.some_rows
 
 _scopes: list[tuple] = []  # [(scope, its variables)] of the steps being traced, innermost last
 

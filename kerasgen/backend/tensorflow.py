@@ -75,6 +75,22 @@ def replica_mean(x: Tensor) -> Tensor:
     return context.all_reduce(tf.distribute.ReduceOp.MEAN, x)
 
 
+def some_rows(function: Callable, x: Tensor) -> Tensor:
+    """`function(x)`, from a leading axis B to one, also where B is 0, as a replica's share of a batch can be.
+
+    Some operations cannot take that: convolutions of oneDNN give results of a wrong shape, padding by reflection fails.
+    They get a row of zeros instead, which is cut off again; where there are rows, nothing is copied.
+    """
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return function(x)
+    rows = tf.shape(x)[0]
+    more = tf.cast(rows == 0, rows.dtype)
+    padded = tf.pad(x, [[0, more], *[[0, 0]] * (len(x.shape) - 1)])
+    padded.set_shape([None, *x.shape[1:]])
+    return function(padded)[:rows]
+
+
 def jit_compile() -> Any:
     """What `compile(jit_compile="auto")` should mean: XLA slows a convolutional VAE down by 1.6 on CPUs."""
     return "auto" if tf.config.list_physical_devices("GPU") else False

@@ -10,7 +10,7 @@ from kerasgen.typing import Any, Callable, Sequence, Tensor
 train_step, test_step, replica_seed = plain.train_step, plain.test_step, plain.replica_seed
 replica_mean, jit_compile, unshare = plain.replica_mean, plain.jit_compile, plain.unshare
 
-SYNCHRONIZED = plain.SYNCHRONIZED
+SYNCHRONIZED, some_rows = plain.SYNCHRONIZED, plain.some_rows
 
 
 def value_and_grad(function: Callable, variables: Sequence) -> tuple[tuple[Tensor, Any], list[Tensor]]:

@@ -62,7 +62,7 @@ class ImagePool:
         inside = index < self.size
         shown = ops.where(ops.logical_and(swap, inside)[:, None, None, None], met, fake)
         kept = ops.logical_or(swap, empty)
-        image = (ops.arange(self.size, dtype="int32") - start) % self.size  # that each place meets, if there are so many
+        image = (ops.arange(self.size, dtype="int32") - start) % self.size  # that each place meets, if so many
         there = image < num
         image = ops.minimum(image, num - 1)
         replaced = ops.logical_and(there, ops.take(kept, image))

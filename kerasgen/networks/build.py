@@ -8,12 +8,12 @@ import math
 import keras
 from keras import layers, ops
 
+from kerasgen.networks.layers.convolution import LAST as LAST, Conv2D
 from kerasgen.networks.layers.group_normalization import GroupNormalization
 from kerasgen.networks.layers.spectral_normalization import SpectralNormalization
 from kerasgen.typing import Any, Tensor as Tensor
 
 SLOPE = 0.2  # of leaky rectifiers
-LAST = "channels_last"  # named wherever Keras asks, whose default is what the user's keras.json says
 Shape = tuple[int, ...]  # of one example or one feature map, without the batch
 Dtype = Any  # a dtype policy, its name, or `None` for Keras' own
 
@@ -35,9 +35,9 @@ def dense(inputs: int, units: int, name: str, dtype: Dtype, spectral: bool = Fal
 def conv(
     inputs: int, filters: int, kernel: int, name: str, dtype: Dtype, spectral: bool = False, **settings: Any
 ) -> layers.Layer:
-    """`keras.layers.Conv2D` for `inputs` channels that keeps the sides unless told otherwise; else as `dense`."""
-    settings = {"filters": filters, "kernel_size": kernel, "padding": "same", "data_format": LAST, **settings}
-    return _built(layers.Conv2D, (None, None, None, inputs), name, dtype, spectral, settings)
+    """`Conv2D` for `inputs` channels that keeps the sides unless told otherwise; else as `dense`."""
+    settings = {"filters": filters, "kernel_size": kernel, **settings}
+    return _built(Conv2D, (None, None, None, inputs), name, dtype, spectral, settings)
 
 
 def _built(make, input_shape, name, dtype, spectral, settings):

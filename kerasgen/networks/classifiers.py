@@ -5,6 +5,7 @@ from keras import layers
 
 from kerasgen import backend
 from kerasgen.networks.build import LAST, Dtype, Shape, float_input
+from kerasgen.networks.layers.convolution import Conv2D, MaxPooling2D
 
 MOMENTUM = 0.9  # of moving means and variances: with Keras' 0.99 a short training is judged on stale ones
 
@@ -19,7 +20,7 @@ def lenet(shape: Shape, width: int, name: str = "backbone", dtype: Dtype = None)
         for part in ("a", "b"):
             x = _normed_conv(x, level * width, 3, 1, f"conv_{level}{part}", f"norm_{level}{part}", dtype)
             x = layers.ReLU(dtype=dtype, name=f"relu_{level}{part}")(x)
-        x = layers.MaxPooling2D(data_format=LAST, dtype=dtype, name=f"pool_{level}")(x)
+        x = MaxPooling2D(dtype=dtype, name=f"pool_{level}")(x)
     x = layers.Flatten(LAST, dtype=dtype, name="flatten")(x)
     x = layers.Dense(4 * width, activation="relu", dtype=dtype, name="features")(x)
     return keras.Model(inputs, x, name=name)
@@ -56,7 +57,6 @@ def resnet(shape: Shape, width: int, name: str = "backbone", dtype: Dtype = None
 
 def _normed_conv(x, filters, kernel, strides, name, norm_name, dtype):
     """A convolution and batch normalization, by the statistics of the global batch where there are replicas."""
-    settings = {"padding": "same", "use_bias": False, "data_format": LAST, "dtype": dtype, "name": name}
-    x = layers.Conv2D(filters, kernel, strides, **settings)(x)
+    x = Conv2D(filters, kernel, strides, use_bias=False, dtype=dtype, name=name)(x)
     settings = {"synchronized": backend.SYNCHRONIZED, "dtype": dtype, "name": norm_name}
     return layers.BatchNormalization(momentum=MOMENTUM, **settings)(x)

@@ -6,7 +6,8 @@ Each takes the shape of the part that is read and the shape of the outputs, both
 import keras
 from keras import layers
 
-from kerasgen.networks.build import LAST, Dtype, Shape, float_input
+from kerasgen.networks.build import Dtype, Shape, float_input
+from kerasgen.networks.layers.convolution import Conv2D
 from kerasgen.typing import Tensor
 
 
@@ -27,10 +28,10 @@ def conv_coupling(input_shape: Shape, output_shape: Shape, width: int, name: str
     The first one has a bias for each position besides, because zero padding alone tells little of where a face is.
     """
     x = inputs = float_input(input_shape, "kept")
-    x = layers.Conv2D(width, 3, use_bias=False, name="conv_1", **_settings(dtype))(x)
+    x = Conv2D(width, 3, use_bias=False, name="conv_1", dtype=dtype)(x)
     x = PositionBias(dtype=dtype, name="position_bias")(x)
     x = layers.ReLU(dtype=dtype, name="relu")(x)
-    x = layers.Conv2D(width, 1, activation="relu", name="conv_2", **_settings(dtype))(x)
+    x = Conv2D(width, 1, activation="relu", name="conv_2", dtype=dtype)(x)
     x = _outputs(x, output_shape, 3, dtype)
     return keras.Model(inputs, x, name=name)
 
@@ -40,11 +41,11 @@ def residual_coupling(
 ) -> keras.Model:
     """Two residual blocks of two 3 x 3 convolutions (Dinh et al. 2017, "Real NVP", section 4.1)."""
     x = inputs = float_input(input_shape, "kept")
-    x = layers.Conv2D(width, 3, name="conv", **_settings(dtype))(x)
+    x = Conv2D(width, 3, name="conv", dtype=dtype)(x)
     for block in (1, 2):
         h = layers.ReLU(dtype=dtype, name=f"relu_{block}")(x)
-        h = layers.Conv2D(width, 3, activation="relu", name=f"block_{block}_conv_1", **_settings(dtype))(h)
-        h = layers.Conv2D(width, 3, name=f"block_{block}_conv_2", **_settings(dtype))(h)
+        h = Conv2D(width, 3, activation="relu", name=f"block_{block}_conv_1", dtype=dtype)(h)
+        h = Conv2D(width, 3, name=f"block_{block}_conv_2", dtype=dtype)(h)
         x = layers.Add(dtype=dtype, name=f"add_{block}")([x, h])
     x = layers.ReLU(dtype=dtype, name="relu")(x)
     return keras.Model(inputs, _outputs(x, output_shape, 1, dtype), name=name)
@@ -56,9 +57,5 @@ def linear_coupling(input_shape: Shape, output_shape: Shape, width: int, name: s
     return keras.Model(inputs, _outputs(inputs, output_shape, 3, dtype), name=name)
 
 
-def _settings(dtype):
-    return {"padding": "same", "data_format": LAST, "dtype": dtype}
-
-
 def _outputs(x, output_shape, size, dtype):
-    return layers.Conv2D(output_shape[-1], size, kernel_initializer="zeros", name="outputs", **_settings(dtype))(x)
+    return Conv2D(output_shape[-1], size, kernel_initializer="zeros", dtype=dtype, name="outputs")(x)

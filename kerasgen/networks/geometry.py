@@ -4,6 +4,8 @@ import math
 
 from keras import ops
 
+from kerasgen import backend
+from kerasgen.networks.layers.convolution import LAST
 from kerasgen.typing import Tensor
 
 
@@ -28,7 +30,7 @@ def enlarge(x: Tensor, sides: tuple[int, ...] | None = None) -> Tensor:
 
 def halve(x: Tensor) -> Tensor:
     """Means over squares of 2 x 2, at odd sides over what there is of them: `[B, ceil(H / 2), ceil(W / 2), C]`."""
-    return ops.average_pool(x, 2, 2, "same", data_format="channels_last")
+    return backend.some_rows(lambda x: ops.average_pool(x, 2, 2, "same", data_format=LAST), x)
 
 
 def flatten(x: Tensor) -> Tensor:
