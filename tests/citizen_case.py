@@ -187,10 +187,10 @@ class Citizen:
         last = batches[2]
         batches[2] = (self.bad(last[0]), *last[1:]) if isinstance(last, tuple) else self.bad(last)
         for name, form in self.forms(batches).items():
-            with pytest.raises(InputError, match="^batch 2: .*(NaN|not finite)"):
+            with pytest.raises(InputError, match=r"^batch 2: .*(NaN|not finite)"):
                 model.fit(form, verbose=0, shuffle=False)
             if name != "generator":
-                with pytest.raises(InputError, match="^batch 2: .*(NaN|not finite)"):
+                with pytest.raises(InputError, match=r"^batch 2: .*(NaN|not finite)"):
                     model.evaluate(form, verbose=0)
         self.fit(model, data)  # it still trains
 
@@ -225,7 +225,7 @@ class Citizen:
         with pytest.raises(InputError, match="leave it out"):
             model.fit(whole.batch(BATCH), data[0], verbose=0)
 
-        def unknown():
+        def unknown():  # shapes that nobody says
             yield from self.batches(data)
 
         dtypes = tuple(part.dtype for part in parts) if len(parts) > 1 else parts[0].dtype

@@ -20,7 +20,7 @@ class PixelDistribution(keras.layers.Layer):
     levels: int | None = None
 
     def __init__(self, **kwargs: Any):
-        super().__init__(**kwargs)
+        super().__init__(**{"dtype": "float32", **kwargs})
         self.built = True
 
 
@@ -52,7 +52,7 @@ class Gaussian(PixelDistribution):
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         start = keras.initializers.Constant(-1.0)
-        self.log_scale = self.add_weight(shape=(), initializer=start, name="log_scale", dtype="float32")
+        self.log_scale = self.add_weight(shape=(), initializer=start, name="log_scale")
 
     def log_prob(self, x: Tensor, outputs: Tensor) -> Tensor:
         log_scale = ops.clip(ops.convert_to_tensor(self.log_scale), -6.0, 3.0)

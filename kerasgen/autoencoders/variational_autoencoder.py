@@ -160,13 +160,13 @@ class VariationalAutoencoder(LikelihoodModel, LatentModel):
             log_likelihood = ops.reshape(self.distribution.log_prob(repeated, outputs), (-1, CHUNK))
             # log p(z) - log q(z | x): the normalising constants of both normals cancel.
             log_ratio = 0.5 * ops.sum(ops.square(eps) - ops.square(z) + log_variance[:, None], axis=-1)
-            counted = index * CHUNK + ops.arange(CHUNK) < num_importance_samples
+            counted = index * CHUNK + ops.arange(CHUNK, dtype="int32") < num_importance_samples
             log_w = ops.where(counted, log_likelihood + log_ratio, -math.inf)  # [B, CHUNK]
             return ops.logaddexp(log_sum, ops.logsumexp(log_w, axis=1)), None
 
         chunks = epsilon.shape[1] // CHUNK
-        log_sum = ops.full((images.shape[0],), -1e30)
-        log_sum, _ = ops.scan(chunk, log_sum, ops.arange(chunks), length=chunks)
+        log_sum = ops.full((images.shape[0],), -1e30, "float32")
+        log_sum, _ = ops.scan(chunk, log_sum, ops.arange(chunks, dtype="int32"), length=chunks)
         return log_sum - math.log(num_importance_samples)
 
     def log_prob(

@@ -33,5 +33,7 @@ replica_sum = _backend.replica_sum
 replica_rows = _backend.replica_rows
 replica_gather = _backend.replica_gather
 jit_compile = _backend.jit_compile
+SYNCHRONIZED = _backend.SYNCHRONIZED
+some_rows = _backend.some_rows
 unshare = _backend.unshare
 notify = _backend.notify

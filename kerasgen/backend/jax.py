@@ -15,6 +15,8 @@ from kerasgen.typing import Any, Callable, Sequence, Tensor
 replica_seed, replica_sum, replica_rows = plain.replica_seed, plain.replica_sum, plain.replica_rows
 replica_gather, jit_compile = plain.replica_gather, plain.jit_compile
 
+SYNCHRONIZED, some_rows = plain.SYNCHRONIZED, plain.some_rows
+
 _scopes: list[tuple] = []  # [(scope, its variables)] of the steps being traced, innermost last
 
 

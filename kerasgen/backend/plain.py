@@ -2,6 +2,8 @@
 
 from kerasgen.typing import Any, Callable, Sequence, Tensor
 
+SYNCHRONIZED = False  # whether Keras must be told to take the moments of a batch over all replicas
+
 
 def train_step(method: Callable) -> Callable:
     """Decorates `train_step(self, data) -> logs` of a `keras.Model`, so that `fit` trains by it on every backend.
@@ -35,6 +37,11 @@ def replica_rows(num: Any) -> tuple[Any, Any]:
 def replica_gather(x: Tensor) -> Tensor:
     """`x` as it is: one process is one replica, or one program over the global batch."""
     return x
+
+
+def some_rows(function: Callable, x: Tensor) -> Tensor:
+    """`function(x)`, from a leading axis B to one, also where B is 0. Here no share of a batch is empty."""
+    return function(x)
 
 
 def jit_compile() -> Any:

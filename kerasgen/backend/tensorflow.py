@@ -8,6 +8,8 @@ from kerasgen.backend.plain import test_step as test_step, train_step as train_s
 from kerasgen.errors import InputError
 from kerasgen.typing import Any, Callable, Sequence, Tensor
 
+SYNCHRONIZED = True  # see kerasgen.backend.plain
+
 
 def value_and_grad(function: Callable, variables: Sequence) -> tuple[tuple[Tensor, Any], list[Tensor]]:
     """`(value, auxiliary), gradients` of `function() -> (scalar, auxiliary)`; zeros where nothing connects.
@@ -114,6 +116,22 @@ def replica_gather(x: Tensor) -> Tensor:
 def is_traced(x: Tensor) -> bool:
     """Whether `x` stands for values that are not known yet."""
     return not hasattr(x, "numpy")
+
+
+def some_rows(function: Callable, x: Tensor) -> Tensor:
+    """`function(x)`, from a leading axis B to one, also where B is 0, as a replica's share of a batch can be.
+
+    Some operations cannot take that: convolutions of oneDNN give results of a wrong shape, padding by reflection fails.
+    They get a row of zeros instead, which is cut off again; where there are rows, nothing is copied.
+    """
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return function(x)
+    rows = tf.shape(x)[0]
+    more = tf.cast(rows == 0, rows.dtype)
+    padded = tf.pad(x, [[0, more], *[[0, 0]] * (len(x.shape) - 1)])
+    padded.set_shape([None, *x.shape[1:]])
+    return function(padded)[:rows]
 
 
 def jit_compile() -> Any:

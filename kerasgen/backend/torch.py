@@ -11,6 +11,8 @@ train_step, test_step, replica_seed = plain.train_step, plain.test_step, plain.r
 replica_sum, replica_rows = plain.replica_sum, plain.replica_rows
 replica_gather, jit_compile, unshare = plain.replica_gather, plain.jit_compile, plain.unshare
 
+SYNCHRONIZED, some_rows = plain.SYNCHRONIZED, plain.some_rows
+
 
 def value_and_grad(function: Callable, variables: Sequence) -> tuple[tuple[Tensor, Any], list[Tensor]]:
     """`(value, auxiliary), gradients` of `function() -> (scalar, auxiliary)`; zeros where nothing connects."""

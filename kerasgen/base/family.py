@@ -28,6 +28,16 @@ def constructor_arguments(cls: type) -> tuple[str, ...]:
     return tuple(names)
 
 
+def policy_of(dtype: Any) -> keras.DTypePolicy:
+    """The dtype policy that a model's argument means.
+
+    Without one it is Keras' global policy where its variables are float32, as in "mixed_bfloat16". One of another
+    `floatx` is not taken: checkpoints and results have float32 on every machine.
+    """
+    policy = keras.dtype_policies.get(dtype)
+    return policy if dtype is not None or policy.variable_dtype == "float32" else keras.DTypePolicy("float32")
+
+
 def plain(value: Any) -> Any:
     """A plain JSON value of an argument: layers, optimizers and the like in serialized form, tuples as lists."""
     if isinstance(value, (list, tuple)):

@@ -12,7 +12,7 @@ from keras.layers import Layer
 
 from kerasgen import backend, inputs, noise
 from kerasgen.base.exhibit import Exhibit
-from kerasgen.base.family import FAMILIES, constructor_arguments, plain
+from kerasgen.base.family import FAMILIES, constructor_arguments, plain, policy_of
 from kerasgen.base.program import batched
 from kerasgen.base.trainer import Trainer
 from kerasgen.checkpoints import save_checkpoint
@@ -52,6 +52,7 @@ class BaseModel(Trainer):
         shape: of one example: `(height, width, channels)`, or what else the family's `modalities` have.
         num_classes: number of classes of a class-conditional model or a classifier, or `None`.
         seed: of the noise drawn in training.
+        dtype: policy of layers; by default Keras' own where that has float32 variables, else float32.
     """
 
     modalities: tuple[type[Modality], ...] = (Images,)  # that `shape` may be of
@@ -68,14 +69,14 @@ class BaseModel(Trainer):
     def __init__(self, shape: Sequence[int], num_classes: int | None = None, seed: int = 0, **kwargs: Any):
         # A fixed name: paths of variables must not depend on how many models were built before.
         kwargs.setdefault("name", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower())
-        super().__init__(**kwargs)
+        super().__init__(**kwargs | {"dtype": policy_of(kwargs.get("dtype"))})
         self.modality = modality_of(shape, self.modalities)
         self.shape = self.modality.shape
         self.num_classes = None if num_classes is None else inputs.check_integer("num_classes", num_classes, 1)
         self.seed = noise.check_seed(inputs.check_integer("seed", seed, 0))
         self.seed_generator = keras.random.SeedGenerator(self.seed % 2**31, name="seed_generator")
         self._arguments = types.SimpleNamespace()  # in which Keras looks for no layers
-        self.trackers = [keras.metrics.Mean(name=name) for name in self.loss_names]
+        self.trackers = [keras.metrics.Mean(name=name, dtype="float32") for name in self.loss_names]
         self._programs: dict[tuple, Callable] = {}
         self.origin: str | None = None  # the zoo name or repository that it was loaded from
         self.built = True

@@ -79,7 +79,7 @@ class Classifier(BaseModel):
             uniform = self.uniform((ops.shape(images)[0], 1))
             offsets = ops.cast(ops.floor((2 * self.max_shift + 1) * uniform), "int32") - self.max_shift
             side = images.shape[axis]
-            places = ops.clip(ops.arange(side)[None] + offsets, 0, side - 1)  # [B, side]
+            places = ops.clip(ops.arange(side, dtype="int32")[None] + offsets, 0, side - 1)  # [B, side]
             places = places[:, :, None, None] if axis == 1 else places[:, None, :, None]
             images = ops.take_along_axis(images, places, axis=axis)
         return images

@@ -136,7 +136,10 @@ class Denoiser(DenoiserSampling, DenoiserEditing, DenoiserLikelihood):
         factor = self.super_resolution
         if factor is None:
             return None
-        return ops.round(255.0 * ops.average_pool(images, factor, factor, padding="valid")) / 255.0
+        return (
+            ops.round(255.0 * ops.average_pool(images, factor, factor, padding="valid", data_format="channels_last"))
+            / 255.0
+        )
 
     def condition(self, one_hot: Tensor | None, low_res: Tensor | None) -> Condition:
         """The `Condition` of one-hot labels and of low-resolution images in [0, 1], or `None`."""
@@ -186,7 +189,7 @@ class Denoiser(DenoiserSampling, DenoiserEditing, DenoiserLikelihood):
         last: Tensor | None = None,
     ) -> Tensor:
         """The estimate of x_0, with classifier-free guidance (Ho and Salimans 2022, eq. 6, in terms of x_0)."""
-        time = ops.zeros((ops.shape(x)[0],)) + time
+        time = ops.zeros((ops.shape(x)[0],), "float32") + time
         if guidance == 1.0:
             x0 = self.x0_from_output(x, self.network_output(x, time, condition, last), alpha, sigma)
         else:

@@ -134,7 +134,9 @@ class DiffusionModel(Denoiser):
     def random_times(self, num: Any) -> tuple[Tensor, Tensor, Tensor]:
         """Times as the network reads them, alpha, sigma, `[B]` each, evenly spread (Kingma et al. 2021, app. I.1)."""
         start, total = backend.replica_rows(num)
-        u = (ops.cast(start + ops.arange(num), "float32") / ops.cast(total, "float32") + self.uniform(())) % 1.0
+        u = (
+            ops.cast(start + ops.arange(num, dtype="int32"), "float32") / ops.cast(total, "float32") + self.uniform(())
+        ) % 1.0
         if self._log_squares is not None:
             at = ops.cast(ops.minimum(ops.floor(u * self.num_steps), self.num_steps - 1), "int32")
             log_square = ops.take(ops.convert_to_tensor(self._log_squares, "float32"), at)

@@ -24,7 +24,8 @@ DENOISERS = {"DiffusionModel": DiffusionModel, "FlowMatching": FlowMatching}
 class LatentDiffusion(DenoiserSampling):
     """z, the autoencoder's latents brought to mean 0 and variance 1, is modelled by diffusion or flow matching.
 
-    The autoencoder stays as it is; the denoiser trains on z. Means and variances are those of the first batch of `fit`.
+    The autoencoder stays as it is; the denoiser trains on z. Means and variances are those of the first examples
+    that `fit` gets, standard deviations at least 1e-3.
     `encode` gives the noise that the denoiser's ODE leads to from z.
 
     Args:
@@ -93,7 +94,7 @@ class LatentDiffusion(DenoiserSampling):
 
     @property
     def spread(self) -> Tensor:
-        """Standard deviations of the autoencoder's latents; 1 until the first batch."""
+        """Standard deviations of the autoencoder's latents; 1 until they are known."""
         stddev = ops.convert_to_tensor(self.latent_stddev)
         return ops.where(stddev > 0.0, stddev, 1.0)
 

@@ -57,7 +57,7 @@ def variational_bound(model: Any, pixels: Tensor, condition: Any, key: Tensor, n
         error = model.sum_per_example(ops.square(x0 - estimate(k, index + 1)))
         return total + ops.take(tables[3], k) * error, None
 
-    zeros = ops.zeros((ops.shape(x0)[0],))
+    zeros = ops.zeros((ops.shape(x0)[0],), "float32")
     diffusion, _ = ops.scan(term, zeros, ops.arange(num, dtype="int32"), length=num)
     a, s = float(alpha[-1]), float(sigma[-1])
     prior = 0.5 * model.sum_per_example(a**2 * ops.square(x0) + s**2 - 1.0 - 2.0 * math.log(s))
@@ -88,7 +88,7 @@ def ode_log_density(model: Any, x0: Tensor, condition: Any, key: Tensor, steps: 
     log_s = np.linspace(math.log(low), math.log(high), 2 * steps + 1)  # ends and middles of steps
     h = 2.0 * (log_s[1] - log_s[0])
     tables = [ops.convert_to_tensor(t, "float32") for t in model.level_at(np.exp(log_s))]
-    v = ops.where(noise.step_normal(key, 0, model.shape) > 0.0, 1.0, -1.0)
+    v = 2.0 * ops.cast(noise.step_normal(key, 0, model.shape) > 0.0, "float32") - 1.0
 
     def slope(y, node):
         a, s, time = (ops.take(t, node) for t in tables)
@@ -104,7 +104,7 @@ def ode_log_density(model: Any, x0: Tensor, condition: Any, key: Tensor, steps: 
         y = y + h / 6.0 * (first + 2.0 * second + 2.0 * third + fourth)
         return (y, fallen + h / 6.0 * (a + 2.0 * b + 2.0 * c + d)), None
 
-    carry = (x0, ops.zeros((ops.shape(x0)[0],)))
+    carry = (x0, ops.zeros((ops.shape(x0)[0],), "float32"))
     (y, fallen), _ = ops.scan(step, carry, ops.arange(steps, dtype="int32"), length=steps)
     variance = 1.0 + high**2
     log_normal = -0.5 * model.sum_per_example(ops.square(y) / variance + math.log(2.0 * math.pi * variance))

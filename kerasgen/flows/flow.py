@@ -21,6 +21,7 @@ from kerasgen.flows.bijectors import (
     UniformDequantization,
     VariationalDequantization,
 )
+from kerasgen.flows.bijectors.base import in_parts
 from kerasgen.modalities import Images, Modality, Vectors
 from kerasgen.typing import Any, ArrayLike, Config, Labels, Logs, Seed, Sequence, Tensor, Verbose
 
@@ -43,7 +44,7 @@ class Flow(LikelihoodModel, LatentModel):
         coupling: "affine", "additive" or "spline".
         num_bits: bits of a pixel, 1 to 8.
         dequantization: "uniform" or "variational".
-        equalize: whether pixels are first brought to a uniform distribution by the histogram of the first batch
+        equalize: whether pixels are first brought to a uniform distribution by the histogram of some examples
             (`kerasgen.flows.bijectors.HistogramEqualization`): for images with a ground of one value.
         remat: whether training keeps less in memory and computes more (`kerasgen.flows.bijectors.Invertible`).
         seed: of fixed permutations, initial rotations and the noise drawn in training.
@@ -155,9 +156,12 @@ class Flow(LikelihoodModel, LatentModel):
         return not self.flow.initialized
 
     def initialize(self, x: Tensor, one_hot: Tensor | None) -> None:
+        def dequantized(x, rows):
+            u = noise.uniform(rows[0], rows[-1] + 1, self.shape, self.seed)
+            return self.dequantizer.dequantize(self.pixels(x), ops.cast(u, "float32"))[0]
+
         if not self.vectors:
-            u = noise.uniform(0, len(x), self.shape, self.seed)
-            x, _ = self.dequantizer.dequantize(self.pixels(x), ops.cast(u, "float32"))
+            x = in_parts(dequantized, x, np.arange(len(x)))
         self.flow.initialize(x, one_hot)
 
     def default_optimizer(self) -> keras.optimizers.Optimizer:

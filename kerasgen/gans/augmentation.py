@@ -28,7 +28,7 @@ def translation(x: Tensor, uniform: Callable) -> Tensor:
         side = x.shape[axis]
         most = round(side / 8)
         offset = ops.floor(_draw(uniform, x)[:, 0, 0] * (2 * most + 1)) - most  # [B, 1]
-        places = ops.cast(ops.arange(side)[None], "float32") + offset  # [B, side]
+        places = ops.arange(side, dtype="float32")[None] + offset  # [B, side]
         inside = ops.cast(ops.logical_and(places >= 0.0, places < side), x.dtype)
         places = ops.cast(ops.clip(places, 0, side - 1), "int32")
         wide = (slice(None), slice(None), None, None) if axis == 1 else (slice(None), None, slice(None), None)
@@ -44,7 +44,7 @@ def cutout(x: Tensor, uniform: Callable) -> Tensor:
         half = side // 2
         start = ops.floor(_draw(uniform, x) * (side + 1 - half % 2)) - half // 2
         shape = (1, side, 1, 1) if axis == 1 else (1, 1, side, 1)
-        places = ops.reshape(ops.cast(ops.arange(side), "float32"), shape)
+        places = ops.reshape(ops.arange(side, dtype="float32"), shape)
         covered = ops.cast(ops.logical_and(places >= start, places < start + half), x.dtype)
         outside = covered if axis == 1 else 1.0 - outside * covered
     return x * outside

@@ -56,7 +56,7 @@ class ImagePool:
         """
         num = ops.shape(fake)[0]
         pool = ops.convert_to_tensor(self.images)
-        index = ops.arange(num)
+        index = ops.arange(num, dtype="int32")
         place = (start + index) % self.size  # of each image
         met = ops.take(pool, place, axis=0)
         empty = met[:, 0, 0, 0] == EMPTY
@@ -64,7 +64,7 @@ class ImagePool:
         inside = index < self.size
         shown = ops.where(ops.logical_and(swap, inside)[:, None, None, None], met, fake)
         kept = ops.logical_or(swap, empty)
-        image = (ops.arange(self.size) - start) % self.size  # that each place meets, if there are so many
+        image = (ops.arange(self.size, dtype="int32") - start) % self.size  # that each place meets, if so many
         there = image < num
         image = ops.minimum(image, num - 1)
         replaced = ops.logical_and(there, ops.take(kept, image))

@@ -169,7 +169,7 @@ class GAN(AdversarialModel, DecodingModel):
     def penalties(self, real: Tensor, fake: Tensor, one_hot: Tensor | None) -> Tensor:
         """The weighted penalty `[B]`: in most steps zeros if it is lazy."""
         if self.penalty is None:
-            return ops.zeros((ops.shape(real)[0],))
+            return ops.zeros((ops.shape(real)[0],), "float32")
         uniform = self.uniform((ops.shape(real)[0], *[1] * len(self.shape)))
         real, fake = self.augment(real), self.augment(fake)
 
@@ -181,7 +181,7 @@ class GAN(AdversarialModel, DecodingModel):
         if self.penalty.interval == 1:
             return cost()
         due = ops.equal(self.optimizer.iterations % self.penalty.interval, 0)
-        return ops.cond(due, cost, lambda: ops.zeros((ops.shape(real)[0],)))
+        return ops.cond(due, cost, lambda: ops.zeros((ops.shape(real)[0],), "float32"))
 
     @backend.train_step
     def train_step(self, data: Any) -> Logs:

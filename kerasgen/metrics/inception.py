@@ -83,22 +83,23 @@ BLOCKS = {
     "Mixed_7c": _block_e("maximum"),
 }
 REDUCING = ("Mixed_6a", "Mixed_7a")
+SAID = {"data_format": "channels_last", "dtype": "float32"}  # whatever Keras' settings are
 
 
 def _conv(x, name, filters, kernel, strides=1, padding="same"):
-    return layers.Conv2D(filters, kernel, strides, padding, activation="relu", name=name)(x)
+    return layers.Conv2D(filters, kernel, strides, padding, activation="relu", name=name, **SAID)(x)
 
 
 def _branch(x, block, parts):
     for part in parts:
         strides, padding = (2, "valid") if block in REDUCING and part is parts[-1] else (1, "same")
         if part == "average":
-            x = layers.AveragePooling2D(3, 1, "same", name=f"{block}-average")(x)
+            x = layers.AveragePooling2D(3, 1, "same", name=f"{block}-average", **SAID)(x)
         elif part == "maximum":
-            x = layers.MaxPooling2D(3, strides, padding, name=f"{block}-maximum")(x)
+            x = layers.MaxPooling2D(3, strides, padding, name=f"{block}-maximum", **SAID)(x)
         elif isinstance(part[0], tuple):
             forks = [_conv(x, f"{block}-{name}", filters, kernel) for name, filters, kernel in part]
-            x = layers.Concatenate(name=f"{block}-{part[0][0][:-1]}")(forks)
+            x = layers.Concatenate(name=f"{block}-{part[0][0][:-1]}", dtype="float32")(forks)
         else:
             name, filters, kernel = part
             x = _conv(x, f"{block}-{name}", filters, kernel, strides, padding)
@@ -110,13 +111,13 @@ def inception_network() -> keras.Model:
 
     The logits have no bias, as the Inception score of TensorFlow's original has none.
     """
-    x = inputs = keras.Input((SIDE, SIDE, 3), name="images")
+    x = inputs = keras.Input((SIDE, SIDE, 3), name="images", dtype="float32")
     for part in STEM:
-        x = layers.MaxPooling2D(3, 2, name=part)(x) if isinstance(part, str) else _conv(x, *part)
+        x = layers.MaxPooling2D(3, 2, name=part, **SAID)(x) if isinstance(part, str) else _conv(x, *part)
     for block, branches in BLOCKS.items():
-        x = layers.Concatenate(name=block)([_branch(x, block, parts) for parts in branches])
-    features = layers.GlobalAveragePooling2D(name="AvgPool")(x)
-    logits = layers.Dense(NUM_CLASSES, use_bias=False, name="fc")(features)
+        x = layers.Concatenate(name=block, dtype="float32")([_branch(x, block, parts) for parts in branches])
+    features = layers.GlobalAveragePooling2D(name="AvgPool", **SAID)(x)
+    logits = layers.Dense(NUM_CLASSES, use_bias=False, name="fc", dtype="float32")(features)
     return keras.Model(inputs, [features, logits], name="inception_2015")
 
 

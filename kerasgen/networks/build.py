@@ -5,8 +5,10 @@ A network's `call` takes `training` and does not pass it on: Keras hands it to a
 
 import math
 
+import keras
 from keras import layers, ops
 
+from kerasgen.networks.layers.convolution import LAST as LAST, Conv2D
 from kerasgen.networks.layers.group_normalization import GroupNormalization
 from kerasgen.networks.layers.spectral_normalization import SpectralNormalization
 from kerasgen.typing import Any, Tensor as Tensor
@@ -33,9 +35,9 @@ def dense(inputs: int, units: int, name: str, dtype: Dtype, spectral: bool = Fal
 def conv(
     inputs: int, filters: int, kernel: int, name: str, dtype: Dtype, spectral: bool = False, **settings: Any
 ) -> layers.Layer:
-    """`keras.layers.Conv2D` for `inputs` channels that keeps the sides unless told otherwise; else as `dense`."""
-    settings = {"filters": filters, "kernel_size": kernel, "padding": "same", **settings}
-    return _built(layers.Conv2D, (None, None, None, inputs), name, dtype, spectral, settings)
+    """`Conv2D` for `inputs` channels that keeps the sides unless told otherwise; else as `dense`."""
+    settings = {"filters": filters, "kernel_size": kernel, **settings}
+    return _built(Conv2D, (None, None, None, inputs), name, dtype, spectral, settings)
 
 
 def _built(make, input_shape, name, dtype, spectral, settings):
@@ -50,6 +52,11 @@ def group_norm(channels: int, name: str, dtype: Dtype, groups: int | None = None
     layer = GroupNormalization(groups or math.gcd(8, channels), name=name, dtype=dtype, **settings)
     layer.build((None, None, None, channels))
     return layer
+
+
+def float_input(shape: Shape, name: str) -> Tensor:
+    """`keras.Input` of float32, whatever `keras.config.floatx` is."""
+    return keras.Input(shape, name=name, dtype="float32")
 
 
 def plain_norm(x: Tensor) -> Tensor:

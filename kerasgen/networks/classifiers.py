@@ -3,7 +3,9 @@
 import keras
 from keras import layers
 
-from kerasgen.networks.build import Dtype, Shape
+from kerasgen import backend
+from kerasgen.networks.build import LAST, Dtype, Shape, float_input
+from kerasgen.networks.layers.convolution import Conv2D, MaxPooling2D
 
 MOMENTUM = 0.9  # of moving means and variances: with Keras' 0.99 a short training is judged on stale ones
 
@@ -13,15 +15,13 @@ def lenet(shape: Shape, width: int, name: str = "backbone", dtype: Dtype = None)
 
     After LeCun et al. 1998, with rectifiers, 3 x 3 kernels and batch normalization.
     """
-    x = inputs = keras.Input(shape, name="images")
+    x = inputs = float_input(shape, "images")
     for level in (1, 2):
         for part in ("a", "b"):
-            settings = {"padding": "same", "use_bias": False, "dtype": dtype, "name": f"conv_{level}{part}"}
-            x = layers.Conv2D(level * width, 3, **settings)(x)
-            x = layers.BatchNormalization(momentum=MOMENTUM, dtype=dtype, name=f"norm_{level}{part}")(x)
+            x = _normed_conv(x, level * width, 3, 1, f"conv_{level}{part}", f"norm_{level}{part}", dtype)
             x = layers.ReLU(dtype=dtype, name=f"relu_{level}{part}")(x)
-        x = layers.MaxPooling2D(dtype=dtype, name=f"pool_{level}")(x)
-    x = layers.Flatten(dtype=dtype, name="flatten")(x)
+        x = MaxPooling2D(dtype=dtype, name=f"pool_{level}")(x)
+    x = layers.Flatten(LAST, dtype=dtype, name="flatten")(x)
     x = layers.Dense(4 * width, activation="relu", dtype=dtype, name="features")(x)
     return keras.Model(inputs, x, name=name)
 
@@ -34,13 +34,12 @@ def resnet(shape: Shape, width: int, name: str = "backbone", dtype: Dtype = None
     """
 
     def conv(x, filters, kernel, strides, name):
-        x = layers.Conv2D(filters, kernel, strides, "same", use_bias=False, dtype=dtype, name=name)(x)
-        return layers.BatchNormalization(momentum=MOMENTUM, dtype=dtype, name=f"{name}_norm")(x)
+        return _normed_conv(x, filters, kernel, strides, name, f"{name}_norm", dtype)
 
     def relu(x, name):
         return layers.ReLU(dtype=dtype, name=f"{name}_relu")(x)
 
-    x = inputs = keras.Input(shape, name="images")
+    x = inputs = float_input(shape, "images")
     x = relu(conv(x, width, 3, 2 if min(shape[:2]) > 40 else 1, "stem"), "stem")
     for stage in range(3):
         filters = width * 2**stage
@@ -52,5 +51,12 @@ def resnet(shape: Shape, width: int, name: str = "backbone", dtype: Dtype = None
             if x.shape[-1] != filters:
                 x = conv(x, filters, 1, strides, f"{at}_shortcut")
             x = relu(layers.Add(dtype=dtype, name=f"{at}_add")([x, y]), at)
-    x = layers.GlobalAveragePooling2D(dtype=dtype, name="features")(x)
+    x = layers.GlobalAveragePooling2D(LAST, dtype=dtype, name="features")(x)
     return keras.Model(inputs, x, name=name)
+
+
+def _normed_conv(x, filters, kernel, strides, name, norm_name, dtype):
+    """A convolution and batch normalization, by the statistics of the global batch where there are replicas."""
+    x = Conv2D(filters, kernel, strides, use_bias=False, dtype=dtype, name=name)(x)
+    settings = {"synchronized": backend.SYNCHRONIZED, "dtype": dtype, "name": norm_name}
+    return layers.BatchNormalization(momentum=MOMENTUM, **settings)(x)

@@ -6,7 +6,8 @@ Each takes the shape of the part that is read and the shape of the outputs, both
 import keras
 from keras import layers
 
-from kerasgen.networks.build import Dtype, Shape
+from kerasgen.networks.build import Dtype, Shape, float_input
+from kerasgen.networks.layers.convolution import Conv2D
 from kerasgen.typing import Tensor
 
 
@@ -26,11 +27,11 @@ def conv_coupling(input_shape: Shape, output_shape: Shape, width: int, name: str
 
     The first one has a bias for each position besides, because zero padding alone tells little of where a face is.
     """
-    x = inputs = keras.Input(input_shape, name="kept")
-    x = layers.Conv2D(width, 3, padding="same", use_bias=False, dtype=dtype, name="conv_1")(x)
+    x = inputs = float_input(input_shape, "kept")
+    x = Conv2D(width, 3, use_bias=False, name="conv_1", dtype=dtype)(x)
     x = PositionBias(dtype=dtype, name="position_bias")(x)
     x = layers.ReLU(dtype=dtype, name="relu")(x)
-    x = layers.Conv2D(width, 1, activation="relu", dtype=dtype, name="conv_2")(x)
+    x = Conv2D(width, 1, activation="relu", name="conv_2", dtype=dtype)(x)
     x = _outputs(x, output_shape, 3, dtype)
     return keras.Model(inputs, x, name=name)
 
@@ -39,12 +40,12 @@ def residual_coupling(
     input_shape: Shape, output_shape: Shape, width: int, name: str, dtype: Dtype = None
 ) -> keras.Model:
     """Two residual blocks of two 3 x 3 convolutions (Dinh et al. 2017, "Real NVP", section 4.1)."""
-    x = inputs = keras.Input(input_shape, name="kept")
-    x = layers.Conv2D(width, 3, padding="same", dtype=dtype, name="conv")(x)
+    x = inputs = float_input(input_shape, "kept")
+    x = Conv2D(width, 3, name="conv", dtype=dtype)(x)
     for block in (1, 2):
         h = layers.ReLU(dtype=dtype, name=f"relu_{block}")(x)
-        h = layers.Conv2D(width, 3, padding="same", activation="relu", dtype=dtype, name=f"block_{block}_conv_1")(h)
-        h = layers.Conv2D(width, 3, padding="same", dtype=dtype, name=f"block_{block}_conv_2")(h)
+        h = Conv2D(width, 3, activation="relu", name=f"block_{block}_conv_1", dtype=dtype)(h)
+        h = Conv2D(width, 3, name=f"block_{block}_conv_2", dtype=dtype)(h)
         x = layers.Add(dtype=dtype, name=f"add_{block}")([x, h])
     x = layers.ReLU(dtype=dtype, name="relu")(x)
     return keras.Model(inputs, _outputs(x, output_shape, 1, dtype), name=name)
@@ -52,10 +53,9 @@ def residual_coupling(
 
 def linear_coupling(input_shape: Shape, output_shape: Shape, width: int, name: str, dtype: Dtype = None) -> keras.Model:
     """One 3 x 3 convolution; `width` is not used."""
-    inputs = keras.Input(input_shape, name="kept")
+    inputs = float_input(input_shape, "kept")
     return keras.Model(inputs, _outputs(inputs, output_shape, 3, dtype), name=name)
 
 
 def _outputs(x, output_shape, size, dtype):
-    settings = {"padding": "same", "kernel_initializer": "zeros", "dtype": dtype, "name": "outputs"}
-    return layers.Conv2D(output_shape[-1], size, **settings)(x)
+    return Conv2D(output_shape[-1], size, kernel_initializer="zeros", dtype=dtype, name="outputs")(x)

@@ -11,7 +11,7 @@ from keras import ops
 from kerasgen.errors import InputError
 from kerasgen.inputs import check_choice
 from kerasgen.networks.build import SLOPE, Dtype, Network, Shape, Tensor, conv, dense, group_norm
-from kerasgen.networks.geometry import channels_of, halve, sides_of
+from kerasgen.networks.geometry import channels_of, flatten, halve, sides_of
 from kerasgen.networks.layers.attention import Attention
 from kerasgen.networks.layers.minibatch_stddev import MinibatchStandardDeviation
 from kerasgen.typing import Any, Sequence
@@ -144,7 +144,7 @@ class ConvDiscriminator(Discriminator):
         for block in (*self.blocks, self.last):
             x = block(x)
         # The other form ends in its own rectifier.
-        return ops.sum(ops.relu(x), axis=(1, 2)) if self.residual else ops.reshape(x, (ops.shape(x)[0], -1))
+        return ops.sum(ops.relu(x), axis=(1, 2)) if self.residual else flatten(x)
 
 
 class DenseDiscriminator(Discriminator):
@@ -169,7 +169,7 @@ class DenseDiscriminator(Discriminator):
         self.build_logits(sizes[-1], num_classes, spectral)
 
     def features(self, x: Tensor) -> Tensor:
-        x = ops.reshape(x, (ops.shape(x)[0], -1))
+        x = flatten(x)
         for layer in self.hidden:
             x = ops.leaky_relu(layer(x), SLOPE)
         return x

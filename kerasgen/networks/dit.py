@@ -89,4 +89,4 @@ class DiT(Network):
             x = block(x, embedding)
         shift, scale = ops.split(self.modulation(ops.silu(embedding))[:, None, :], 2, axis=-1)
         x = self.out(plain_norm(x) * (1.0 + scale) + shift)
-        return depth_to_space(ops.reshape(x, (b, h, w, -1)), self.patch)
+        return depth_to_space(ops.reshape(x, (b, h, w, x.shape[-1])), self.patch)

@@ -1,7 +1,11 @@
 """The sides and channels of levels, and how images change them."""
 
+import math
+
 from keras import ops
 
+from kerasgen import backend
+from kerasgen.networks.layers.convolution import LAST
 from kerasgen.typing import Tensor
 
 
@@ -26,7 +30,13 @@ def enlarge(x: Tensor, sides: tuple[int, ...] | None = None) -> Tensor:
 
 def halve(x: Tensor) -> Tensor:
     """Means over squares of 2 x 2, at odd sides over what there is of them: `[B, ceil(H / 2), ceil(W / 2), C]`."""
-    return ops.average_pool(x, 2, 2, "same")
+    return backend.some_rows(lambda x: ops.average_pool(x, 2, 2, "same", data_format=LAST), x)
+
+
+def flatten(x: Tensor) -> Tensor:
+    """`[B, ...]` to `[B, F]`; B may be 0, of which no -1 could be inferred."""
+    shape = ops.shape(x)
+    return ops.reshape(x, (shape[0], math.prod(shape[1:])))
 
 
 def space_to_depth(x: Tensor, size: int) -> Tensor:

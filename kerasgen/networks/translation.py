@@ -8,6 +8,7 @@ import math
 
 from keras import layers, ops
 
+from kerasgen import backend
 from kerasgen.errors import InputError
 from kerasgen.inputs import check_choice
 from kerasgen.networks.build import SLOPE, Dtype, Network, Shape, Tensor, conv, group_norm
@@ -52,7 +53,8 @@ class ConvBlock(Network):
     def call(self, x: Tensor) -> Tensor:
         x = x if self.sides is None else enlarge(x, self.sides)
         if self.border:
-            x = ops.pad(x, [[0, 0], [self.border] * 2, [self.border] * 2, [0, 0]], mode="reflect")
+            sides = [[0, 0], [self.border] * 2, [self.border] * 2, [0, 0]]
+            x = backend.some_rows(lambda x: ops.pad(x, sides, mode="reflect"), x)
         x = self.conv(x)
         x = x if self.norm is None else self.norm(x)
         return ops.leaky_relu(x, self.slope) if self.slope else ops.relu(x)

@@ -5,8 +5,9 @@ from keras import ops
 
 from kerasgen.modalities import Images, Vectors, modality_of
 from kerasgen.networks.build import Shape
-from kerasgen.typing import Any, Array as Array, Tensor as Tensor
+from kerasgen.typing import Any, Array as Array, Callable, Tensor as Tensor
 
+ROWS = 64  # examples that pass at once while a flow is initialized
 Result = tuple[Tensor, Tensor]  # values, and log |det| in nats, `[B]`
 
 
@@ -45,12 +46,15 @@ class Bijector(keras.layers.Layer):
         return True
 
     def initialize(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Sets data-dependent variables from a batch, unless they are set; returns z."""
-        return self.forward_and_log_det(x, condition)[0]
+        """Sets data-dependent variables from examples, unless they are set; returns z.
+
+        Whatever their number, `ROWS` of them pass at once through a layer, and then all through the next one.
+        """
+        return in_parts(lambda *part: self.forward_and_log_det(*part)[0], x, condition)
 
 
 class DataDependentBijector(Bijector, abstract=True):
-    """A bijector with variables that `initialize` sets from the first batch, once.
+    """A bijector with variables that `initialize` sets from the first examples it gets, once.
 
     Whether that was done is part of the weights, so that it is never done again after loading: a subclass makes the
     last of its variables by `self._initialized = self.make_flag()`. It sets the others in `set_from(x)`.
@@ -70,12 +74,24 @@ class DataDependentBijector(Bijector, abstract=True):
         if not self.initialized:
             self.set_from(ops.convert_to_numpy(x))
             self._initialized.assign(1)
-        return self.forward_and_log_det(ops.convert_to_tensor(x))[0]
+        return super().initialize(ops.convert_to_tensor(x))
+
+
+def in_parts(function: Callable, *tensors: Tensor | None) -> Any:
+    """`function(*tensors)`, one or several tensors of leading axis B like those given, of `ROWS` rows at a time.
+
+    Without gradients, so that what was computed on the way is let go.
+    """
+    parts = []
+    for start in range(0, len(tensors[0]), ROWS):
+        part = function(*(None if x is None else x[start : start + ROWS] for x in tensors))
+        parts.append(keras.tree.map_structure(ops.stop_gradient, part))
+    return keras.tree.map_structure(lambda *values: ops.concatenate(values), *parts)
 
 
 def repeated(log_det: Tensor | float, x: Tensor) -> Tensor:
     """A log-determinant that is the same for every example, `[B]`."""
-    return ops.broadcast_to(log_det, (ops.shape(x)[0],))
+    return ops.broadcast_to(ops.cast(log_det, "float32"), (ops.shape(x)[0],))
 
 
 def positions(shape: Shape) -> int:

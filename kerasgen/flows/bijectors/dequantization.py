@@ -29,7 +29,7 @@ class UniformDequantization(keras.layers.Layer):
 
     def draw(self, k: Tensor, u: Tensor, training: bool = False) -> tuple[Tensor, Tensor]:
         """`u` and log q(u | k) `[B]` from uniform noise `u`, `[B, H, W, C]`."""
-        return u, ops.zeros((ops.shape(u)[0],))
+        return u, ops.zeros((ops.shape(u)[0],), "float32")
 
     def dequantize(self, k: Tensor, u: Tensor, training: bool = False) -> tuple[Tensor, Tensor]:
         """v in [0, 1] and log q(u | k) `[B]`, from k in 0..2^n - 1 as floats and uniform noise, both `[B, H, W, C]`."""

@@ -8,6 +8,8 @@ from keras import ops
 
 from kerasgen.flows.bijectors.base import Array, DataDependentBijector, Result, Shape, Tensor, sum_per_example
 
+LEAST = 2.0**-16  # frequency of a pixel value
+
 
 class HistogramEqualization(DataDependentBijector):
     """z = F(x), the distribution function of a channel's values in [0, 1], linear in each of 2^num_bits bins.
@@ -15,7 +17,8 @@ class HistogramEqualization(DataDependentBijector):
     With f_k the frequency of pixel value k, F rises by f_k over the bin [k, k + 1] / 2^n, so that
     log dz/dx = log(2^n f_k), and uniformly dequantized pixels become uniform on [0, 1]. A value that most pixels have,
     as on a black ground, gets its high density here; couplings with bounded scales would need many layers for that.
-    `initialize` sets the frequencies, with one added to each count; they are part of the weights, and not trained.
+    `initialize` sets the frequencies; they are part of the weights, and not trained. Each count gets one more, or what
+    makes `LEAST` of all: z, a float32 near 1, has steps of 2^-24, and so 256 of them at least in each bin.
     """
 
     def __init__(self, shape: Shape, num_bits: int = 8, name: str = "histogram_equalization"):
@@ -30,8 +33,9 @@ class HistogramEqualization(DataDependentBijector):
     def set_from(self, x: Array) -> None:
         channels = self.shape[-1]
         levels = np.clip(x * self.num_levels, 0, self.num_levels - 1).astype(np.int64).reshape(-1, channels)
-        counts = [np.bincount(levels[:, c], minlength=self.num_levels) + 1.0 for c in range(channels)]
-        self.log_frequency.assign(np.log(np.stack(counts, axis=1) / (len(levels) + self.num_levels)))
+        more = max(1.0, LEAST * len(levels))
+        counts = [np.bincount(levels[:, c], minlength=self.num_levels) + more for c in range(channels)]
+        self.log_frequency.assign(np.log(np.stack(counts, axis=1) / (len(levels) + more * self.num_levels)))
 
     def _tables(self):
         """Frequencies that sum to one, and the distribution function at the lower edges, each flat `[2^n * C]`."""

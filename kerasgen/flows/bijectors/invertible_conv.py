@@ -56,7 +56,7 @@ class InvertibleConv1x1(Bijector):
         size = self.shape[-1]
         # Row i of P^T is the unit vector of permutation[i].
         transposed = ops.one_hot(ops.convert_to_tensor(self.permutation), size, dtype="float32")
-        lower = ops.tril(ops.convert_to_tensor(self.lower), -1) + ops.eye(size)
+        lower = ops.tril(ops.convert_to_tensor(self.lower), -1) + ops.eye(size, dtype="float32")
         upper = ops.triu(ops.convert_to_tensor(self.upper), 1) + ops.diag(self.sign * ops.exp(self.log_diagonal))
         return transposed, lower, upper
 

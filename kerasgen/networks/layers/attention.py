@@ -1,5 +1,7 @@
 """Self-attention over the places of an image or the tokens of a sequence (Vaswani et al. 2017)."""
 
+import math
+
 import keras
 from keras import layers, ops
 
@@ -31,12 +33,13 @@ class SelfAttention(layers.Layer):
 
     def call(self, x: Tensor) -> Tensor:
         shape = ops.shape(x)
-        tokens = ops.reshape(x, (shape[0], -1, self.channels))  # [B, T, C]
-        qkv = ops.reshape(self.qkv(tokens), (shape[0], -1, 3, self.heads, self.channels // self.heads))
+        places = math.prod(shape[1:-1])  # T; of an empty batch no -1 could be inferred
+        tokens = ops.reshape(x, (shape[0], places, self.channels))  # [B, T, C]
+        qkv = ops.reshape(self.qkv(tokens), (shape[0], places, 3, self.heads, self.channels // self.heads))
         q, k, v = (qkv[:, :, part] for part in range(3))  # [B, T, heads, C / heads]
         scores = ops.einsum("bqhd,bkhd->bhqk", q, k) * (self.channels // self.heads) ** -0.5
         weights = ops.cast(ops.softmax(ops.cast(scores, "float32")), scores.dtype)
-        mixed = ops.reshape(ops.einsum("bhqk,bkhd->bqhd", weights, v), (shape[0], -1, self.channels))
+        mixed = ops.reshape(ops.einsum("bhqk,bkhd->bqhd", weights, v), (shape[0], places, self.channels))
         return ops.reshape(self.out(mixed), shape)
 
 

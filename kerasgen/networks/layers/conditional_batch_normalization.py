@@ -3,6 +3,7 @@
 import keras
 from keras import layers, ops
 
+from kerasgen import backend
 from kerasgen.typing import Any, Tensor
 
 MOMENTUM = 0.9  # of moving means and variances
@@ -28,7 +29,7 @@ class ConditionalBatchNormalization(layers.Layer):
             epsilon=1e-5,
             center=plain,
             scale=plain,
-            synchronized=keras.backend.backend() == "tensorflow",  # over replicas; JAX normalizes the global batch
+            synchronized=backend.SYNCHRONIZED,  # over replicas
             name="norm",
             dtype=self.dtype_policy,
         )

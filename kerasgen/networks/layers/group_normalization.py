@@ -1,5 +1,7 @@
 """Group normalization (Wu and He 2018) in one pass over the images."""
 
+import math
+
 import keras
 from keras import layers, ops
 
@@ -17,7 +19,7 @@ class GroupNormalization(layers.GroupNormalization):
     def call(self, x: Tensor) -> Tensor:
         shape = ops.shape(x)
         channels = x.shape[-1]
-        y = ops.reshape(ops.cast(x, "float32"), (shape[0], -1, channels))  # [B, H W, C]
+        y = ops.reshape(ops.cast(x, "float32"), (shape[0], math.prod(shape[1:-1]), channels))  # [B, H W, C]
         mean, square = (self._of_group(ops.mean(part, axis=1), channels) for part in (y, ops.square(y)))  # [B, C]
         a = ops.rsqrt(ops.maximum(square - ops.square(mean), 0.0) + self.epsilon)
         a = a * ops.cast(self.gamma, "float32") if self.scale else a
