@@ -68,7 +68,7 @@ def examples(squares):
 
 
 def trained(make, examples, scope=None):
-    """Weights, averages of them and losses after two epochs with the default optimizer, in the scope of a strategy."""
+    """Weights and losses after two epochs with the default optimizer, in the scope of a strategy."""
     x, y = examples
     keras.utils.set_random_seed(0)
 
@@ -78,7 +78,9 @@ def trained(make, examples, scope=None):
         given = x if len(model.shape) == 3 else x.reshape(len(x), -1) / np.float32(255.0)
         targets = 255 - x if isinstance(model, Translator) else y if model.num_classes else None
         logs = model.fit(given, targets, batch_size=32, epochs=2, shuffle=False, verbose=0).history
-        return [ops.convert_to_numpy(v) for v in model.weights if "seed" not in v.path], logs
+        # The bias before an instance normalization has no gradient but rounding, of which Adam makes whole steps.
+        left_out = ("seed_generator_state", "conv/bias") if isinstance(model, Translator) else "seed_generator_state"
+        return [ops.convert_to_numpy(v) for v in model.weights if not v.path.endswith(left_out)], logs
 
     if scope is None:
         return run()

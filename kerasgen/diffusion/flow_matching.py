@@ -84,7 +84,7 @@ class FlowMatching(Denoiser):
         """Noise for each image, drawn from the transport plan between the (global) batch and its noise."""
         flat_x, flat_e = (ops.reshape(a, (-1, self.num_dims)) for a in (x0, e))
         inner = ops.matmul(flat_x, ops.transpose(flat_e))  # [B, B]; squared distances differ by sums of rows, columns
-        cost = -inner / ops.std(inner)
+        cost = -inner / ops.maximum(ops.std(inner), 1e-12)  # 0 for a batch of one
         rows = columns = ops.zeros((ops.shape(x0)[0],), "float32")
         for _ in range(SINKHORN_STEPS):
             rows = -ops.logsumexp(columns[None, :] - 20.0 * cost, axis=1)
