@@ -18,6 +18,7 @@ from kerasgen.errors import HubError, InputError
 from kerasgen.files import replacing
 from kerasgen.metrics import cache, inception, torch_file
 from kerasgen.modalities import Images
+from kerasgen.modalities.modality import to_numpy
 from kerasgen.typing import Any, Array, Verbose
 
 INCEPTION = "inception-2015"
@@ -70,7 +71,9 @@ class InceptionExtractor:
             raise InputError(f"extractor {INCEPTION} takes images of 1 or 3 channels, not of shape {shape}.")
 
     def extract(self, images: Array, batch_size: int = 50, verbose: Verbose = "auto") -> tuple[Array, Array | None]:
-        images = Images(np.shape(images)[1:]).check(images)
+        images = to_numpy("images", images)
+        self.check_shape(images.shape[1:])
+        images = Images(images.shape[1:]).check(images)
         both = batched(self._program, len(images), rows(images), batch_size, verbose)
         return both[:, : inception.NUM_FEATURES], both[:, inception.NUM_FEATURES :]
 
