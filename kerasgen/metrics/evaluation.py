@@ -29,7 +29,7 @@ class Evaluation:
     settings: recipes.Evaluation = field(default_factory=recipes.Evaluation)  # all but its `split` and `extractor`
     dataset: str | None = None  # the name of the data set, for the record
     extractor: Extractor | None = None  # without it there are no figures of features
-    training: Callable[[], Array] | None = None  # gives the training images, uint8, to look for copies in
+    training: Callable[[], Array] | None = None  # gives the training images, to look for copies in
     given: Array | None = None  # what a model with `given_shape` draws for, one sample each; `images` by default
     verbose: Verbose = "auto"
 

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from kerasgen.errors import InputError
 from kerasgen.metrics import neighbours, similarity
 from kerasgen.metrics.bootstrap import standard_error
 from kerasgen.metrics.frechet import frechet_distance, weighted_moments
@@ -176,8 +177,11 @@ def diversity(run: Any) -> Figures:
 
 
 def pixels(images: ArrayLike) -> Array:
-    """float32 `[N, D]`, of uint8 images averaged down to sides of at most 32."""
-    x = np.asarray(images, np.float32) / 255.0
+    """float32 `[N, D]`, of uint8 images averaged down to sides of at most 32. Raises `InputError` for other dtypes."""
+    images = np.asarray(images)
+    if images.dtype != np.uint8 or images.ndim < 4:
+        raise InputError(f"images have dtype {images.dtype} and shape {images.shape}; expected uint8 [N, H, W, C].")
+    x = images.astype(np.float32) / 255.0
     factor = math.ceil(max(x.shape[1:3]) / PIXEL_SIDE)
     height, width = (side // factor * factor for side in x.shape[1:3])
     x = x[:, :height, :width].reshape(len(x), height // factor, factor, width // factor, factor, -1).mean(axis=(2, 4))
@@ -189,7 +193,9 @@ def memorisation(run: Any) -> Figures:
 
     Without copying about 0.01; `flagged` if the lower end of the interval is above 0.02.
     """
-    copies = neighbours.memorised(pixels(run.samples), pixels(run.training()), pixels(run.images))
+    modality = run.model.modality
+    training = modality.to_storage(modality.check(run.training()))
+    copies = neighbours.memorised(pixels(run.samples), pixels(training), pixels(run.images))
     result = mean_figure(copies, **run.how_sampled, extractor="pixels", extractor_sha256=None, neighbours=50)
     return {"memorisation/pixels": result | {"flagged": result["confidence_interval"][0] > 0.02}}
 

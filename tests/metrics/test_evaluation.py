@@ -222,6 +222,16 @@ def test_examples_and_labels_are_checked(run, squares, model):
         evaluate(run(num_samples=4), ["ms_ssim"])
 
 
+def test_copies_are_looked_for_in_images_of_either_form(run, squares):
+    """Floats in [0, 1] are the pixels that they are; `pixels` itself takes uint8 alone."""
+    forms = (squares[0], squares[0] / np.float32(255.0))
+    found = [evaluate(run(training=lambda x=x: x), ["memorisation"])["metrics"] for x in forms]
+    assert found[0]["memorisation/pixels"]["value"] == found[1]["memorisation/pixels"]["value"]
+    for bad in (forms[1], squares[0][0, ..., 0]):
+        with pytest.raises(InputError, match="expected uint8"):
+            figures.pixels(bad)
+
+
 def test_samples_that_are_not_finite(run, model):
     weights = model.get_weights()
     try:
@@ -282,6 +292,9 @@ def test_refusals(run, tmp_path):
 
 
 def test_compare(run, tmp_path, capsys):
+    for bad in ({}, [], {"metrics": []}, {"metrics": {"psnr": 3.0}}):
+        with pytest.raises(InputError, match="b has no figures"):
+            compare({"metrics": {}}, bad)
     reports = [
         {"model": name} | evaluate(run(**settings), ["mean_squared_error", "frechet_distance"])
         for name, settings in (("a", {}), ("b", {"num_samples": 100}), ("c", {}))
