@@ -203,8 +203,8 @@ MUTANTS = (
     Mutant("diffusion/likelihood.py", "weight = 0.5 * (", "weight = 1.0 * (", IDEAL + "variational_bound[discrete]"),
     Mutant(
         "diffusion/likelihood.py",
-        "prior = 0.5 * model.sum_per_example(a**2",
-        "prior = 50.0 * model.sum_per_example(a**2",
+        "s**2 - 1.0 - 2.0 * math.log(s)",
+        "s**2 - 2.0 * math.log(s)",
         IDEAL + "variational_bound[linear]",
     ),
     Mutant("diffusion/likelihood.py", "std * math.sqrt(3.0) / math.pi", "std", IDEAL + "variational_bound[discrete]"),
