@@ -178,40 +178,33 @@ class VariationalAutoencoder(LikelihoodModel, LatentModel):
         batch_size: int = 64,
         verbose: Verbose = "auto",
     ) -> np.ndarray:
-        """Importance-weighted bound on log p(x) in nats, float32 `[N]` (Burda et al. 2016, eq. 8).
+        """Importance-weighted bound on log P(x) in nats, float32 `[N]` (Burda et al. 2016, eq. 8).
 
-        In expectation it rises with the number of samples towards log p(x); with one sample it is the evidence lower
-        bound. The seed fixes the samples, the same ones on every backend. "gaussian" gives a density over [0, 1], the
-        other distributions probabilities.
+        In expectation it rises with the number of samples towards log P(x); with one sample it is the evidence lower
+        bound. The seed fixes the samples, the same ones on every backend.
+
+        P is the probability of the 8-bit image, and floats in [0, 1] are taken as the nearest 8-bit pixels; with
+        "bernoulli" that of the binary image, and gray values are probabilities. "gaussian" has a density over [0, 1],
+        which is taken at (k + u) / 256 for pixels k, with u uniform in [0, 1), times the volume of the image's bin:
+        that bounds P (Theis et al. 2016, section 3.1).
         """
         x = self.modality.check(x)
         labels = self.check_labels(labels, len(x))
         k = inputs.check_integer("num_importance_samples", num_importance_samples, 1)
         seed = noise.check_seed(seed)
         padded = math.ceil(k / CHUNK) * CHUNK
+        levels = self.distribution.levels
+        x = x if levels == 2 else self.modality.to_storage(x)
+        log_volume = 0.0 if levels else -self.num_dims * math.log(256.0)
 
         def batch(start, stop):
-            epsilon = noise.normal(start, stop, (padded, self.latent_dim), seed)
-            return [*rows(x, labels)(start, stop), epsilon]
+            images, some = rows(x, labels)(start, stop)
+            if levels is None:
+                images = (images + 1.0 - noise.uniform(start, stop, self.shape, seed, stream=1)) / 256.0
+                images = images.astype(np.float32)
+            return [images, some, noise.normal(start, stop, (padded, self.latent_dim), seed)]
 
-        return self.run(self.log_weights_step, len(x), batch, batch_size, verbose, k)
-
-    @property
-    def bits_offset(self) -> float:
-        """8 for a density, whose bins are 1/256 wide."""
-        return 8.0 if self.distribution.levels is None else 0.0
-
-    def bits_per_dim(self, x: ArrayLike, labels: Labels = None, seed: Seed = 0, **settings: Any) -> np.ndarray:
-        """-log2 p(x) / dims, float32 `[N]`, an upper bound: of 8-bit images, or of binary ones for "bernoulli".
-
-        A density ("gaussian") is taken at (255 x + u) / 256 with u uniform in [0, 1), which bounds the probability of
-        the 8-bit image (Theis et al. 2016, section 3.1).
-        """
-        x = self.modality.check(x)
-        if self.distribution.levels is None:
-            u = 1.0 - noise.uniform(0, len(x), self.shape, noise.check_seed(seed), stream=1)
-            x = ((255.0 * self.modality.to_float(x) + u) / 256.0).astype(np.float32)
-        return super().bits_per_dim(x, labels, seed=seed, **settings)
+        return self.run(self.log_weights_step, len(x), batch, batch_size, verbose, k) + np.float32(log_volume)
 
     def anomaly_score(
         self, x: ArrayLike, labels: Labels = None, num_importance_samples: int = 16, **settings: Any

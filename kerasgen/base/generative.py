@@ -43,16 +43,30 @@ class GenerativeModel(BaseModel):
             return np.arange(num, dtype=np.int32) % self.num_classes
         return self.check_labels(labels, num)
 
+    def labels_to_compare(self, labels: np.ndarray | None, num: int) -> np.ndarray | None:
+        """Labels of `num` samples in the shares that `labels` of real examples have, spread evenly, int32 `[num]`.
+
+        The classes in turn, if their shares are equal or the examples have no labels.
+        """
+        if labels is None or self.num_classes is None:
+            return self.sample_labels(None, num)
+        counts = np.bincount(self.check_labels(labels, len(labels)), minlength=self.num_classes)
+        numbers, left = np.divmod(num * counts, len(labels))
+        numbers[np.argsort(-left, kind="stable")[: num - numbers.sum()]] += 1  # the largest remainders
+        places = np.concatenate([(np.arange(n) + 0.5) / n for n in numbers if n])
+        return np.repeat(np.arange(self.num_classes, dtype=np.int32), numbers)[np.argsort(places, kind="stable")]
+
     def synthesize(
         self, num: int, given: np.ndarray, labels: np.ndarray | None, **settings: Any
     ) -> tuple[np.ndarray, np.ndarray | None]:
         """Samples to compare with real examples, and their labels: `num` of them, or with `given_shape` one for each.
 
         Args:
-            given, labels: real examples and their labels, for models that draw others for them.
+            given, labels: real examples, for models that draw others for them, and their labels: samples of a
+                conditional model have the same shares of classes.
             settings: of `sample`.
         """
-        labels = self.sample_labels(None, num)
+        labels = self.labels_to_compare(labels, num)
         return self.sample(num, labels=labels, **settings), labels
 
     def measures(self) -> tuple[str, ...]:

@@ -12,21 +12,22 @@ from kerasgen.typing import Any, ArrayLike, Config, Labels
 class LikelihoodModel(GenerativeModel):
     """A `GenerativeModel` with `likelihood` "exact", "bound" or "estimate".
 
-    A family gives `log_prob(x, labels, ...)` in nats, float32 `[N]`.
+    A family gives `log_prob(x, labels, ...)`: log P of each example as the user holds it, in nats, float32 `[N]`. Of an
+    image that is the probability of its pixels, each of which takes one of `num_levels` values, and of a vector a
+    density.
     """
 
-    num_levels = 256  # values that a pixel can take in the images whose bits are counted
-    bits_offset = 0.0  # bits a dimension between what `log_prob` is of and what bits are counted of
+    num_levels = 256  # values that a pixel can take
 
     def log_prob(self, x: ArrayLike, labels: Labels = None) -> np.ndarray:
         raise NotImplementedError
 
     def bits_per_dim(self, x: ArrayLike, labels: Labels = None, **settings: Any) -> np.ndarray:
-        """-log2 p(x) / dims in bits, float32 `[N]`; settings are those of `log_prob`."""
-        return self.bits_offset - self.log_prob(x, labels, **settings) / (self.num_dims * math.log(2.0))
+        """-log2 P(x) / dims in bits, float32 `[N]`; settings are those of `log_prob`."""
+        return -self.log_prob(x, labels, **settings) / (self.num_dims * math.log(2.0))
 
     def anomaly_score(self, x: ArrayLike, labels: Labels = None, **settings: Any) -> np.ndarray:
-        """-log p(x) in nats `[N]`: higher is stranger; settings are those of `log_prob`."""
+        """-log P(x) in nats `[N]`: higher is stranger; settings are those of `log_prob`."""
         return -self.log_prob(x, labels, **settings)
 
     def likelihood_protocol(self, settings: Evaluation) -> tuple[Config, Config]:

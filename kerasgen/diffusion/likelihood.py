@@ -152,9 +152,10 @@ class DenoiserLikelihood(LikelihoodModel):
         batch_size: int = 64,
         verbose: Verbose = "auto",
     ) -> np.ndarray:
-        """log p(x) in nats, float32 `[N]`; `likelihood` says whether a "bound" or an "estimate".
+        """log P(x) in nats, float32 `[N]`; `likelihood` says whether a "bound" or an "estimate".
 
-        For images p is the probability of their 8-bit pixels, for vectors a density.
+        For images P is the probability of their 8-bit pixels, and floats in [0, 1] are taken as the nearest such; the
+        "estimate" is of uniform dequantization's bound on it. For vectors P is a density.
 
         Args:
             x, labels: images `[N, H, W, C]`, and `[N]` or `None`.

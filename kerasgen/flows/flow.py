@@ -1,7 +1,8 @@
-"""`Flow`: what normalizing flows share. Exact likelihoods by the change of variables.
+"""`Flow`: what normalizing flows share. Densities by the change of variables, and so bounds of P of images.
 
 With f the flow from data x to latents z ~ N(0, I), log p(x) = log N(f(x); 0, I) + log |det df/dx|
-(Dinh et al. 2017, "Density estimation using Real NVP", eq. 2).
+(Dinh et al. 2017, "Density estimation using Real NVP", eq. 2). That is exact for vectors. An image has a probability,
+not a density, which dequantization bounds: see bijectors/dequantization.py.
 """
 
 import math
@@ -121,17 +122,17 @@ class Flow(LikelihoodModel, LatentModel):
 
     @property
     def likelihood(self) -> str:
-        """ "exact" for the density of vectors and of uniformly dequantized images, "bound" with a learned q(u | k)."""
-        return "bound" if isinstance(self.dequantizer, VariationalDequantization) else "exact"
+        """ "exact" for the density of vectors, "bound" for the probability of images, which are dequantized."""
+        return "exact" if self.vectors else "bound"
 
     @property
     def num_levels(self) -> int:
         return 2**self.num_bits
 
     @property
-    def bits_offset(self) -> float:
-        """The bits of a pixel, whose density is over [0, 1]; 0 for vectors."""
-        return 0.0 if self.vectors else self.num_bits
+    def log_volume(self) -> float:
+        """log of the volume of an image's bin in [0, 1]^D, -D num_bits log 2; 0 for vectors."""
+        return 0.0 if self.vectors else -self.num_dims * self.num_bits * math.log(2.0)
 
     # The density
 
@@ -170,7 +171,7 @@ class Flow(LikelihoodModel, LatentModel):
     def losses(self, x: Tensor, one_hot: Tensor | None, training: bool) -> tuple[Tensor, Logs]:
         """Bits per dimension `[B]`."""
         log_density = self.log_density(x, self.uniform(ops.shape(x)), one_hot, training)
-        bits = self.bits_offset - log_density / (self.num_dims * math.log(2.0))
+        bits = -(log_density + self.log_volume) / (self.num_dims * math.log(2.0))
         return bits, {"loss": bits}
 
     # Sampling and coding
@@ -191,15 +192,16 @@ class Flow(LikelihoodModel, LatentModel):
 
     def log_prob_step(self, x: Tensor, labels: Tensor | None, u: Tensor | None) -> Tensor:
         x = self.modality.scale(x)
-        return self.log_density(x, u, self.one_hot(labels))
+        return self.log_density(x, u, self.one_hot(labels)) + self.log_volume
 
     def log_prob(
         self, x: ArrayLike, labels: Labels = None, seed: Seed = 0, batch_size: int = 64, verbose: Verbose = "auto"
     ) -> np.ndarray:
-        """log p(x) in nats, float32 `[N]`, by the change of variables.
+        """log P(x) in nats, float32 `[N]`, by the change of variables.
 
-        Vectors have their exact density. Images have the exact density over [0, 1] per value after dequantization by
-        noise that the seed fixes; "variational" dequantization gives log p - log q, a bound in expectation.
+        Vectors have their exact density. For images P is the probability of their pixels of `num_bits` bits: bounded,
+        in expectation over the noise of dequantization, which the seed fixes. Floats in [0, 1] are taken as the nearest
+        8-bit pixels.
         """
         x = self.modality.check(x)
         labels = self.check_labels(labels, len(x))

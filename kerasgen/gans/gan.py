@@ -266,6 +266,9 @@ class GAN(AdversarialModel, DecodingModel):
             z = math.sqrt(2.0) * ops.convert_to_numpy(ops.erfinv(inside))
         return temperature * z
 
+    def measures(self) -> tuple[str, ...]:
+        return (*super().measures(), "path_length")
+
     def decode_step(self, z: Tensor, labels: Tensor | None) -> Tensor:
         """Images of latents."""
         return self.modality.from_network(self.generate(z, self.one_hot(labels)))

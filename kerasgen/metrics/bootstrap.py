@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from kerasgen import inputs
 from kerasgen.typing import Callable, Sequence
 
 
@@ -11,7 +12,13 @@ def standard_error(statistic: Callable[..., float], sizes: Sequence[int], replic
     Args:
         statistic: a function of one array of counts `[N]` for each set: how often each of its rows was drawn.
         sizes: N of each set.
+        replicates: at least 2.
+
+    Raises `InputError`: there is nothing to draw from, or too seldom.
     """
+    inputs.check_integer("replicates", replicates, 2)
+    for size in sizes:
+        inputs.check_integer("the size of a set", size, 1)
     rng = np.random.default_rng(seed)
     draws = [
         statistic(*(rng.multinomial(n, np.full(n, 1.0 / n)).astype(np.float64) for n in sizes))

@@ -1,6 +1,7 @@
 """Files that cost time to make again, below KERASGEN_HOME (by default ~/.cache/kerasgen)."""
 
 import os
+import warnings
 import zipfile
 import zlib
 from pathlib import Path
@@ -16,10 +17,16 @@ def home() -> Path:
     return Path(os.environ.get("KERASGEN_HOME") or default).expanduser()
 
 
-def write(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    """Writes `{name: array}` to a .npz file, whole or not at all."""
-    with replacing(path) as file:
-        np.savez(file, allow_pickle=False, **arrays)
+def write(path: Path, arrays: dict[str, np.ndarray]) -> bool:
+    """Writes `{name: array}` to a .npz file, whole or not at all; warns, and gives false, where that cannot be."""
+    try:
+        with replacing(path) as file:
+            np.savez(file, allow_pickle=False, **arrays)
+    except OSError as error:
+        advice = "KERASGEN_HOME names a folder that can be written"
+        warnings.warn(f"{path.name} is not kept for the next time ({error}); {advice}.", stacklevel=3)
+        return False
+    return True
 
 
 def read(path: Path) -> dict[str, np.ndarray] | None:

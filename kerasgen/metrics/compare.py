@@ -1,5 +1,6 @@
 """Two reports side by side; figures that were measured in different ways are not compared."""
 
+from kerasgen.errors import InputError
 from kerasgen.typing import Any
 
 # Every other field of a figure says how it was measured.
@@ -20,7 +21,13 @@ def compare(a: dict[str, Any], b: dict[str, Any]) -> tuple[Row, dict[str, Row]]:
     Returns:
         `{figure: (a's, b's)}` of figures measured in the same way, and `{figure: {setting: (a's, b's)}}` of the others,
         with the settings that differ.
+
+    Raises `InputError`: one is not such contents.
     """
+    for name, report in (("a", a), ("b", b)):
+        figures = report.get("metrics") if isinstance(report, dict) else None
+        if not isinstance(figures, dict) or not all(isinstance(figure, dict) for figure in figures.values()):
+            raise InputError(f"{name} has no figures under 'metrics'; expected the contents of a metrics.json.")
     alike, unlike = {}, {}
     for name, figure in a["metrics"].items():
         if (other := b["metrics"].get(name)) is None:

@@ -5,6 +5,8 @@ import sys
 import time
 from dataclasses import KW_ONLY, dataclass, field
 
+import numpy as np
+
 from kerasgen import recipes
 from kerasgen.errors import InputError
 from kerasgen.metrics.extractors import Extractor, extract_cached
@@ -14,22 +16,29 @@ from kerasgen.typing import Any, Array, Callable, Sequence, Verbose
 
 @dataclass(eq=False)
 class Evaluation:
-    """A model, real examples to measure it on, and settings; samples and features are made once, when needed."""
+    """A model, real examples to measure it on, and settings; samples and features are made once, when needed.
+
+    Raises `InputError`: examples or labels that are not such as the model takes.
+    """
 
     model: Any
-    images: Array  # of the split: uint8 `[N, H, W, C]`, or vectors
+    images: Array  # of the split: uint8 `[N, H, W, C]`, as which floats in [0, 1] are taken, or vectors
     labels: Array | None  # `[N]`
     split: str  # its name
     _: KW_ONLY
     settings: recipes.Evaluation = field(default_factory=recipes.Evaluation)  # all but its `split` and `extractor`
     dataset: str | None = None  # the name of the data set, for the record
     extractor: Extractor | None = None  # without it there are no figures of features
-    training: Callable[[], Array] | None = None  # gives the training images, uint8, to look for copies in
+    training: Callable[[], Array] | None = None  # gives the training images, to look for copies in
     given: Array | None = None  # what a model with `given_shape` draws for, one sample each; `images` by default
     verbose: Verbose = "auto"
 
     def __post_init__(self):
+        modality = self.model.modality
+        self.images = modality.to_storage(modality.check(self.images))
         self.labels = self.labels if self.model.num_classes is not None else None
+        if self.labels is not None:
+            self.labels = self.model.check_labels(self.labels, len(self.images))
         self.sampler = self.model.sampling_config(**self.settings.drawing)
         self.given = self.images if self.given is None else self.given
         self.num_samples = self.settings.num_samples if self.model.given_shape is None else len(self.given)
@@ -47,7 +56,10 @@ class Evaluation:
     def how_sampled(self) -> dict[str, Any]:
         """What figures of samples depend on."""
         real, seed = len(self.images), self.settings.seed
-        return {"n_real": real, "n_fake": self.num_samples, **self.how, "sampler": self.sampler, "seed": seed}
+        how = {"n_real": real, "n_fake": self.num_samples, **self.how, "sampler": self.sampler, "seed": seed}
+        if self.model.num_classes is None:
+            return how
+        return how | {"labels": "in turn" if self.labels is None else "in the shares of the split"}
 
     @property
     def how_extracted(self) -> dict[str, Any]:
@@ -55,9 +67,12 @@ class Evaluation:
         return self.how_sampled | {"extractor": self.extractor.name, "extractor_sha256": self.extractor.sha256}
 
     def synthesize(self, num: int) -> tuple[Array, Array | None]:
-        """`num` samples, float32, and their labels."""
+        """`num` samples, float32, and their labels. Raises `InputError`: the model draws what is not finite."""
         settings = {"seed": self.settings.seed, **self.batching, **self.settings.drawing}
-        return self.model.synthesize(num, self.given, self.labels, **settings)
+        samples, labels = self.model.synthesize(num, self.given, self.labels, **settings)
+        if bad := int((~np.isfinite(samples).reshape(len(samples), -1).all(axis=1)).sum()):
+            raise InputError(f"{bad} of {len(samples)} samples have values that are not finite: nothing to measure.")
+        return samples, labels
 
     @functools.cached_property
     def synthesized(self) -> tuple[Array, Array | None]:
@@ -84,7 +99,7 @@ class Evaluation:
         """Real images, and their reconstructions or what was drawn for them: float32 in [0, 1]."""
         target = self.model.modality.to_float(self.images)
         if self.model.given_shape is not None:
-            return target, self.synthesized[0]
+            return target, np.clip(self.synthesized[0], 0.0, 1.0)
         return target, self.model.reconstruct(self.images, self.labels, **self.batching)
 
     def first(self, num: int | None) -> tuple[Array, Array | None]:

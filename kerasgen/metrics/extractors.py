@@ -17,6 +17,8 @@ from kerasgen.checkpoints import sha256
 from kerasgen.errors import HubError, InputError
 from kerasgen.files import replacing
 from kerasgen.metrics import cache, inception, torch_file
+from kerasgen.modalities import Images
+from kerasgen.modalities.modality import to_numpy
 from kerasgen.typing import Any, Array, Verbose
 
 INCEPTION = "inception-2015"
@@ -69,7 +71,9 @@ class InceptionExtractor:
             raise InputError(f"extractor {INCEPTION} takes images of 1 or 3 channels, not of shape {shape}.")
 
     def extract(self, images: Array, batch_size: int = 50, verbose: Verbose = "auto") -> tuple[Array, Array | None]:
-        images = np.asarray(images)
+        images = to_numpy("images", images)
+        self.check_shape(images.shape[1:])
+        images = Images(images.shape[1:]).check(images)
         both = batched(self._program, len(images), rows(images), batch_size, verbose)
         return both[:, : inception.NUM_FEATURES], both[:, inception.NUM_FEATURES :]
 
@@ -88,8 +92,7 @@ def inception_weights(path: Path | None = None, digest: str | None = INCEPTION_S
         raise HubError(f"{path} has the SHA-256 {found}; expected {digest}. Download it again from {INCEPTION_URL}.")
     layers = inception.convert(torch_file.read_tensors(path))
     arrays = {f"{layer}/{index}": array for layer, values in layers.items() for index, array in enumerate(values)}
-    if path.is_relative_to(cache.home()):
-        cache.write(kept, arrays)
+    if path.is_relative_to(cache.home()) and cache.write(kept, arrays):
         path.unlink()
     return arrays
 
@@ -107,7 +110,10 @@ def _download(url, path):
 
 
 def extract_cached(extractor: Extractor, images: Array, **batching: Any) -> tuple[Array, Array | None]:
-    """`extractor.extract(images, **batching)`, kept in the cache under the hashes of extractor and images."""
+    """`extractor.extract(images, **batching)`, kept in the cache under the hashes of extractor and images.
+
+    A cache that cannot be written costs a warning and nothing else.
+    """
     key = {"extractor": extractor.name, "sha256": extractor.sha256, "images": fingerprint(images)}
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     path = cache.home() / "features" / f"{digest[:32]}.npz"

@@ -4,11 +4,12 @@ import math
 
 import numpy as np
 
+from kerasgen.errors import InputError
 from kerasgen.metrics import neighbours, similarity
 from kerasgen.metrics.bootstrap import standard_error
 from kerasgen.metrics.frechet import frechet_distance, weighted_moments
 from kerasgen.metrics.kernel import kernel_distance
-from kerasgen.metrics.path_length import EPSILON, path_lengths
+from kerasgen.metrics.path_length import EPSILON, PROTOCOL, path_lengths
 from kerasgen.metrics.scores import inception_score
 from kerasgen.modalities import Images
 from kerasgen.typing import Any, Array, ArrayLike, Callable
@@ -75,7 +76,7 @@ def cycle_error(run: Any) -> Figures:
 
 
 def bits_per_dim(run: Any) -> Figures:
-    """-log2 p(x) per value, with its kind: "exact", "bound" or "estimate"; of binary pixels in nats per image too."""
+    """-log2 P(x) per value, with its kind: "exact", "bound" or "estimate"; of binary pixels in nats per image too."""
     model = run.model
     settings, protocol = model.likelihood_protocol(run.settings)
     settings = {"seed": run.settings.seed} | settings
@@ -97,7 +98,7 @@ def likelihood_calibration(run: Any) -> Figures:
     means = [float(values.mean()) for values in bits]
     how = {**run.how, "kind": run.model.likelihood, "seed": seed, "n": len(images)}
     how |= {"num_importance_samples": counts, "bits_per_dim": means}
-    # What doubling twice more still gains says how far the bound may be from log p(x).
+    # What doubling twice more still gains says how far the bound may be from log P(x).
     return {"likelihood_calibration": figure(means[-2] - means[-1], None, **how)}
 
 
@@ -143,14 +144,18 @@ def inception(run: Any) -> Figures:
 
 
 def class_accuracy(run: Any) -> Figures:
-    """The classifier's mean confidence in samples, with each class's share; of conditional samples, how many match."""
+    """The classifier's mean confidence in samples, with each class's share; of conditional samples, how many match.
+
+    `by_class` is `None` for a class that no sample was asked for.
+    """
     probabilities, labels, num_classes = run.fake[1], run.synthesized[1], run.fake[1].shape[1]
     found = probabilities.argmax(axis=1)
     shares = np.bincount(found, minlength=num_classes) / len(found)
     figures = extracted(run, "confidence", probabilities.max(axis=1), shares=shares.round(4).tolist())
     if labels is not None and run.model.num_classes == num_classes:
         right = found == labels
-        by_class = [round(float(right[labels == label].mean()), 4) for label in range(num_classes)]
+        matches = (right[labels == label] for label in range(num_classes))
+        by_class = [round(float(of_class.mean()), 4) if len(of_class) else None for of_class in matches]
         figures |= extracted(run, "sample_accuracy", right, by_class=by_class)
     return figures
 
@@ -172,8 +177,11 @@ def diversity(run: Any) -> Figures:
 
 
 def pixels(images: ArrayLike) -> Array:
-    """float32 `[N, D]`, of uint8 images averaged down to sides of at most 32."""
-    x = np.asarray(images, np.float32) / 255.0
+    """float32 `[N, D]`, of uint8 images averaged down to sides of at most 32. Raises `InputError` for other dtypes."""
+    images = np.asarray(images)
+    if images.dtype != np.uint8 or images.ndim < 4:
+        raise InputError(f"images have dtype {images.dtype} and shape {images.shape}; expected uint8 [N, H, W, C].")
+    x = images.astype(np.float32) / 255.0
     factor = math.ceil(max(x.shape[1:3]) / PIXEL_SIDE)
     height, width = (side // factor * factor for side in x.shape[1:3])
     x = x[:, :height, :width].reshape(len(x), height // factor, factor, width // factor, factor, -1).mean(axis=(2, 4))
@@ -185,25 +193,29 @@ def memorisation(run: Any) -> Figures:
 
     Without copying about 0.01; `flagged` if the lower end of the interval is above 0.02.
     """
-    copies = neighbours.memorised(pixels(run.samples), pixels(run.training()), pixels(run.images))
+    modality = run.model.modality
+    training = modality.to_storage(modality.check(run.training()))
+    copies = neighbours.memorised(pixels(run.samples), pixels(training), pixels(run.images))
     result = mean_figure(copies, **run.how_sampled, extractor="pixels", extractor_sha256=None, neighbours=50)
     return {"memorisation/pixels": result | {"flagged": result["confidence_interval"][0] > 0.02}}
 
 
 def path_length(run: Any) -> Figures:
-    """Perceptual path length between random latents, in the extractor's features."""
+    """Perceptual path length between random latents, in the extractor's features; both ends are of one class."""
     model, seed, num = run.model, run.settings.seed, min(run.num_samples, 2000)
-    labels = None if model.num_classes is None else model.sample_labels(None, num)
+    labels = model.labels_to_compare(run.labels, num)
     batching = run.batching | {"verbose": 0}
+    drawing = {name: value for name, value in run.sampler.items() if name in ("temperature", "truncation")}
+    drawing["temperature"] = np.float32(drawing["temperature"])
     values = path_lengths(
         lambda z: np.clip(model.decode(z, labels, **batching), 0.0, 1.0),
         lambda x: run.extractor.extract(x, **batching)[0],
-        lambda start, stop: model.draw_latents(start, stop, seed, np.float32(run.sampler["temperature"])),
+        lambda start, stop: model.draw_latents(start, stop, seed, **drawing),
         num,
         seed,
     )
     how = {key: value for key, value in run.how_extracted.items() if key not in ("n_real", "n_fake")}
-    return {f"path_length/{run.extractor.name}": mean_figure(values, **how, epsilon=EPSILON)}
+    return {f"path_length/{run.extractor.name}": mean_figure(values, **how, **PROTOCOL, epsilon=EPSILON)}
 
 
 def train_on_synthetic(run: Any) -> Figures:
@@ -223,6 +235,10 @@ def train_on_synthetic(run: Any) -> Figures:
 IMAGES = (lambda run: isinstance(run.model.modality, Images), "images")
 SIDES = (lambda run: min(run.model.shape[:2]) >= similarity.WINDOW, "sides of at least 11 pixels")
 ENOUGH = (lambda run: min(len(run.images), run.num_samples) >= 10, "at least 10 real images and 10 samples")
+PAIRS = (
+    lambda run: min(len(run.images), run.num_samples) > (run.model.num_classes or 1),
+    "more images and samples than classes",
+)
 TRAINING = (lambda run: run.training is not None, "a training set")
 EXTRACTOR = (lambda run: run.extractor is not None, "an extractor")
 CLASSES = (lambda run: run.extractor.num_classes is not None, "an extractor with classes")
@@ -247,7 +263,7 @@ FIGURES = {
     "density_coverage": (of_neighbours(("density", "coverage"), neighbours.density_and_coverage, 5), EXTRACTED),
     "inception_score": (inception, (*EXTRACTED, CLASSES)),
     "class_accuracy": (class_accuracy, (*EXTRACTED, CLASSES)),
-    "ms_ssim": (diversity, (IMAGES, SIDES)),
+    "ms_ssim": (diversity, (IMAGES, SIDES, PAIRS)),
     "memorisation": (memorisation, (IMAGES, TRAINING)),
     "path_length": (path_length, EXTRACTED),
     "train_on_synthetic": (train_on_synthetic, (*EXTRACTED, CLASSES, LABELS)),

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from kerasgen.errors import InputError
+from kerasgen.metrics.checks import check_moments, check_rows, check_weights
 from kerasgen.typing import Array, ArrayLike
 
 
@@ -12,8 +14,9 @@ class Moments:
         self.num = 0
 
     def update(self, features: ArrayLike) -> "Moments":
-        """Adds rows `[N, F]`."""
-        features = np.asarray(features, np.float64)
+        """Adds rows `[N, F]`. Raises `InputError`: they are none, not finite, or not as wide as those before."""
+        width = len(self._mean) if self.num else None
+        features = check_rows("features", features, num_features=width).astype(np.float64)
         if not self.num:
             self._mean = np.zeros(features.shape[1])
             self._scatter = np.zeros((features.shape[1],) * 2)  # sum of (x - mean)(x - mean)^T
@@ -28,7 +31,9 @@ class Moments:
         return self
 
     def result(self) -> tuple[Array, Array]:
-        """Mean `[F]` and unbiased covariance `[F, F]`."""
+        """Mean `[F]` and unbiased covariance `[F, F]`. Raises `InputError`: there were fewer than two rows."""
+        if self.num < 2:
+            raise InputError(f"features had {self.num} rows; a covariance takes at least 2.")
         return self._mean, self._scatter / (self.num - 1)
 
 
@@ -43,16 +48,28 @@ def frechet_distance(mean_a: ArrayLike, covariance_a: ArrayLike, mean_b: ArrayLi
 
     With C_a = A A^T and C_b = B B^T, the eigenvalues of C_a C_b are the squared singular values of A^T B, so the trace
     of the root is their sum: no square root of a matrix that may be singular or not symmetric.
+
+    Raises `InputError`: these are no means `[F]` and covariances `[F, F]` of one F, or not finite.
     """
-    a, b = np.asarray(covariance_a, np.float64), np.asarray(covariance_b, np.float64)
+    mean_a, a = check_moments("the first set", mean_a, covariance_a)
+    mean_b, b = check_moments("the second set", mean_b, covariance_b)
+    if len(mean_a) != len(mean_b):
+        raise InputError(f"the sets are {len(mean_a)} and {len(mean_b)} features wide; extract both alike.")
     trace_of_root = np.linalg.svd(_root(a).T @ _root(b), compute_uv=False).sum()
-    shift = np.asarray(mean_a, np.float64) - np.asarray(mean_b, np.float64)
+    shift = mean_a - mean_b
     return float(shift @ shift + np.trace(a) + np.trace(b) - 2.0 * trace_of_root)
 
 
 def weighted_moments(features: Array, weights: Array) -> tuple[Array, Array]:
-    """Mean and unbiased covariance of rows `[N, F]` that count `weights` `[N]` times each."""
+    """Mean and unbiased covariance of rows `[N, F]` that count `weights` `[N]` times each.
+
+    Raises `InputError`: a row is not finite, or they count no more than once in all.
+    """
+    features = check_rows("features", features)
+    weights = check_weights(weights, len(features))
     total = weights.sum()
+    if total <= 1.0:
+        raise InputError(f"features count {total:g} times in all; a covariance takes at least 2 rows.")
     mean = weights @ features / total
     centred = features - mean
     return mean, (centred * weights[:, None]).T @ centred / (total - 1)

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from kerasgen.metrics.checks import check_sets
 from kerasgen.typing import ArrayLike
 
 ROWS = 1000  # of the kernel matrix at once
@@ -21,8 +22,10 @@ def kernel_distance(x: ArrayLike, y: ArrayLike) -> tuple[float, float]:
     All pairs are used, not random subsets:
     sum_{i != j} k(x_i, x_j) / (N (N - 1)) + sum_{i != j} k(y_i, y_j) / (M (M - 1)) - 2 sum_{ij} k(x_i, y_j) / (N M).
     The standard error is the jackknife's: each row in turn is left out of the estimate.
+
+    Raises `InputError`: fewer than 3 rows, rows that are not finite, or of two widths.
     """
-    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    x, y = (z.astype(np.float64) for z in check_sets(x, y, (3, 3), ("features of x", "features of y")))
     n, m = len(x), len(y)
     within_x = _row_sums(x, x) - ((x * x).sum(axis=1) / x.shape[1] + 1.0) ** 3  # [N], each without itself
     within_y = _row_sums(y, y) - ((y * y).sum(axis=1) / y.shape[1] + 1.0) ** 3

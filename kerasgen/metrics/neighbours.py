@@ -4,6 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from kerasgen import inputs
+from kerasgen.errors import InputError
+from kerasgen.metrics.checks import check_sets
 from kerasgen.typing import Array, ArrayLike
 
 ROWS = 1000  # of a distance matrix at once
@@ -19,6 +22,12 @@ def distances(x: Array, y: Array) -> Iterator[Array]:
         yield np.sqrt(np.maximum((part * part).sum(axis=1)[:, None] + squares - 2.0 * part @ y.T, 0.0))
 
 
+def _sets(real, fake, k, of_fake):
+    """Both as float64: a k-th neighbour needs k + 1 rows."""
+    least = (inputs.check_integer("k", k, 1) + 1, of_fake + 1)
+    return tuple(x.astype(np.float64) for x in check_sets(real, fake, least, ("real features", "fake features")))
+
+
 def radii(x: Array, k: int) -> Array:
     """The distance of each row to its k-th nearest other row, `[N]`."""
     # A row's distance to itself is the smallest.
@@ -30,8 +39,10 @@ def precision_and_recall(real: ArrayLike, fake: ArrayLike, k: int = 3) -> tuple[
 
     A point lies among others if it is within the distance of one of them to its k-th nearest neighbour. Precision and
     recall are the means (Kynkäänniemi et al. 2019, eq. 1 and 2).
+
+    Raises `InputError`: k rows or fewer of one set, rows that are not finite, or of two widths.
     """
-    real, fake = np.asarray(real, np.float64), np.asarray(fake, np.float64)
+    real, fake = _sets(real, fake, k, k)
     real_radii, fake_radii = radii(real, k), radii(fake, k)
     precise = [(part <= real_radii).any(axis=1) for part in distances(fake, real)]
     recalled = [(part <= fake_radii).any(axis=1) for part in distances(real, fake)]
@@ -43,8 +54,10 @@ def density_and_coverage(real: ArrayLike, fake: ArrayLike, k: int = 5) -> tuple[
 
     A ball is around one of `real` and reaches to its k-th nearest neighbour. Density and coverage are the means (Naeem
     et al. 2020, eq. 4 and 6).
+
+    Raises `InputError`: k rows of `real` or fewer, none of `fake`, rows that are not finite, or of two widths.
     """
-    real, fake = np.asarray(real, np.float64), np.asarray(fake, np.float64)
+    real, fake = _sets(real, fake, k, 0)
     real_radii = radii(real, k)
     counts = [(part <= real_radii).sum(axis=1) for part in distances(fake, real)]
     nearest = [part.min(axis=1) for part in distances(real, fake)]
@@ -56,7 +69,11 @@ def nearest(x: Array, training: Array, k: int = 50) -> tuple[Array, Array]:
 
     The ratio is near 0 for a copy and near 1 for a new image, however smooth such images are (Carlini et al. 2023,
     section 4.2).
+
+    Raises `InputError`: fewer than two training rows, none of x, rows that are not finite, or of two widths.
     """
+    x, training = check_sets(x, training, (1, 2), ("samples", "training examples"))
+    inputs.check_integer("k", k, 2)
     k = min(k, len(training))
     index, ratio = [], []
     for part in distances(x, training):
@@ -70,6 +87,10 @@ def memorised(fake: Array, training: Array, held_out: Array, quantile: float = 0
     """Which of `fake` are closer to one training image than all but 1 % of held-out images are, bool `[N]`.
 
     Closeness is the ratio of `nearest`. A model that does not copy has a mean near `quantile`.
+
+    Raises `InputError`: as `nearest`.
     """
+    if inputs.check_number("quantile", quantile, 0.0) > 1.0:
+        raise InputError(f"quantile is {quantile}; expected a number from 0 to 1.")
     threshold = np.quantile(nearest(held_out, training, k)[1], quantile)
     return nearest(fake, training, k)[1] < threshold

@@ -1,11 +1,13 @@
 """Metrics against closed forms, other packages and known answers, on features made here."""
 
 import math
+import re
 
 import numpy as np
 import pytest
 from scipy import linalg, stats
 
+from kerasgen.errors import InputError
 from kerasgen.metrics import (
     Moments,
     density_and_coverage,
@@ -22,6 +24,7 @@ from kerasgen.metrics import (
 from kerasgen.metrics.bootstrap import standard_error
 from kerasgen.metrics.frechet import weighted_moments
 from kerasgen.metrics.neighbours import nearest
+from kerasgen.metrics.similarity import mean_squared_error
 
 
 def features(num, dim, seed, shift=0.0):
@@ -187,7 +190,7 @@ def test_bootstrap_of_a_mean():
 
 def test_similarity():
     rng = np.random.default_rng(0)
-    a = rng.uniform(size=(3, 32, 28, 1)).astype(np.float32)
+    a = rng.uniform(0.0, 0.9, size=(3, 32, 28, 1)).astype(np.float32)
     b = np.clip(a + 0.1 * rng.normal(size=a.shape), 0, 1).astype(np.float32)
     np.testing.assert_allclose(psnr(a, a + 0.1), 20.0, rtol=1e-5)
     assert np.isinf(psnr(a, a)).all()
@@ -207,3 +210,134 @@ def test_path_length_of_a_linear_decoder():
     lengths = path_lengths(lambda z: z, lambda x: 3.0 * x, lambda start, stop: z[start:stop], 1000, epsilon=1e-3)
     angles = np.arccos((z[:1000] * z[1000:]).sum(axis=1))
     np.testing.assert_allclose(lengths, 9.0 * angles**2, rtol=0.02)
+
+
+def test_path_length_of_a_linear_decoder_of_normal_latents():
+    """Its radius changes too: |dz/dt|^2 = (radius x angle)^2 + (difference of the radii)^2."""
+    z = np.random.default_rng(0).normal(size=(2000, 8))
+    seen = []
+    lengths = path_lengths(
+        lambda z: seen.append(z) or z, lambda x: 3.0 * x, lambda start, stop: z[start:stop], 1000, epsilon=1e-4
+    )
+    radius = np.linalg.norm(seen[0], axis=1)
+    first, second = np.linalg.norm(z[:1000], axis=1), np.linalg.norm(z[1000:], axis=1)
+    angles = np.arccos((z[:1000] * z[1000:]).sum(axis=1) / first / second)
+    np.testing.assert_allclose(lengths, 9.0 * ((radius * angles) ** 2 + (second - first) ** 2), rtol=0.05)
+    places = (radius - first) / (second - first)  # anywhere on the path
+    assert places.min() < 0.02
+    assert places.max() > 0.98
+
+
+# What they are handed
+
+
+ROWS, PROBABILITIES = features(20, 4, 0), np.full((5, 4), 0.25)
+PICTURES = np.random.default_rng(0).integers(0, 256, (3, 24, 20, 1), dtype=np.uint8)
+
+
+def spoiled(x, value=np.nan):
+    x = np.array(x, np.float64)
+    x.flat[5] = value
+    return x
+
+
+BAD_ROWS = {
+    "nan": (spoiled(ROWS), "NaN or infinite values, the first in row 1, in 1 of 20"),
+    "infinite": (spoiled(ROWS, np.inf), "NaN or infinite"),
+    "one": (ROWS[:1], "have 1 rows; this takes at least"),
+    "none": (ROWS[:0], r"shape \[0, 4\]"),
+    "no features": (ROWS[:, :0], r"shape \[20, 0\]"),
+    "one axis": (ROWS[0], r"shape \[4\]; expected \[N, F\]"),
+    "three axes": (ROWS[None], "shape"),
+    "strings": (np.array([["a"] * 4] * 20), "dtype"),
+    "objects": (np.array([[None] * 4] * 20), "dtype"),
+    "ragged": ([[1.0, 2.0], [1.0]], "unequal shapes"),
+    "text": ("rows", "is a str"),
+    "narrow": (ROWS[:, :3], "features wide"),
+}
+OF_SETS = {
+    "kernel": kernel_distance,
+    "precision": precision_and_recall,
+    "density": density_and_coverage,
+    "memorised": lambda x, y: memorised(y, x, y),
+    "frechet": lambda x, y: frechet_distance(*Moments().update(x).result(), *Moments().update(y).result()),
+    "weighted": lambda x, y: frechet_distance(
+        *weighted_moments(x, np.ones(len(x))), *weighted_moments(y, np.ones(len(y)))
+    ),
+}
+
+
+@pytest.mark.parametrize("bad", BAD_ROWS)
+@pytest.mark.parametrize("name", OF_SETS)
+def test_rows_that_are_refused(name, bad):
+    """On either side, with one error of ours; not "SVD did not converge"."""
+    measure, (rows, message) = OF_SETS[name], BAD_ROWS[bad]
+    measure(ROWS, ROWS[::-1])  # these it takes
+    with pytest.raises(InputError, match="more than once|takes at least|times in all" if bad == "one" else message):
+        measure(rows, ROWS)
+    if (name, bad) not in (("density", "one"), ("memorised", "one")):  # of one sample there is a density
+        with pytest.raises(InputError):
+            measure(ROWS, rows)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Moments().result(), "had 0 rows"),
+        (lambda: Moments().update(ROWS).update(ROWS[:, :2]), "2 features wide, the others 4"),
+        (lambda: frechet_distance([0.0], [[1.0]], [0.0, 0.0], np.eye(2)), "1 and 2 features wide"),
+        (lambda: frechet_distance([0.0, 0.0], np.ones(2), [0.0, 0.0], np.eye(2)), r"expected \[2, 2\]"),
+        (lambda: frechet_distance([0.0, 0.0], [[1, 5], [0, 1]], [0.0, 0.0], np.eye(2)), "not symmetric"),
+        (lambda: frechet_distance([0.0, 0.0], -np.eye(2), [0.0, 0.0], np.eye(2)), "negative variance"),
+        (lambda: frechet_distance([0.0, np.nan], np.eye(2), [0.0, 0.0], np.eye(2)), "means have NaN"),
+        (lambda: weighted_moments(ROWS, np.ones(19)), r"weights have shape \[19\]; expected \[20\]"),
+        (lambda: weighted_moments(ROWS, -np.ones(20)), "negative"),
+        (lambda: weighted_moments(ROWS, np.zeros(20)), "all zero"),
+        (lambda: weighted_moments(ROWS, np.eye(20)[0]), "count 1 times in all"),
+        (lambda: kernel_distance(ROWS[:2], ROWS), "have 2 rows; this takes at least 3"),
+        (lambda: precision_and_recall(ROWS, ROWS, k=20), "at least 21"),
+        (lambda: precision_and_recall(ROWS, ROWS, k=0), "k is 0"),
+        (lambda: density_and_coverage(ROWS[:5], ROWS), "at least 6"),
+        (lambda: nearest(ROWS, ROWS, k=1), "k is 1"),
+        (lambda: memorised(ROWS, ROWS, ROWS, quantile=1.5), "quantile"),
+        (lambda: inception_score(np.ones((5, 4))), "sums of rows from 4 to 4"),
+        (lambda: inception_score(np.log(PROBABILITIES)), "none negative"),
+        (lambda: inception_score(spoiled(PROBABILITIES)), "NaN"),
+        (lambda: inception_score(PROBABILITIES[0]), r"expected \[N, K\]"),
+        (lambda: inception_score(PROBABILITIES[:0]), "shape"),
+        (lambda: inception_score(PROBABILITIES, np.ones(4)), "weights"),
+        (lambda: standard_error(lambda w: w.mean(), (0,), 10), "size of a set"),
+        (lambda: standard_error(lambda w: w.mean(), (5,), 1), "replicates"),
+        (lambda: path_lengths(lambda z: z, lambda x: x, lambda *_: ROWS, 11), "have 20 rows; this takes at least 22"),
+        (lambda: path_lengths(lambda z: z, lambda x: x, lambda *_: ROWS, 10, epsilon=0.0), "epsilon"),
+        (lambda: path_lengths(lambda z: z, lambda x: np.nan * x, lambda *_: ROWS, 10), "features have NaN"),
+        (lambda: path_lengths(lambda z: z, lambda x: x[..., None], lambda *_: ROWS, 10), r"expected \[N, F\]"),
+    ],
+)
+def test_what_else_is_refused(call, message):
+    with pytest.raises(InputError, match=message):
+        call()
+
+
+@pytest.mark.parametrize("measure", [mean_squared_error, psnr, ssim, ms_ssim])
+def test_images_that_are_refused(measure):
+    """uint8 and floats in [0, 1] are the same images; whatever has no meaning as such is refused."""
+    a, b = PICTURES, PICTURES[::-1]
+    expected = measure(a / np.float32(255.0), b / np.float32(255.0))
+    np.testing.assert_allclose(measure(a, b), expected, rtol=1e-5)
+    np.testing.assert_allclose(measure(a, b / np.float32(255.0)), expected, rtol=1e-5)
+    for bad, message in [
+        (a.astype(np.float32), "range over"),
+        (2.0 * (a / 255.0) - 1.0, "range over"),
+        (spoiled(a / 255.0), "NaN"),
+        (a.astype(np.int64), "dtype int64"),
+        (a[:2], "both the same"),
+        (a[..., 0], "both the same"),
+        (a[:0], "both the same"),
+        (np.repeat(a, 3, axis=-1), "both the same"),
+    ]:
+        with pytest.raises(InputError, match=message):
+            measure(a, bad)
+    if measure in (ssim, ms_ssim):
+        with pytest.raises(InputError, match=re.escape("sides of at least 11")):
+            measure(a[:, :10], b[:, :10])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from kerasgen.errors import CheckpointError, HubError
+from kerasgen.errors import CheckpointError, HubError, InputError
 from kerasgen.metrics import cache, extractors, inception, kernel_distance, precision_and_recall
 from kerasgen.metrics.extractors import InceptionExtractor
 from kerasgen.metrics.frechet import frechet_distance, weighted_moments
@@ -128,6 +128,9 @@ def test_every_block(peer, state, weights_file):
     # Of one channel as of three that are equal, to rounding errors: the order of sums depends on shapes.
     grey = ours.extract(images[1:, ..., :1], verbose=0)[0]
     np.testing.assert_allclose(grey, features[1:], rtol=0, atol=1e-5 * np.abs(features).max())
+    for bad, message in ((images.astype(np.float32), "range over"), (images[..., :2], "1 or 3"), (images[0], "1 or 3")):
+        with pytest.raises(InputError, match=message):
+            ours.extract(bad, verbose=0)
 
 
 def test_final_figures(peer):
