@@ -30,5 +30,4 @@ compiled = _backend.compiled
 replica_seed = _backend.replica_seed
 replica_mean = _backend.replica_mean
 jit_compile = _backend.jit_compile
-unshare = _backend.unshare
 notify = _backend.notify

@@ -126,16 +126,6 @@ def compiled(model: Any, function: Callable) -> Callable:
     return run
 
 
-def unshare(variables: Sequence) -> None:
-    """Gives each variable an array of its own.
-
-    Assigning one variable to another makes both hold one array, and the next step, which gives its arrays away to be
-    written over, cannot give one away twice.
-    """
-    for variable in variables:
-        variable.assign(jax.numpy.array(variable.value, copy=True))
-
-
 def notify(callback: Callable[[int], Any], index: Tensor) -> None:
     """Calls `callback(int)` when a compiled program comes by."""
     jax.debug.callback(lambda i: callback(int(i)), index, ordered=True)

@@ -1,6 +1,6 @@
 """What a backend offers where there is nothing to do: each function here serves two of the three."""
 
-from kerasgen.typing import Any, Callable, Sequence, Tensor
+from kerasgen.typing import Any, Callable, Tensor
 
 
 def train_step(method: Callable) -> Callable:
@@ -30,7 +30,3 @@ def replica_mean(x: Tensor) -> Tensor:
 def jit_compile() -> Any:
     """What `compile(jit_compile="auto")` should mean: Keras' own choice."""
     return "auto"
-
-
-def unshare(variables: Sequence) -> None:
-    """Nothing: assigning one variable to another copies."""

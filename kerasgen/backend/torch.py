@@ -8,7 +8,7 @@ from kerasgen.backend import plain
 from kerasgen.typing import Any, Callable, Sequence, Tensor
 
 train_step, test_step, replica_seed = plain.train_step, plain.test_step, plain.replica_seed
-replica_mean, jit_compile, unshare = plain.replica_mean, plain.jit_compile, plain.unshare
+replica_mean, jit_compile = plain.replica_mean, plain.jit_compile
 
 
 def value_and_grad(function: Callable, variables: Sequence) -> tuple[tuple[Tensor, Any], list[Tensor]]:

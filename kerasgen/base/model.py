@@ -13,6 +13,7 @@ from keras import ops
 from keras.layers import Layer
 
 from kerasgen import backend, inputs, noise
+from kerasgen.base import averaging
 from kerasgen.base.exhibit import Exhibit
 from kerasgen.base.family import FAMILIES, constructor_arguments, plain
 from kerasgen.base.program import batched
@@ -122,6 +123,7 @@ class BaseModel(keras.Model):
             kwargs["jit_compile"] = backend.jit_compile()
         super().compile(optimizer=self.default_optimizer() if optimizer is None else optimizer, **kwargs)
         self.optimizer.build(self.trainable_variables)
+        averaging.warm_up(self.optimizer)
 
     def get_compile_config(self) -> Config | None:
         return {"optimizer": keras.saving.serialize_keras_object(self.optimizer)} if self.compiled else None
@@ -146,9 +148,11 @@ class BaseModel(keras.Model):
             size = args[0] if args else kwargs.get("batch_size")
             batch, x = first_batch(x, y, size or 32)
             self.initialize(*self.unpack(batch))
-        history = super().fit(x, y, *args, **kwargs)
-        backend.unshare(self.trainable_variables)  # with averaged weights they are now those of the optimizer
-        return history
+        with averaging.showing_averages(self, kwargs.pop("callbacks", None)) as callbacks:
+            return super().fit(x, y, *args, callbacks=callbacks, **kwargs)
+
+    def refresh(self) -> None:
+        """Takes anew what depends on weights and needs no data; `fit` calls it at the end of each epoch."""
 
     def train_on_batch(self, x: Any, y: Any = None, **kwargs: Any) -> Any:
         """As `keras.Model.train_on_batch`."""
