@@ -18,6 +18,19 @@ from kerasgen.errors import InputError
 from kerasgen.typing import Any, Sequence
 
 
+def digest(variables: Sequence) -> int:
+    """CRC-32 of the values of variables, as int32; never 0."""
+    crc = 0
+    for variable in variables:
+        crc = zlib.crc32(ops.convert_to_numpy(variable).tobytes(), crc)
+    return int(np.uint32(crc).view(np.int32)) or 1
+
+
+def number(variable: Any) -> int:
+    """The value of a scalar, also of one that replicas mirror."""
+    return int(ops.convert_to_numpy(variable))
+
+
 class Averaging(keras.optimizers.Optimizer):
     """A mix-in that warms up the averaging of a Keras optimizer with `use_ema`, and shows the averages.
 
@@ -68,35 +81,36 @@ class Averaging(keras.optimizers.Optimizer):
 
     def show_averages(self) -> None:
         """Gives the model the averages, and keeps its weights; nothing where it has them or there are none yet."""
-        if int(self._averaged_steps) and not int(self._shown):
-            self._exchange()
-            self._shown.assign(self._digest())
+        if number(self._averaged_steps) and not number(self._shown):
+            self._exchange(digest([average for _, average in self._pairs()]))
 
     def hide_averages(self) -> None:
         """Gives the model the weights to train, if it has averages.
 
         If it has other weights than those that were shown, such as a user's, training goes on from them.
         """
-        if not int(self._shown):
+        if not number(self._shown):
             return
-        if int(self._shown) == self._digest():
-            self._exchange()
+        if number(self._shown) == digest([variable for variable, _ in self._pairs()]):
+            self._exchange(0)
         else:
             self._averaged_steps.assign(0)
-        self._shown.assign(0)
+            self._shown.assign(0)
 
-    def _exchange(self):
-        for variable, average in self._pairs():
-            value = ops.copy(variable)
-            variable.assign(average)
-            average.assign(value)
-
-    def _digest(self):
-        """CRC-32 of the weights in the model, as int32; never 0."""
-        crc = 0
-        for variable, _ in self._pairs():
-            crc = zlib.crc32(ops.convert_to_numpy(variable).tobytes(), crc)
-        return int(np.uint32(crc).view(np.int32)) or 1
+    def _exchange(self, shown):
+        """Wholly or, if interrupted, not at all."""
+        pairs = self._pairs()
+        before = [(ops.copy(variable), ops.copy(average)) for variable, average in pairs]
+        try:
+            for (variable, average), (weight, mean) in zip(pairs, before, strict=True):
+                variable.assign(mean)
+                average.assign(weight)
+            self._shown.assign(shown)
+        except BaseException:
+            for (variable, average), (weight, mean) in zip(pairs, before, strict=True):
+                variable.assign(weight)
+                average.assign(mean)
+            raise
 
     def load_own_variables(self, store: Any) -> None:
         """Takes also what was saved when averaging did not warm up, without counters."""
@@ -105,7 +119,7 @@ class Averaging(keras.optimizers.Optimizer):
             return super().load_own_variables(store)
         for index, variable in enumerate(earlier):
             variable.assign(store[f"{index}"])
-        steps.assign(ops.cast(self.iterations, "int32"))
+        steps.assign(number(self.iterations))
         shown.assign(0)
 
 
@@ -143,7 +157,7 @@ def warm_up(optimizer: Any) -> Any:
         part.__class__ = AVERAGED[type(part)]
         if part.built:
             part.add_counters()
-            part._averaged_steps.assign(ops.cast(part.iterations, "int32"))
+            part._averaged_steps.assign(number(part.iterations))
     return optimizer
 
 
