@@ -66,7 +66,7 @@ def test_latent_diffusion_says_that_its_encoder_has_changed(images, tmp_path):
     autoencoder.fit(x, verbose=0)
     autoencoder.trainable = False
     for call in (lambda: model.sample(2, verbose=0), lambda: model.encode(x, verbose=0)):
-        with pytest.raises(InputError, match="encoder has changed .* call fit"):
+        with pytest.raises(InputError, match=r"encoder has changed .* call fit"):
             call()
     with pytest.warns(UserWarning, match="encoder has changed"):
         model.save(tmp_path / "stale")

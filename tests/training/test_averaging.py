@@ -17,11 +17,10 @@ EAGER = keras.backend.backend() == "tensorflow"  # graphs of models of a few ste
 
 def averages_of(sequence, momentum=MOMENTUM):
     """The averages after each of a sequence of weights: a copy, then by the momentum as it warms up."""
-    averages, n = [], 0
-    for weight in np.asarray(sequence, np.float64):
+    averages = []
+    for n, weight in enumerate(np.asarray(sequence, np.float64)):
         m = min(momentum, (1 + n) / (10 + n)) if n else 0.0
         averages.append(m * averages[-1] + (1 - m) * weight if n else weight)
-        n += 1
     return averages
 
 
