@@ -176,7 +176,7 @@ class MixtureDensity(keras.layers.Layer):
 
     def forget(self) -> None:
         """Takes the density back, within a step of training."""
-        self.mixture_weights.assign(ops.zeros_like(self.mixture_weights))
+        self.mixture_weights.assign(ops.zeros(self.mixture_weights.shape, "float32"))
 
     def draw(self, start: int, stop: int, seed: int, temperature: float) -> np.ndarray:
         """z `[stop - start, latent_dim]`, float32. Raises `InputError` before `assign`."""

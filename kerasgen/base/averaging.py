@@ -170,47 +170,62 @@ class ShowAverages(keras.callbacks.Callback):
     def __init__(self, optimizers: Sequence[Averaging]):
         super().__init__()
         self.optimizers = optimizers
-        self.began, self.shown = False, False
+        self.shown = False
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self.began, self.shown = True, False
+        self.hide()
+
+    def hide(self) -> None:
+        """Gives the model the weights of training."""
         for optimizer in self.optimizers:
             optimizer.hide_averages()
+        self.shown = False
 
     def on_test_begin(self, logs: Any = None) -> None:
         if not self.shown:
+            self.shown = True
             for optimizer in self.optimizers:
                 optimizer.show_averages()
             self.model.refresh()
-            self.shown = True
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         self.on_test_begin()
+
+
+def without_swaps(model: Any, callbacks: Any) -> Any:
+    """A list of callbacks without `SwapEMAWeights`, where averages are shown anyway and it would take them back.
+
+    A `CallbackList` is returned as it is, with its callbacks so changed.
+    """
+    if isinstance(callbacks, keras.callbacks.CallbackList):
+        callbacks.callbacks = without_swaps(model, callbacks.callbacks)
+        return callbacks
+    given = [] if callbacks is None else keras.tree.flatten(callbacks)
+    if not any(isinstance(part, Averaging) for part in parts(model.optimizer)):
+        return given
+    return [callback for callback in given if not isinstance(callback, keras.callbacks.SwapEMAWeights)]
 
 
 @contextmanager
 def showing_averages(model: Any, callbacks: Any) -> Iterator[Any]:
     """The callbacks for a `fit` within this context, which leaves averaged weights, and those of training if it fails.
 
-    `keras.callbacks.SwapEMAWeights` is left out: it would take back what it is for, which is done already.
+    What restores the values that Keras takes out of the variables on JAX must be within, too.
     """
     optimizers = [part for part in parts(model.optimizer) if isinstance(part, Averaging)]
-    first = ShowAverages(optimizers)
-    whole = isinstance(callbacks, keras.callbacks.CallbackList)
-    given = callbacks.callbacks if whole else [] if callbacks is None else keras.tree.flatten(callbacks)
-    if optimizers:
-        given = [callback for callback in given if not isinstance(callback, keras.callbacks.SwapEMAWeights)]
-    if whole:
+    first, callbacks = ShowAverages(optimizers), without_swaps(model, callbacks)
+    if isinstance(callbacks, keras.callbacks.CallbackList):
         first.set_model(model)
-        callbacks.callbacks = [first, *given]
+        callbacks.callbacks.insert(0, first)
+    else:
+        callbacks.insert(0, first)
     for optimizer in optimizers:
         optimizer._within_fit = True
     try:
-        yield callbacks if whole else [first, *given]
+        yield callbacks
     except BaseException:
-        if first.began:
-            for optimizer in optimizers:
-                optimizer.hide_averages()
+        if first.shown:
+            first.hide()
         raise
     finally:
         for optimizer in optimizers:

@@ -171,6 +171,8 @@ class BaseModel(keras.Model):
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.evaluate`, on arrays of examples (and labels) or a data set of such batches."""
+        if "callbacks" in kwargs:
+            kwargs["callbacks"] = averaging.without_swaps(self, kwargs["callbacks"])
         return super().evaluate(*self.check_training_data(x, y), *args, **kwargs)
 
     def check_training_data(self, x: Any, y: Any) -> tuple[Any, Any]:
