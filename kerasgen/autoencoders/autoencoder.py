@@ -26,6 +26,7 @@ class Autoencoder(LatentModel):
     `fit(noisy, clean)` trains it on pairs of your own. A Gaussian
     mixture fitted to the latents of the training set (`fit_density`, kept in the checkpoint) makes it a generative
     model (Ghosh et al. 2020, "From variational to deterministic autoencoders": RAE-L2 with ex-post density estimation).
+    Each step of training moves the latents and so takes the density away: call `fit_density` after `fit`.
 
     Args:
         shape, seed: see `BaseModel`.
@@ -90,6 +91,8 @@ class Autoencoder(LatentModel):
         target, corrupted = x if target is None else target, x
         if training and self.noise_stddev:
             corrupted = x + self.noise_stddev * self.normal(ops.shape(x))
+        if training:
+            self.density.forget()  # it is of the latents before this step
         z = self.latents(corrupted, training)
         error = ops.mean(ops.square(target - self.images(z, training)), axis=(1, 2, 3))  # [B]
         losses = self.num_dims * error + 0.5 * self.latent_penalty * ops.sum(ops.square(z), axis=1)  # [B]
@@ -166,7 +169,7 @@ class Autoencoder(LatentModel):
 
 @keras.saving.register_keras_serializable("kerasgen")
 class MixtureDensity(keras.layers.Layer):
-    """The weights of a Gaussian mixture over latents, in the checkpoint; all zero until fitted."""
+    """The weights of a Gaussian mixture over latents, in the checkpoint; those of components are zero until fitted."""
 
     def __init__(self, num_components: int, latent_dim: int, **kwargs: Any):
         super().__init__(**kwargs)
@@ -185,11 +188,18 @@ class MixtureDensity(keras.layers.Layer):
         self.means.assign(means)
         self.factors.assign(factors)
 
+    def forget(self) -> None:
+        """Takes the density back, within a step of training."""
+        self.mixture_weights.assign(ops.zeros(self.mixture_weights.shape, "float32"))
+
     def draw(self, start: int, stop: int, seed: int, temperature: float) -> np.ndarray:
         """z `[stop - start, latent_dim]`, float32. Raises `InputError` before `assign`."""
         weights, means, factors = map(ops.convert_to_numpy, (self.mixture_weights, self.means, self.factors))
         if not weights.any():
-            raise InputError("no density has been fitted to the latents: call fit_density(images) before sample.")
+            raise InputError(
+                "no density has been fitted to the latents, or training has changed them since: call "
+                "fit_density(images of the training set) before sample."
+            )
         edges = np.cumsum(weights, dtype=np.float64)
         u = edges[-1] * noise.uniform(start, stop, (1,), seed, stream=1)[:, 0]
         k = np.minimum(np.searchsorted(edges, u), len(edges) - 1)

@@ -35,5 +35,4 @@ replica_gather = _backend.replica_gather
 jit_compile = _backend.jit_compile
 SYNCHRONIZED = _backend.SYNCHRONIZED
 some_rows = _backend.some_rows
-unshare = _backend.unshare
 notify = _backend.notify

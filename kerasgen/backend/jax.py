@@ -130,16 +130,6 @@ def compiled(model: Any, function: Callable) -> Callable:
     return run
 
 
-def unshare(variables: Sequence) -> None:
-    """Gives each variable an array of its own.
-
-    Assigning one variable to another makes both hold one array, and the next step, which gives its arrays away to be
-    written over, cannot give one away twice.
-    """
-    for variable in variables:
-        variable.assign(jax.numpy.array(variable.value, copy=True))
-
-
 def is_traced(x: Tensor) -> bool:
     """Whether `x` stands for values that are not known yet."""
     return isinstance(x, jax.core.Tracer)

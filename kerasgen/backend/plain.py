@@ -1,6 +1,6 @@
 """What a backend offers where there is nothing to do: each function here serves two of the three."""
 
-from kerasgen.typing import Any, Callable, Sequence, Tensor
+from kerasgen.typing import Any, Callable, Tensor
 
 SYNCHRONIZED = False  # whether Keras must be told to take the moments of a batch over all replicas
 
@@ -47,7 +47,3 @@ def some_rows(function: Callable, x: Tensor) -> Tensor:
 def jit_compile() -> Any:
     """What `compile(jit_compile="auto")` should mean: Keras' own choice."""
     return "auto"
-
-
-def unshare(variables: Sequence) -> None:
-    """Nothing: assigning one variable to another copies."""

@@ -4,7 +4,7 @@ import functools
 
 import tensorflow as tf
 
-from kerasgen.backend.plain import test_step as test_step, train_step as train_step, unshare as unshare
+from kerasgen.backend.plain import test_step as test_step, train_step as train_step
 from kerasgen.errors import InputError
 from kerasgen.typing import Any, Callable, Sequence, Tensor
 

@@ -9,8 +9,7 @@ from kerasgen.typing import Any, Callable, Sequence, Tensor
 
 train_step, test_step, replica_seed = plain.train_step, plain.test_step, plain.replica_seed
 replica_sum, replica_rows = plain.replica_sum, plain.replica_rows
-replica_gather, jit_compile, unshare = plain.replica_gather, plain.jit_compile, plain.unshare
-
+replica_gather, jit_compile = plain.replica_gather, plain.jit_compile
 SYNCHRONIZED, some_rows = plain.SYNCHRONIZED, plain.some_rows
 
 

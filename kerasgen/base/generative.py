@@ -35,7 +35,7 @@ class GenerativeModel(BaseModel):
         return images if one_hot is None else with_label_planes(images, one_hot)
 
     def prepare_sampling(self, x: ArrayLike) -> None:
-        """Does what remains to be done after `fit` before `sample` works; nothing for most families."""
+        """Does what remains to be done after `fit` before `sample` works, with training data; nothing for most."""
 
     def sample_labels(self, labels: Labels, num: int) -> np.ndarray | None:
         """Labels for `sample`: as given, or the classes in turn."""

@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops, tree
 
 from kerasgen import backend
+from kerasgen.base import averaging
 from kerasgen.base.gate import Gate, arguments
 from kerasgen.data.checked import sample
 from kerasgen.errors import InputError
@@ -100,6 +101,7 @@ class Trainer(keras.Model):
             kwargs["jit_compile"] = backend.jit_compile()
         super().compile(optimizer=self.default_optimizer() if optimizer is None else optimizer, **kwargs)
         self.optimizer.build(self.trainable_variables)
+        averaging.warm_up(self.optimizer)
         for layer in self._flatten_layers():
             if not isinstance(layer, Trainer):  # such as dropout, also of users' networks
                 for generator in layer._seed_generators:
@@ -130,10 +132,9 @@ class Trainer(keras.Model):
             if self.needs_initialization:
                 some_x, some_y, settings["x"] = sample(settings["x"], settings["y"], SAMPLE, self.seed)
                 self.initialize(*self.unpack(self.check_batch(some_x, some_y, None))[:2])
-            settings["callbacks"] = self.with_own_callbacks(settings.get("callbacks"))
-            history = super().fit(**settings)
-        backend.unshare(self.trainable_variables)  # with averaged weights they are now those of the optimizer
-        return history
+            callbacks = self.with_own_callbacks(settings.get("callbacks"))
+            with averaging.showing_averages(self, callbacks) as settings["callbacks"]:
+                return super().fit(**settings)
 
     def with_own_callbacks(self, callbacks: Any) -> Any:
         """The user's callbacks, one, several or a `CallbackList`, and the model's own."""
@@ -151,6 +152,7 @@ class Trainer(keras.Model):
                 return super().evaluate(x, y, *args, **kwargs)
         settings = arguments(super().evaluate, x, y, *args, **kwargs)
         settings |= settings.pop("kwargs", {})
+        settings["callbacks"] = averaging.without_swaps(self, settings.get("callbacks"))
         with Gate(self) as gate, self.fixed_noise():
             x, y, weights = gate.admit(
                 settings["x"], settings["y"], settings.get("sample_weight"), settings.get("steps") is not None
@@ -211,6 +213,9 @@ class Trainer(keras.Model):
             spec = keras.layers.InputSpec(shape=(None, *modality.shape), dtype=modality.dtype)
             kwargs["input_signature"] = [spec]
         super().export(filepath, *args, **kwargs)
+
+    def refresh(self) -> None:
+        """Takes anew what depends on weights and needs no data; `fit` calls it at the end of each epoch."""
 
     # Variables that depend on data
 

@@ -84,7 +84,7 @@ class Denoiser(DenoiserSampling, DenoiserEditing, DenoiserLikelihood):
         )
 
     def default_optimizer(self) -> keras.optimizers.Optimizer:
-        """Adam with the averaged weights that samples are drawn with."""
+        """Adam with the averaged weights that `fit` leaves and samples are drawn with (docs/training.md)."""
         return keras.optimizers.Adam(5e-4, global_clipnorm=1.0, use_ema=True, ema_momentum=0.999)
 
     # Noise levels

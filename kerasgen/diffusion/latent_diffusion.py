@@ -1,5 +1,7 @@
 """Diffusion of an autoencoder's latents (Rombach et al. 2022; Vahdat et al. 2021), saved as one model."""
 
+import warnings
+
 import keras
 import numpy as np
 from keras import ops
@@ -7,6 +9,7 @@ from keras import ops
 from kerasgen.autoencoders.autoencoder import Autoencoder
 from kerasgen.autoencoders.variational_autoencoder import VariationalAutoencoder
 from kerasgen.base import register_family, rows
+from kerasgen.base.averaging import digest
 from kerasgen.diffusion.denoiser import Denoiser
 from kerasgen.diffusion.diffusion_model import DiffusionModel
 from kerasgen.diffusion.flow_matching import FlowMatching
@@ -17,6 +20,7 @@ from kerasgen.networks.resolve import resolve
 from kerasgen.typing import Any, ArrayLike, Labels, Logs, Seed, Sequence, Tensor, Verbose
 
 AUTOENCODERS = (Autoencoder, VariationalAutoencoder)
+CHANGED = "the autoencoder's encoder has changed since its latents were measured"
 DENOISERS = {"DiffusionModel": DiffusionModel, "FlowMatching": FlowMatching}
 
 
@@ -63,6 +67,7 @@ class LatentDiffusion(DenoiserSampling):
             self.autoencoder.trainable = trainable
         self.latent_dim = autoencoder.latent_dim
         self.denoiser = self._denoiser(denoiser)
+        self._measured: tuple[int, int] | None = None  # digests of the encoder and of the means and variances
         self.latent_mean, self.latent_stddev = (
             self.add_weight(shape=(self.latent_dim,), initializer="zeros", trainable=False, name=name, dtype="float32")
             for name in ("latent_mean", "latent_stddev")
@@ -100,7 +105,27 @@ class LatentDiffusion(DenoiserSampling):
 
     @property
     def needs_initialization(self) -> bool:
-        return not ops.convert_to_numpy(self.latent_stddev).any()
+        return self.stale or not ops.convert_to_numpy(self.latent_stddev).any()
+
+    @property
+    def stale(self) -> bool:
+        """Whether the encoder has changed since its latents were measured, or since the model was first used."""
+        found = (digest(self.autoencoder.encoder.weights), digest([self.latent_mean, self.latent_stddev]))
+        if self._measured is None or found[1] != self._measured[1]:
+            self._measured = found
+        return found != self._measured
+
+    def run(self, *args: Any) -> np.ndarray:
+        """As any model. Raises `InputError`: the autoencoder has changed."""
+        if self.stale:
+            raise InputError(f"{CHANGED}: call fit first.")
+        return super().run(*args)
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """As any model, with a warning if the autoencoder has changed."""
+        if self.stale:
+            warnings.warn(f"{CHANGED}, and the denoiser is of the earlier ones: call fit before save.", stacklevel=2)
+        return super().save(*args, **kwargs)
 
     def initialize(self, x: Tensor, one_hot: Tensor | None) -> None:
         labels = None if one_hot is None else ops.convert_to_numpy(ops.argmax(one_hot, axis=-1))
@@ -108,6 +133,7 @@ class LatentDiffusion(DenoiserSampling):
         z = self.autoencoder.encode(ops.convert_to_numpy(x), labels if conditional else None, verbose=0)
         self.latent_mean.assign(z.mean(axis=0))
         self.latent_stddev.assign(np.maximum(z.std(axis=0), 1e-3))
+        self._measured = None
 
     def losses(self, x: Tensor, one_hot: Tensor | None, training: bool) -> tuple[Tensor, Logs]:
         """The denoiser's loss of each image, `[B]`."""

@@ -19,7 +19,7 @@ from kerasgen.modalities import Images, Modality, Vectors
 from kerasgen.networks import resolve
 from kerasgen.typing import Any, ArrayLike, Config, Labels, Logs, Seed, Sequence, Tensor, Verbose
 
-STANDING_BATCHES = 20  # of latents, from which the moving statistics of the averaged generator are taken
+STANDING_BATCHES = 20  # of latents, from which the statistics of batch normalization are taken
 STANDING_BATCH = 100
 SETTLED = 1000  # steps of the generator before which little variety says nothing
 
@@ -214,19 +214,32 @@ class GAN(AdversarialModel, DecodingModel):
 
     # Sampling
 
-    def prepare_sampling(self, x: ArrayLike) -> None:
+    def refresh(self) -> None:
         """Takes the moving statistics of batch normalization anew: those of training are of other weights.
 
-        The "standing statistics" of Brock et al. 2019, section 4.1.
+        The "standing statistics" of Brock et al. 2019, section 4.1: plain means, of the mean and of the variance of
+        each of `STANDING_BATCHES` batches. `fit` does this at the end of each epoch, before validation and callbacks;
+        call it after a loop of your own.
         """
         if not self.generator.non_trainable_variables:
             return
-        for index in range(STANDING_BATCHES):
-            start = index * STANDING_BATCH
-            stop = start + STANDING_BATCH
-            one_hot = self.one_hot(self.sample_labels(None, STANDING_BATCH))
-            z = ops.convert_to_tensor(noise.normal(start, stop, (self.latent_dim,), self.seed, stream=5))
-            self.generate(z, one_hot, training=True)
+        layers = [x for x in self.generator._flatten_layers() if isinstance(x, keras.layers.BatchNormalization)]
+        momenta = [layer.momentum for layer in layers]
+        try:
+            for index in range(STANDING_BATCHES):
+                for layer in layers:
+                    layer.momentum = index / (index + 1)  # of batches up to here the plain mean
+                start = index * STANDING_BATCH
+                one_hot = self.one_hot(self.sample_labels(None, STANDING_BATCH))
+                z = noise.normal(start, start + STANDING_BATCH, (self.latent_dim,), self.seed, stream=5)
+                self.generate(ops.convert_to_tensor(z), one_hot, training=True)
+        finally:
+            for layer, momentum in zip(layers, momenta, strict=True):
+                layer.momentum = momentum
+
+    def prepare_sampling(self, x: ArrayLike | None = None) -> None:
+        """As `refresh`."""
+        self.refresh()
 
     def sampling_config(self, temperature: float = 1.0, truncation: float | None = None, **settings: Any) -> Config:
         if truncation is not None and inputs.check_number("truncation", truncation, 0.0) == 0.0:

@@ -2,6 +2,7 @@
 
 import keras
 
+from kerasgen.base.averaging import warm_up
 from kerasgen.typing import Any, Config, Self
 
 
@@ -19,7 +20,7 @@ class GANOptimizer(keras.optimizers.MultiOptimizer):
         super().__init__(self._owner, name=name)
         self._discriminator_ids: frozenset[int] = frozenset()  # of its variables
         self.generator, self.discriminator = (
-            type(optimizer).from_config(optimizer.get_config() | {"name": player})
+            warm_up(type(optimizer).from_config(optimizer.get_config() | {"name": player}))
             for player, optimizer in (
                 ("generator", keras.optimizers.get(generator)),
                 ("discriminator", keras.optimizers.get(discriminator)),
@@ -33,6 +34,11 @@ class GANOptimizer(keras.optimizers.MultiOptimizer):
         """Says whose the variables are, and builds both optimizers on them."""
         self._discriminator_ids = frozenset(id(variable) for variable in discriminator)
         self.build([*generator, *discriminator])
+
+    def load_own_variables(self, store: Any) -> None:
+        """Its own alone: the players load theirs."""
+        for index, variable in enumerate(self._variables):
+            variable.assign(store[f"{index}"])
 
     def get_config(self) -> Config:
         return {

@@ -5,8 +5,6 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import keras
@@ -97,12 +95,11 @@ class Pictures(keras.callbacks.Callback):
         self.images = images
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        with averaged_weights(self.model):
-            if self.images is not None:
-                self.model.prepare_sampling(self.images)
-            exhibit = self.exhibit()
-            path = self.folder / f"epoch-{epoch + 1:04d}.png"
-            self.model.modality.write(exhibit.examples, path, exhibit.columns)
+        if self.images is not None:
+            self.model.prepare_sampling(self.images)
+        exhibit = self.exhibit()
+        path = self.folder / f"epoch-{epoch + 1:04d}.png"
+        self.model.modality.write(exhibit.examples, path, exhibit.columns)
 
 
 class StopAtNonFiniteLoss(keras.callbacks.Callback):
@@ -118,16 +115,3 @@ class StopAtNonFiniteLoss(keras.callbacks.Callback):
                 "of the last whole epoch is kept; lower training.learning_rate, raise training.warmup_steps or set "
                 "training.clip_norm."
             )
-
-
-@contextmanager
-def averaged_weights(model: Any) -> Iterator[None]:
-    """The model with its averaged weights, if its optimizer, or one of them, averages them (`use_ema`)."""
-    if not any(optimizer.use_ema for optimizer in getattr(model.optimizer, "optimizers", [model.optimizer])):
-        yield
-        return
-    values = [keras.ops.convert_to_numpy(v.value) for v in model.trainable_variables]
-    model.optimizer.finalize_variable_values(model.trainable_variables)
-    yield
-    for variable, value in zip(model.trainable_variables, values, strict=True):
-        variable.assign(value)

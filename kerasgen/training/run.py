@@ -135,7 +135,6 @@ def train(recipe: Recipe, workdir: str | Path, verbose: Verbose = "auto") -> Pat
         epoch = backup.restore(model)
         if epoch < training.epochs:
             _fit(recipe, model, steps, epoch, backup, workdir, verbose)
-        model.optimizer.finalize_variable_values(model.trainable_variables)  # the averaged weights, if averaged
         if isinstance(model, GenerativeModel):
             images, _ = load_split(recipe, recipe.dataset.train_split)
             model.prepare_sampling(images)
@@ -156,8 +155,6 @@ def _fit(recipe, model, steps, epoch, backup, workdir, verbose):
             preview = next(iter(data.load(**_source(recipe, split), batch_size=PREVIEW_IMAGES)))
             preview = (preview[0] if isinstance(preview, tuple) else preview).numpy()
         callbacks.insert(1, Pictures(workdir / "samples", shown, preview))
-    if training.ema_momentum is not None:
-        callbacks.append(keras.callbacks.SwapEMAWeights())  # for the validation only
     validation = None
     if recipe.dataset.validation_split:
         validation = _load(recipe, recipe.dataset.validation_split, batch_size=training.batch_size)

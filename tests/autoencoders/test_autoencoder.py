@@ -45,6 +45,29 @@ def test_sampling_needs_a_density(images):
         model.fit_density(images[0][:3])
 
 
+def test_training_takes_the_density_away(images, tmp_path):
+    """Each step moves the latents, of which the density was; what is saved then has none either."""
+    x, _ = images
+    model = small(encoder="dense", decoder="dense")
+    model.compile()
+    model.fit_density(x)
+    drawn = model.sample(2, seed=0)
+    model.save(tmp_path / "fresh")
+    np.testing.assert_array_equal(keras.saving.load_model(tmp_path / "fresh").sample(2, seed=0), drawn)
+    with pytest.raises(InputError):
+        model.fit(x[..., 0])  # before the first step
+    model.evaluate(x, verbose=0)
+    np.testing.assert_array_equal(model.sample(2, seed=0), drawn)
+    for train in (lambda: model.fit(x, verbose=0), lambda: model.train_on_batch(x)):
+        train()
+        model.save(tmp_path / "stale")
+        for stale in (model, keras.saving.load_model(tmp_path / "stale")):
+            with pytest.raises(InputError, match="training has changed them since: call fit_density"):
+                stale.sample(2)
+        model.fit_density(x)
+        assert np.isfinite(model.sample(2)).all()
+
+
 def test_uses(images):
     """Denoising removes noise, strange images score higher, compression costs little."""
     x, _ = images

@@ -5,6 +5,8 @@ import keras
 import kerasgen
 
 NAMES = """
+    AveragedAdadelta AveragedAdafactor AveragedAdagrad AveragedAdam AveragedAdamW AveragedAdamax AveragedFtrl
+    AveragedLamb AveragedLion AveragedMuon AveragedNadam AveragedRMSprop AveragedSGD
     ActNorm AdditiveCoupling AffineCoupling Autoencoder Bernoulli Classifier ConditionalBatchNormalization
     ConditionalSplit Conditioning CycleGAN DiffusionModel DiscretizedLogistic FlowMatching GAN Gaussian
     GaussianPrior Glow GradientPenalty GroupNormalization Haar Hinge HistogramEqualization Invertible

@@ -54,6 +54,33 @@ class TestLatentDiffusion(LatentCase):
         return LatentDiffusion(num_classes=4, autoencoder=autoencoder, denoiser=denoiser, **arguments)
 
 
+def test_latent_diffusion_says_that_its_encoder_has_changed(images, tmp_path):
+    x, _ = images
+    autoencoder = Autoencoder(shape=(8, 8, 1), latent_dim=2, width=4, encoder="dense", decoder="dense")
+    model = LatentDiffusion(autoencoder, {"class": "FlowMatching", "network": {"class": "MLP", "width": 8}})
+    model.compile()
+    model.fit(x, verbose=0)
+    model.sample(2, verbose=0)
+    autoencoder.trainable = True
+    autoencoder.compile(keras.optimizers.SGD(1e-2))
+    autoencoder.fit(x, verbose=0)
+    autoencoder.trainable = False
+    for call in (lambda: model.sample(2, verbose=0), lambda: model.encode(x, verbose=0)):
+        with pytest.raises(InputError, match=r"encoder has changed .* call fit"):
+            call()
+    with pytest.warns(UserWarning, match="encoder has changed"):
+        model.save(tmp_path / "stale")
+    model.fit(x, verbose=0)
+    z = model.autoencoder.encode(x, verbose=0)
+    assert_same(model.latent_mean, z.mean(axis=0), 1e-4)
+    model.sample(2, verbose=0)
+    weights = model.get_weights()
+    other = LatentDiffusion.from_config(model.get_config())
+    other.sample(2, verbose=0)
+    other.set_weights(weights)  # all of them together are of each other
+    assert_same(other.sample(2, seed=0, verbose=0), model.sample(2, seed=0, verbose=0))
+
+
 def test_latent_diffusion_leaves_the_autoencoder_alone(images, tmp_path):
     x, y = images
     autoencoder = Autoencoder(shape=(8, 8, 1), latent_dim=2, width=16, encoder="dense", decoder="dense")
