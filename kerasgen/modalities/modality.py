@@ -47,6 +47,14 @@ class Modality:
     def check(self, x: ArrayLike) -> np.ndarray:
         raise NotImplementedError
 
+    def check_training(self, x: Array, whole: bool = True) -> None:
+        """Refuses, or warns of, checked examples that a model would learn little from; does nothing for most kinds.
+
+        Args:
+            x: as the user holds them.
+            whole: whether these are all, or else a sample of what comes in batches.
+        """
+
     def save(self, x: np.ndarray, path: Path, columns: int | None) -> None:
         raise NotImplementedError
 
