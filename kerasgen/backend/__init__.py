@@ -32,5 +32,8 @@ replica_mean = _backend.replica_mean
 replica_sum = _backend.replica_sum
 replica_rows = _backend.replica_rows
 jit_compile = _backend.jit_compile
-unshare = _backend.unshare
+
 notify = _backend.notify
+finish_callbacks = _backend.finish_callbacks
+StateKeeper = _backend.StateKeeper
+keeping = _backend.keeping

@@ -1,6 +1,19 @@
 """What a backend offers where there is nothing to do: each function here serves two of the three."""
 
+import contextlib
+from collections.abc import Iterator
+
 from kerasgen.typing import Any, Callable, Sequence, Tensor
+
+
+class StateKeeper:
+    """Mixed into a `keras.Model` whose Keras calls run in `keeping`: nothing to mix in."""
+
+
+@contextlib.contextmanager
+def keeping(model: Any) -> Iterator[None]:
+    """One of Keras' calls, such as `fit`, that leaves the model as after its last whole step, whatever it raises."""
+    yield
 
 
 def train_step(method: Callable) -> Callable:
@@ -42,5 +55,5 @@ def jit_compile() -> Any:
     return "auto"
 
 
-def unshare(variables: Sequence) -> None:
-    """Nothing: assigning one variable to another copies."""
+def finish_callbacks() -> None:
+    """Nothing: a program has made its calls when its result is there."""

@@ -1,5 +1,6 @@
 """`BaseModel`: what every model shares."""
 
+import functools
 import itertools
 import math
 import re
@@ -15,7 +16,8 @@ from keras.layers import Layer
 from kerasgen import backend, inputs, noise
 from kerasgen.base.exhibit import Exhibit
 from kerasgen.base.family import FAMILIES, constructor_arguments, plain
-from kerasgen.base.program import batched
+from kerasgen.base.program import Programs, batched
+from kerasgen.base.turns import Turns
 from kerasgen.checkpoints import save_checkpoint
 from kerasgen.errors import InputError
 from kerasgen.modalities import Images, Modality, check_labels, modality_of, one_hot
@@ -29,6 +31,19 @@ VERBS = (
     *("denoise", "compress", "decompress", "inpaint", "edit", "upscale", "downscale", "translate"),
     *("classify", "features"),
 )
+
+
+def alone(method: Callable) -> Callable:
+    """A method that changes a model's state: no other thread uses the model meanwhile, and what fails loses nothing."""
+
+    @functools.wraps(method)
+    def call(self, *args, **kwargs):
+        with self.turns.changing(method.__name__), backend.keeping(self):
+            if self.programs.refresh():  # Keras' own programs are of layers that were others, too
+                self.train_function = self.test_function = self.predict_function = None
+            return method(self, *args, **kwargs)
+
+    return call
 
 
 class ReplicaSeedGenerator(keras.random.SeedGenerator):
@@ -46,7 +61,7 @@ class _Presets:
         return {entry["name"]: entry for entry in entries if issubclass(FAMILIES[entry["family"]], cls)}
 
 
-class BaseModel(keras.Model):
+class BaseModel(backend.StateKeeper, keras.Model):
     """A `keras.Model` of examples of one shape that trains by `fit` with a `train_step` of its own.
 
     Images are `[batch, height, width, channels]`, uint8 in 0..255 or float in [0, 1]; results are NumPy float32, images
@@ -85,7 +100,8 @@ class BaseModel(keras.Model):
         self.seed_generator = ReplicaSeedGenerator(self.seed % 2**31, name="seed_generator")
         self._arguments = types.SimpleNamespace()  # in which Keras looks for no layers
         self.trackers = [keras.metrics.Mean(name=name) for name in self.loss_names]
-        self._programs: dict[tuple, Callable] = {}
+        self.programs = Programs(self)
+        self.turns = Turns()
         self.origin: str | None = None  # the zoo name or repository that it was loaded from
         self.built = True
 
@@ -120,6 +136,7 @@ class BaseModel(keras.Model):
                 raise InputError(f"compile({argument}=...) is not for {type(self).__name__}: its loss is its own.")
         if kwargs.get("jit_compile", "auto") == "auto":
             kwargs["jit_compile"] = backend.jit_compile()
+        self.programs.clear()
         super().compile(optimizer=self.default_optimizer() if optimizer is None else optimizer, **kwargs)
         self.optimizer.build(self.trainable_variables)
 
@@ -137,6 +154,7 @@ class BaseModel(keras.Model):
         """The optimizer that `make()` gives, or one of several that it gives, by what a recipe says."""
         return make()
 
+    @alone
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """As `keras.Model.fit`, on arrays of examples (and labels) or a data set of such batches."""
         if not args and not hasattr(x, "__array__") and not isinstance(x, keras.utils.PyDataset):
@@ -146,10 +164,9 @@ class BaseModel(keras.Model):
             size = args[0] if args else kwargs.get("batch_size")
             batch, x = first_batch(x, y, size or 32)
             self.initialize(*self.unpack(batch))
-        history = super().fit(x, y, *args, **kwargs)
-        backend.unshare(self.trainable_variables)  # with averaged weights they are now those of the optimizer
-        return history
+        return super().fit(x, y, *args, **kwargs)
 
+    @alone
     def train_on_batch(self, x: Any, y: Any = None, **kwargs: Any) -> Any:
         """As `keras.Model.train_on_batch`."""
         x, y = self.check_training_data(x, y)
@@ -165,9 +182,14 @@ class BaseModel(keras.Model):
     def initialize(self, x: Tensor, one_hot: Tensor | None) -> None:
         """Sets such variables from a batch as `unpack` gives it: the first one of `fit`, before it is split up."""
 
+    @alone
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.evaluate`, on arrays of examples (and labels) or a data set of such batches."""
         return super().evaluate(*self.check_training_data(x, y), *args, **kwargs)
+
+    test_on_batch = alone(keras.Model.test_on_batch)
+    predict = alone(keras.Model.predict)
+    predict_on_batch = alone(keras.Model.predict_on_batch)
 
     def check_training_data(self, x: Any, y: Any) -> tuple[Any, Any]:
         """What `fit` and `evaluate` were handed, checked as far as it is there: arrays whole, data sets by their form.
@@ -233,18 +255,31 @@ class BaseModel(keras.Model):
     # Batched and compiled methods
 
     def run(
-        self, function: Callable, num: int, batch: Callable, size: int = 64, verbose: Verbose = "auto", *static: Any
+        self,
+        function: Callable,
+        num: int,
+        batch: Callable,
+        size: int = 64,
+        verbose: Verbose = "auto",
+        *static: Any,
+        shared: tuple = (),
     ) -> np.ndarray:
-        """Rows 0 to `num - 1` of `function(*batch(start, stop), *static)`: see `batched`.
+        """Rows 0 to `num - 1` of `function(*batch(start, stop), *shared, *static)`: see `batched`.
 
         Args:
             function: a bound method from tensors of leading axis B to a tensor of leading axis B.
             static: hashable arguments, part of the program.
+            shared: NumPy arrays and numbers, or trees of them and of `None`, that are the same for all rows.
         """
-        key = (function.__name__, static)
-        if key not in self._programs:
-            self._programs[key] = backend.compiled(self, lambda *args: function(*args, *static))
-        return batched(self._programs[key], num, batch, size, verbose)
+        shared = keras.tree.map_structure(lambda a: None if a is None else ops.convert_to_tensor(a), shared)
+
+        def program(*rows):
+            arguments = (*rows, *shared)
+            return self.programs.compiled(function, static, arguments)(*arguments)
+
+        with self.turns.reading():
+            self.programs.refresh()
+            return batched(program, num, batch, size, verbose)
 
     def check_labels(self, labels: Labels, num: int) -> np.ndarray | None:
         """Labels of `num` examples as int32; `None` for a model without classes. Raises `InputError`."""
@@ -310,11 +345,12 @@ class BaseModel(keras.Model):
         `dtype="float16"` halves the weights of a folder; they are cast back when loaded.
         """
         path = str(filepath)
-        if path.endswith(".keras") or path.startswith("hf://"):
-            return super().save(filepath, overwrite=overwrite, **kwargs)
-        if not overwrite and Path(path).exists():
-            raise InputError(f"{path} exists; choose another path or save with overwrite=True.")
-        return save_checkpoint(self, path, **kwargs)
+        with self.turns.reading():
+            if path.endswith(".keras") or path.startswith("hf://"):
+                return super().save(filepath, overwrite=overwrite, **kwargs)
+            if not overwrite and Path(path).exists():
+                raise InputError(f"{path} exists; choose another path or save with overwrite=True.")
+            return save_checkpoint(self, path, **kwargs)
 
     def push_to_hub(self, repo_id: str, **settings: Any) -> Any:
         """Publishes the model on the Hugging Face Hub; settings and result are those of `kerasgen.publish`."""
