@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 
-from kerasgen.typing import Any, Callable, Sequence, Tensor
+from kerasgen.typing import Any, Callable, Tensor
 
 
 class StateKeeper:

@@ -171,7 +171,7 @@ class DenoiserSampling(LatentModel):
                 path = ops.slice_update(path, (index + 1, *[0] * len(x.shape)), x[None])
             return (x, estimates[-1], path, *memory)
 
-        path = ops.stack([x] * (len(alpha) if structure.keep else 1))
+        path = ops.stack([x] * (alpha.shape[0] if structure.keep else 1))
         carry = (x, ops.zeros_like(x), path, *sampler.start(x))
         x, _, path, *_ = ops.fori_loop(0, numbers.count, body, carry)
         return path if structure.keep else x
