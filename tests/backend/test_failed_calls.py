@@ -9,7 +9,7 @@ import pytest
 from keras import ops
 
 import kerasgen
-from kerasgen import DiffusionModel, backend
+from kerasgen import DiffusionModel
 
 X = np.random.default_rng(0).normal(size=(16, 3)).astype(np.float32)
 NETWORK = {"class": "MLP", "width": 8, "depth": 1}
@@ -103,7 +103,7 @@ def test_a_callback_of_fit_raises(model, place, error):
         model.fit(X, batch_size=4, validation_data=(X,), verbose=0, callbacks=callbacks)
     assert len(recorder.states) == 1 + steps
     assert_same(state(model)[: len(model.weights)], recorder.states[-1][: len(model.weights)])
-    if place != "validation":  # which draws noise
+    if steps < 4:  # without validation, which draws noise
         assert_same(state(model), recorder.states[-1])
 
 
@@ -144,10 +144,15 @@ class FailsInside(DiffusionModel):
 
     def losses(self, x, one_hot, training):
         losses, logs = super().losses(x, one_hot, training)
-        backend.notify(self.count, 0, after=losses)
+        if keras.backend.backend() == "jax":
+            import jax
+
+            jax.debug.callback(self.count, losses)
+        else:
+            self.count(losses)
         return losses, logs
 
-    def count(self, _):
+    def count(self, losses):
         self.calls += 1
         if self.calls == self.fails_at:
             raise Failure("inside")
@@ -171,7 +176,7 @@ def test_a_step_fails_inside_its_program(fails_at, tmp_path):
 def test_interrupts_at_any_time():
     """The state after n steps is that of n steps without an interrupt."""
     model, recorder = make(), None
-    for delay in (0.0, 0.01, 0.05, 0.2):
+    for delay in (0.0, 0.05):
         done = threading.Event()
 
         class Starts(keras.callbacks.Callback):
@@ -184,9 +189,8 @@ def test_interrupts_at_any_time():
         with pytest.raises(KeyboardInterrupt):
             model.fit(np.tile(X, (1000, 1)), batch_size=4, shuffle=False, verbose=0, callbacks=[Starts()])
         done.set()
-        for v, value in zip(
-            (*twin.weights, twin.seed_generator.state, *twin.optimizer.variables), recorder.states[0], strict=True
-        ):
+        variables = (*twin.weights, twin.seed_generator.state, *twin.optimizer.variables)
+        for v, value in zip(variables, recorder.states[0], strict=True):
             v.assign(value)
         steps = int(model.optimizer.iterations) - int(twin.optimizer.iterations)
         for i in range(steps):
@@ -219,7 +223,7 @@ def test_what_a_callback_assigns_is_kept():
     class Zeros(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
             for v in model.trainable_variables:
-                v.assign(ops.zeros_like(v))
+                v.assign(0.0 * v)
 
     model.optimizer.use_ema = False
     model.fit(X, batch_size=4, verbose=0, callbacks=[Zeros()])

@@ -8,10 +8,10 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from kerasgen.samplers import DDIM
 
 from kerasgen import DiffusionModel, FlowMatching
 from kerasgen.base import program as programs
+from kerasgen.diffusion.samplers import DDIM
 from kerasgen.diffusion.sampling import Structure
 from kerasgen.errors import InputError
 from kerasgen.typing import Any
@@ -88,7 +88,7 @@ def test_tables_that_are_longer_than_the_run(model, sampler):
     levels = model.levels(3, "trailing")
     structure = Structure(sampler, clip=False)
     key = np.array([[1, 2]] * 2, np.int32)
-    x, condition = ops.convert_to_tensor(X[:2]), model.condition_for(ops.convert_to_tensor([0, 1]))
+    condition = model.condition_for(ops.convert_to_tensor([0, 1]))
 
     def solve(size):
         def step(x, key, numbers):
@@ -156,7 +156,7 @@ def test_an_adapter_is_in_the_samples():
     assert ops.convert_to_numpy(dense.lora_kernel_b).any()
     model.programs.clear()
     np.testing.assert_array_equal(draw(model), after)
-    dense.lora_kernel_b.assign(ops.zeros_like(dense.lora_kernel_b))
+    dense.lora_kernel_b.assign(0.0 * dense.lora_kernel_b)
     assert not np.allclose(draw(model), after, atol=1e-4)
 
 
@@ -166,7 +166,7 @@ def test_an_adapter_without_compile_is_an_error():
     model.compile()
     model.train_on_batch(X, np.arange(16) % 3)
     dense_of(model).enable_lora(2)
-    with pytest.raises(Exception, match="[Uu]nknown variable|built on|originally built"):
+    with pytest.raises(Exception, match=r"(?i)unknown variable|built on"):
         model.fit(X, np.arange(16) % 3, verbose=0)
 
 
