@@ -37,10 +37,11 @@ def assert_same(found, expected):
         np.testing.assert_array_equal(a, b)
 
 
-def assert_usable(model, tmp_path):
+def assert_usable(model, tmp_path=None):
     assert np.isfinite(model.sample(2, seed=0, steps=2, verbose=0)).all()
-    model.save(tmp_path / "model")
-    assert_same([kerasgen.load(tmp_path / "model").get_weights()[0]], [model.get_weights()[0]])
+    if tmp_path:
+        model.save(tmp_path)
+        assert_same(kerasgen.load(tmp_path).get_weights()[:1], model.get_weights()[:1])
     assert np.isfinite(model.fit(X, batch_size=4, verbose=0).history["loss"]).all()
     assert np.isfinite(model.evaluate(X, batch_size=4, verbose=0))
 
@@ -75,7 +76,7 @@ def batches(fails_at, error):
     for i in range(6):
         if i == fails_at:
             raise error
-        yield X[:4]
+        yield (X[:4],)
 
 
 ERRORS = [Failure("on purpose"), KeyboardInterrupt()]
@@ -110,17 +111,14 @@ def test_a_callback_of_fit_raises(model, place, error):
 @pytest.mark.parametrize("error", ERRORS, ids=["error", "interrupt"])
 @pytest.mark.parametrize("fails_at", [0, 2])
 def test_the_data_raise(model, fails_at, error):
-    before = state(model)
-    if keras.backend.backend() == "tensorflow":
-        error_type = Exception if isinstance(error, Failure) else BaseException  # its pipelines wrap what they run
-    else:
-        error_type = type(error)
+    # TensorFlow's pipelines give an error of their own.
+    raised = Exception if keras.backend.backend() == "tensorflow" else type(error)
     recorder = Recorder(model)
-    with pytest.raises(error_type):
+    with pytest.raises(raised):
         model.fit(batches(fails_at, error), verbose=0, callbacks=[recorder])
     assert_same(state(model), recorder.states[-1])
     before = state(model)
-    with pytest.raises(error_type):
+    with pytest.raises(raised):
         model.evaluate(batches(fails_at, error), verbose=0)
     assert_same(state(model)[: len(model.weights)], before[: len(model.weights)])
 
@@ -160,7 +158,7 @@ class FailsInside(DiffusionModel):
 
 @pytest.mark.backend("jax", "torch")  # TensorFlow's programs may be half done
 @pytest.mark.parametrize("fails_at", [1, 3, 4])
-def test_a_step_fails_inside_its_program(fails_at, tmp_path):
+def test_a_step_fails_inside_its_program(fails_at):
     """Also the last one, whose failure nobody asks for."""
     twin = make()
     for i in range(fails_at - 1):
@@ -170,7 +168,7 @@ def test_a_step_fails_inside_its_program(fails_at, tmp_path):
     with pytest.raises(Exception, match="inside"):
         model.fit(X, batch_size=4, shuffle=False, verbose=0)
     assert_same(state(model), state(twin))
-    assert_usable(model, tmp_path)
+    assert_usable(model)
 
 
 def test_interrupts_at_any_time():

@@ -103,6 +103,7 @@ def test_tables_that_are_longer_than_the_run(model, sampler):
 
 def test_few_programs_are_kept(model, monkeypatch):
     monkeypatch.setattr(programs, "MOST_PROGRAMS", 3)
+    model.programs.clear()
     first = model.sample(2, seed=0, steps=1, verbose=0)
     for size in (1, 2, 4, 8):
         model.sample(size, seed=0, steps=1, verbose=0)
