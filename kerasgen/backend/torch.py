@@ -23,13 +23,13 @@ def _whole(method):
         tensors = [v.value for v in (*self.variables, *self.metrics_variables, *optimizer)]
         with torch.no_grad():
             before = [t.clone() for t in tensors]
-            try:
-                with torch.enable_grad():
-                    return method(self, data)
-            except BaseException:
+        try:
+            return method(self, data)
+        except BaseException:
+            with torch.no_grad():
                 for tensor, value in zip(tensors, before, strict=True):
                     tensor.copy_(value)
-                raise
+            raise
 
     return step
 
