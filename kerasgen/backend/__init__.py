@@ -36,3 +36,6 @@ jit_compile = _backend.jit_compile
 SYNCHRONIZED = _backend.SYNCHRONIZED
 some_rows = _backend.some_rows
 notify = _backend.notify
+finish_callbacks = _backend.finish_callbacks
+StateKeeper = _backend.StateKeeper
+keeping = _backend.keeping

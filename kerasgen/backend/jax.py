@@ -4,7 +4,10 @@ Keras trains on JAX through pure functions of four lists of values. A step here 
 runs in a `keras.StatelessScope` that holds the traced values, and the new state is read back from the scope.
 """
 
+import contextlib
 import functools
+import threading
+from collections.abc import Iterator
 
 import jax
 import keras
@@ -17,7 +20,15 @@ replica_gather, jit_compile = plain.replica_gather, plain.jit_compile
 
 SYNCHRONIZED, some_rows = plain.SYNCHRONIZED, plain.some_rows
 
-_scopes: list[tuple] = []  # [(scope, its variables)] of the steps being traced, innermost last
+
+class _Tracing(threading.local):
+    """`[(scope, its variables)]` of the steps that this thread traces, innermost last."""
+
+    def __init__(self):
+        self.scopes: list[tuple] = []
+
+
+_tracing = _Tracing()
 
 
 def _current(scope, variables):
@@ -28,11 +39,11 @@ def _current(scope, variables):
 def _run(function, variables, values):
     """`function()` with the variables set to the values: its result and the variables' new values."""
     with keras.StatelessScope(state_mapping=list(zip(variables, values, strict=True))) as scope:
-        _scopes.append((scope, variables))
+        _tracing.scopes.append((scope, variables))
         try:
             result = function()
         finally:
-            _scopes.pop()
+            _tracing.scopes.pop()
     return result, _current(scope, variables)
 
 
@@ -75,7 +86,7 @@ def value_and_grad(function: Callable, variables: Sequence) -> tuple[tuple[Tenso
     Inside a step, whatever `function` assigns (statistics, seeds, metrics) is carried out into the step's state.
     Outside of one there is no such state, and assignments are dropped.
     """
-    scope, known = _scopes[-1] if _scopes else (None, [])
+    scope, known = _tracing.scopes[-1] if _tracing.scopes else (None, [])
     chosen = {id(v) for v in variables}
     others = [v for v in known if id(v) not in chosen]
     constants = _current(scope, others) if others else []
@@ -96,7 +107,7 @@ def apply_gradients(optimizer: Any, gradients: Sequence[Tensor], variables: Sequ
 
     Through `stateless_apply`: `LossScaleOptimizer.apply` assigns inside of a `lax.cond`, which no scope can follow.
     """
-    scope, _ = _scopes[-1]
+    scope, _ = _tracing.scopes[-1]
     states = optimizer.variables
     values, new_states = optimizer.stateless_apply(_current(scope, states), gradients, _current(scope, variables))
     for variable, value in zip([*variables, *states], [*values, *new_states], strict=True):
@@ -135,6 +146,98 @@ def is_traced(x: Tensor) -> bool:
     return isinstance(x, jax.core.Tracer)
 
 
-def notify(callback: Callable[[int], Any], index: Tensor) -> None:
-    """Calls `callback(int)` when a compiled program comes by."""
-    jax.debug.callback(lambda i: callback(int(i)), index, ordered=True)
+def notify(callback: Callable[..., Any], *values: Any, after: Tensor) -> None:
+    """Calls `callback(*integers)` when a compiled program comes by, and has computed the tensor."""
+    computed = jax.numpy.ravel(after)[:1]
+    jax.debug.callback(lambda _, *values: callback(*map(int, values)), computed, *values, ordered=True)
+
+
+def finish_callbacks() -> None:
+    """Waits for what programs have yet to call."""
+    jax.effects_barrier()
+
+
+# Keras' calls
+
+
+class _Kept:
+    """States of a model, each a list of `(variable, value)`: that after the last whole step and maybe one not done."""
+
+    def __init__(self, *states: list[tuple]):
+        self.states = list(states)
+
+
+def _pairs(model, state):
+    """`(variable, value)` of a state as Keras' steps take it: of training, of evaluation or of prediction."""
+    groups = [model.trainable_variables, model.non_trainable_variables]
+    if len(state) == 4:
+        groups.append(model.optimizer.variables)
+    if len(state) > 2:
+        groups.append(model.metrics_variables)
+    return [pair for group, values in zip(groups, state, strict=True) for pair in zip(group, values, strict=True)]
+
+
+def _put(pairs):
+    for variable, value in pairs:
+        variable._value = value
+
+
+_copied = jax.jit(lambda state: jax.tree.map(jax.numpy.copy, state))
+
+
+class StateKeeper:
+    """Mixed into a `keras.Model` whose Keras calls run in `keeping`: its variables hold their values at all times.
+
+    Keras takes the values out of the variables, hands them to steps to be written over, and puts the last ones back at
+    the end of an epoch: what raises before loses them, and what looks meanwhile finds none. Here a step is handed a
+    copy, and the variables get its result at once.
+    """
+
+    _kept: _Kept | None = None
+
+    def _purge_model_variables(self, **kinds: bool) -> None:
+        """Leaves the variables their values."""
+
+    def _make_function(self, step_function: Callable, **settings: Any) -> Callable:
+        """What Keras calls in place of the step; `(state, iterator)` to logs and the new state."""
+        function = super()._make_function(step_function, **settings)
+
+        def run(state, iterator):
+            kept = self._kept or _Kept()
+            try:
+                jax.block_until_ready(state)  # what goes wrong in a program is raised only when its result is needed
+                kept.states[:] = [_pairs(self, state)]
+                logs, state = function(_copied(state), iterator)
+                kept.states.append(_pairs(self, state))
+                _put(kept.states[-1])
+                return logs, state
+            finally:
+                self._jax_state_synced = True  # for Keras: the values are in the variables
+
+        return run
+
+
+@contextlib.contextmanager
+def keeping(model: Any) -> Iterator[None]:
+    """One of Keras' calls, such as `fit`, that leaves the model as after its last whole step, whatever it raises."""
+    groups = (
+        *_weights(model),
+        model.optimizer.variables if model.optimizer is not None else [],
+        model.metrics_variables,
+    )
+    outer, model._kept = model._kept, _Kept([(v, v._value) for group in groups for v in group])
+    try:
+        yield
+        jax.block_until_ready([v._value for v in model.variables])
+    except BaseException:
+        for pairs in reversed(model._kept.states):
+            try:
+                jax.block_until_ready([value for _, value in pairs])
+            except jax.errors.JaxRuntimeError:
+                continue  # this is the step that failed
+            _put(pairs)
+            break
+        raise
+    finally:
+        model._kept = outer
+        model._jax_state, model._jax_state_synced = None, True

@@ -1,8 +1,21 @@
 """What a backend offers where there is nothing to do: each function here serves two of the three."""
 
+import contextlib
+from collections.abc import Iterator
+
 from kerasgen.typing import Any, Callable, Tensor
 
 SYNCHRONIZED = False  # whether Keras must be told to take the moments of a batch over all replicas
+
+
+class StateKeeper:
+    """Mixed into a `keras.Model` whose Keras calls run in `keeping`: nothing to mix in."""
+
+
+@contextlib.contextmanager
+def keeping(model: Any) -> Iterator[None]:
+    """One of Keras' calls, such as `fit`, that leaves the model as after its last whole step, whatever it raises."""
+    yield
 
 
 def train_step(method: Callable) -> Callable:
@@ -47,3 +60,7 @@ def some_rows(function: Callable, x: Tensor) -> Tensor:
 def jit_compile() -> Any:
     """What `compile(jit_compile="auto")` should mean: Keras' own choice."""
     return "auto"
+
+
+def finish_callbacks() -> None:
+    """Nothing: a program has made its calls when its result is there."""

@@ -4,7 +4,13 @@ import functools
 
 import tensorflow as tf
 
-from kerasgen.backend.plain import test_step as test_step, train_step as train_step
+from kerasgen.backend.plain import (
+    StateKeeper as StateKeeper,
+    finish_callbacks as finish_callbacks,
+    keeping as keeping,
+    test_step as test_step,
+    train_step as train_step,
+)
 from kerasgen.errors import InputError
 from kerasgen.typing import Any, Callable, Sequence, Tensor
 
@@ -139,6 +145,7 @@ def jit_compile() -> Any:
     return "auto" if tf.config.list_physical_devices("GPU") else False
 
 
-def notify(callback: Callable[[int], Any], index: Tensor) -> None:
-    """Calls `callback(int)` when a compiled program comes by."""
-    tf.py_function(lambda i: callback(int(i)), [index], [])
+def notify(callback: Callable[..., Any], *values: Any, after: Tensor) -> None:
+    """Calls `callback(*integers)` when a compiled program comes by, and has computed the tensor."""
+    with tf.control_dependencies([after]):
+        tf.py_function(lambda *values: callback(*map(int, values)), values, [])

@@ -1,16 +1,58 @@
 """PyTorch: `torch.autograd.grad`, eager sampling without gradients."""
 
+import contextlib
 import functools
+from collections.abc import Iterator
 
 import torch
 
 from kerasgen.backend import plain
 from kerasgen.typing import Any, Callable, Sequence, Tensor
 
-train_step, test_step, replica_seed = plain.train_step, plain.test_step, plain.replica_seed
+StateKeeper, finish_callbacks, replica_seed = plain.StateKeeper, plain.finish_callbacks, plain.replica_seed
 replica_sum, replica_rows = plain.replica_sum, plain.replica_rows
 replica_gather, jit_compile = plain.replica_gather, plain.jit_compile
 SYNCHRONIZED, some_rows = plain.SYNCHRONIZED, plain.some_rows
+
+
+def _whole(method):
+    """The step, which on an error puts back what it has changed: Python runs it line by line, and any may raise."""
+
+    @functools.wraps(method)
+    def step(self, data):
+        optimizer = self.optimizer.variables if self.optimizer is not None else []
+        tensors = [v.value for v in (*self.variables, *self.metrics_variables, *optimizer)]
+        with torch.no_grad():
+            before = [t.clone() for t in tensors]
+        try:
+            return method(self, data)
+        except BaseException:
+            with torch.no_grad():
+                for tensor, value in zip(tensors, before, strict=True):
+                    tensor.copy_(value)
+            raise
+
+    return step
+
+
+def train_step(method: Callable) -> Callable:
+    """Decorates `train_step(self, data) -> logs` of a `keras.Model`: see `kerasgen.backend.plain.train_step`."""
+    return _whole(method)
+
+
+def test_step(method: Callable) -> Callable:
+    """Decorates `test_step(self, data) -> logs`, for `evaluate`, as `train_step` does for `fit`."""
+    return _whole(method)
+
+
+@contextlib.contextmanager
+def keeping(model: Any) -> Iterator[None]:
+    """One of Keras' calls, such as `fit`, that leaves the model as after its last whole step, whatever it raises."""
+    try:
+        yield
+    except BaseException:
+        model.eval()  # Keras leaves PyTorch's layers in training
+        raise
 
 
 def value_and_grad(function: Callable, variables: Sequence) -> tuple[tuple[Tensor, Any], list[Tensor]]:
@@ -63,6 +105,6 @@ def is_traced(x: Tensor) -> bool:
     return False
 
 
-def notify(callback: Callable[[int], Any], index: Tensor) -> None:
-    """Calls `callback(int)` when a compiled program comes by."""
-    callback(int(index))
+def notify(callback: Callable[..., Any], *values: Any, after: Tensor) -> None:
+    """Calls `callback(*integers)`."""
+    callback(*map(int, values))

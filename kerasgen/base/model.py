@@ -8,13 +8,15 @@ from typing import ClassVar
 
 import keras
 import numpy as np
+from keras import ops
 from keras.layers import Layer
 
-from kerasgen import backend, inputs, noise
+from kerasgen import inputs, noise
 from kerasgen.base.exhibit import Exhibit
 from kerasgen.base.family import FAMILIES, constructor_arguments, plain, policy_of
-from kerasgen.base.program import batched
+from kerasgen.base.program import Programs, batched
 from kerasgen.base.trainer import Trainer
+from kerasgen.base.turns import Turns
 from kerasgen.checkpoints import save_checkpoint
 from kerasgen.errors import InputError
 from kerasgen.modalities import Images, Modality, modality_of
@@ -77,7 +79,8 @@ class BaseModel(Trainer):
         self.seed_generator = keras.random.SeedGenerator(self.seed % 2**31, name="seed_generator")
         self._arguments = types.SimpleNamespace()  # in which Keras looks for no layers
         self.trackers = [keras.metrics.Mean(name=name, dtype="float32") for name in self.loss_names]
-        self._programs: dict[tuple, Callable] = {}
+        self.programs = Programs(self)
+        self.turns = Turns()
         self.origin: str | None = None  # the zoo name or repository that it was loaded from
         self.built = True
 
@@ -102,18 +105,31 @@ class BaseModel(Trainer):
     # Batched and compiled methods
 
     def run(
-        self, function: Callable, num: int, batch: Callable, size: int = 64, verbose: Verbose = "auto", *static: Any
+        self,
+        function: Callable,
+        num: int,
+        batch: Callable,
+        size: int = 64,
+        verbose: Verbose = "auto",
+        *static: Any,
+        shared: tuple = (),
     ) -> np.ndarray:
-        """Rows 0 to `num - 1` of `function(*batch(start, stop), *static)`: see `batched`.
+        """Rows 0 to `num - 1` of `function(*batch(start, stop), *shared, *static)`: see `batched`.
 
         Args:
             function: a bound method from tensors of leading axis B to a tensor of leading axis B.
             static: hashable arguments, part of the program.
+            shared: NumPy arrays and numbers, or trees of them and of `None`, that are the same for all rows.
         """
-        key = (function.__name__, static)
-        if key not in self._programs:
-            self._programs[key] = backend.compiled(self, lambda *args: function(*args, *static))
-        return batched(self._programs[key], num, batch, size, verbose)
+        shared = keras.tree.map_structure(lambda a: None if a is None else ops.convert_to_tensor(a), shared)
+
+        def program(*rows):
+            arguments = (*rows, *shared)
+            return self.programs.compiled(function, static, arguments)(*arguments)
+
+        with self.turns.reading():
+            self.programs.refresh()
+            return batched(program, num, batch, size, verbose)
 
     # What it says of itself
 
@@ -181,11 +197,12 @@ class BaseModel(Trainer):
         `dtype="float16"` halves the weights of a folder; they are cast back when loaded.
         """
         path = str(filepath)
-        if path.endswith(".keras") or path.startswith("hf://"):
-            return super().save(filepath, overwrite=overwrite, **kwargs)
-        if not overwrite and Path(path).exists():
-            raise InputError(f"{path} exists; choose another path or save with overwrite=True.")
-        return save_checkpoint(self, path, **kwargs)
+        with self.turns.reading():
+            if path.endswith(".keras") or path.startswith("hf://"):
+                return super().save(filepath, overwrite=overwrite, **kwargs)
+            if not overwrite and Path(path).exists():
+                raise InputError(f"{path} exists; choose another path or save with overwrite=True.")
+            return save_checkpoint(self, path, **kwargs)
 
     def push_to_hub(self, repo_id: str, **settings: Any) -> Any:
         """Publishes the model on the Hugging Face Hub; settings and result are those of `kerasgen.publish`."""

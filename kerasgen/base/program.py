@@ -1,13 +1,68 @@
 """Compiled programs over many examples: in batches of one size, with a bar where it takes long."""
 
 import math
+import threading
 
 import keras
 import numpy as np
 from keras import ops
 
-from kerasgen import inputs
-from kerasgen.typing import Callable, Verbose
+from kerasgen import backend, inputs
+from kerasgen.typing import Any, Callable, Verbose
+
+MOST_PROGRAMS = 32  # that a model keeps
+
+
+class Programs:
+    """The programs that a model has compiled: those last used, for as long as its layers are what they were.
+
+    `quantize`, `enable_lora` and new dtype policies, of the model or of any layer in it, give it other programs.
+    """
+
+    def __init__(self, model: Any):
+        self._model = model
+        self._lock = threading.Lock()
+        self._kept: dict[tuple, Callable] = {}  # the last used last
+        self._variables: list = []
+        self._policies: list[str] = []
+
+    def refresh(self) -> bool:
+        """Whether the model's variables or dtype policies are others than they were; if so, no program is kept."""
+        variables, policies = (
+            self._model.variables,
+            [layer.dtype_policy.name for layer in self._model._flatten_layers()],
+        )
+        with self._lock:
+            same = policies == self._policies and list(map(id, variables)) == list(map(id, self._variables))
+            if not same:
+                self._kept.clear()
+                self._variables, self._policies = variables, policies
+        return not same
+
+    def clear(self) -> None:
+        """Forgets all programs."""
+        with self._lock:
+            self._kept.clear()
+
+    def compiled(self, function: Callable, static: tuple, arguments: tuple) -> Callable:
+        """The program `(*arguments)` of `function(*arguments, *static)`, for arguments of such shapes.
+
+        Args:
+            static: hashable.
+            arguments: trees of tensors and `None`.
+        """
+        spec = tuple(
+            None if a is None else (tuple(a.shape), keras.backend.standardize_dtype(a.dtype))
+            for a in keras.tree.flatten(arguments)
+        )
+        key = (function, static, spec)
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = backend.compiled(self._model, lambda *arguments: function(*arguments, *static))
+                if len(self._kept) > MOST_PROGRAMS:
+                    del self._kept[next(iter(self._kept))]
+            program = self._kept[key] = self._kept.pop(key)
+        return program
 
 
 def batched(program: Callable, num: int, batch: Callable, size: int = 64, verbose: Verbose = "auto") -> np.ndarray:

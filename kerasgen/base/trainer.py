@@ -10,6 +10,8 @@ from keras import ops, tree
 from kerasgen import backend
 from kerasgen.base import averaging
 from kerasgen.base.gate import Gate, arguments
+from kerasgen.base.program import Programs
+from kerasgen.base.turns import Turns, alone
 from kerasgen.data.checked import sample
 from kerasgen.errors import InputError
 from kerasgen.modalities import Modality, check_labels, check_weights, one_hot
@@ -26,7 +28,7 @@ class ReplicaSeedGenerator(keras.random.SeedGenerator):
         return backend.replica_seed(super().next(ordered))
 
 
-class Trainer(keras.Model):
+class Trainer(backend.StateKeeper, keras.Model):
     """A `keras.Model` whose steps minimize `losses`, and whose entry points check what they are handed.
 
     Means over a batch are sums over the global batch, weighed by `sample_weight`, divided by the sum of the weights.
@@ -38,6 +40,8 @@ class Trainer(keras.Model):
     modality: Modality
     num_classes: int | None
     seed: int
+    programs: Programs
+    turns: Turns
     seed_generator: keras.random.SeedGenerator
     trackers: list[keras.metrics.Mean]
 
@@ -99,6 +103,7 @@ class Trainer(keras.Model):
                 raise InputError(f"compile({argument}=...) is not for {type(self).__name__}: its loss is its own.")
         if kwargs.get("jit_compile", "auto") == "auto":
             kwargs["jit_compile"] = backend.jit_compile()
+        self.programs.clear()
         super().compile(optimizer=self.default_optimizer() if optimizer is None else optimizer, **kwargs)
         self.optimizer.build(self.trainable_variables)
         averaging.warm_up(self.optimizer)
@@ -124,6 +129,7 @@ class Trainer(keras.Model):
         """Callbacks that `fit` adds to the user's."""
         return []
 
+    @alone
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         """As `keras.Model.fit`, on examples (and labels): arrays, or batches from whatever Keras takes."""
         settings = arguments(super().fit, x, y, *args, **kwargs)
@@ -145,6 +151,7 @@ class Trainer(keras.Model):
             callbacks.append(callback)
         return callbacks
 
+    @alone
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.evaluate`, on examples (and labels). The noise is the same in each evaluation."""
         if kwargs.get("_use_cached_eval_dataset"):  # within `fit`, which has checked them
@@ -159,6 +166,7 @@ class Trainer(keras.Model):
             )
             return super().evaluate(**settings | {"x": x, "y": y, "sample_weight": weights})
 
+    @alone
     def train_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Any = None, **kwargs: Any
     ) -> Any:
@@ -169,12 +177,14 @@ class Trainer(keras.Model):
             self.initialize(*self.unpack((x, y))[:2])
         return super().train_on_batch(x, y, sample_weight, class_weight, **kwargs)
 
+    @alone
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any) -> Any:
         """As `keras.Model.test_on_batch`, with the same noise each time."""
         x, y, sample_weight = self.check_batch(x, y, sample_weight)
         with self.fixed_noise():
             return super().test_on_batch(x, y, sample_weight, **kwargs)
 
+    @alone
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.predict`: what `model(x)` gives."""
         settings = arguments(super().predict, x, *args, **kwargs)
@@ -182,6 +192,7 @@ class Trainer(keras.Model):
             settings["x"] = gate.admit_inputs(x, settings.get("steps") is not None)
             return super().predict(**settings)
 
+    @alone
     def predict_on_batch(self, x: Any) -> Any:
         """As `keras.Model.predict_on_batch`: what `model(x)` gives."""
         return super().predict_on_batch(self.input_modality().check(x))

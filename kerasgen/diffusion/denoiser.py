@@ -184,13 +184,13 @@ class Denoiser(DenoiserSampling, DenoiserEditing, DenoiserLikelihood):
         sigma: Any,
         time: Any,
         condition: Condition,
-        guidance: float = 1.0,
+        guidance: Any = None,
         clip: bool = True,
         last: Tensor | None = None,
     ) -> Tensor:
-        """The estimate of x_0, with classifier-free guidance (Ho and Salimans 2022, eq. 6, in terms of x_0)."""
+        """The estimate of x_0, with classifier-free guidance (Ho and Salimans 2022, eq. 6, in terms of x_0) if told."""
         time = ops.zeros((ops.shape(x)[0],), "float32") + time
-        if guidance == 1.0:
+        if guidance is None:
             x0 = self.x0_from_output(x, self.network_output(x, time, condition, last), alpha, sigma)
         else:
             twice, times = ops.concatenate([x, x]), ops.concatenate([time, time])

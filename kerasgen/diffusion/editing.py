@@ -5,8 +5,8 @@ from keras import ops
 
 from kerasgen import inputs
 from kerasgen.base import SAMPLED, SHOWN, Exhibit, LatentModel, describe_sampling, rows, written
-from kerasgen.diffusion.samplers import Levels, Sampler
-from kerasgen.diffusion.sampling import SamplingOptions
+from kerasgen.diffusion.samplers import Sampler
+from kerasgen.diffusion.sampling import Numbers, Structure
 from kerasgen.errors import InputError
 from kerasgen.modalities import Images
 from kerasgen.recipes import Evaluation
@@ -21,13 +21,18 @@ class DenoiserEditing(LatentModel):
     super_resolution: int | None
 
     def inpaint_step(
-        self, key: Tensor, z: Tensor, images: Tensor, mask: Tensor, labels: Tensor | None, options: SamplingOptions
+        self,
+        key: Tensor,
+        z: Tensor,
+        images: Tensor,
+        mask: Tensor,
+        labels: Tensor | None,
+        numbers: Numbers,
+        structure: Structure,
     ) -> Tensor:
         condition = self.condition_for(labels)
-        sampler, levels = self.sampler_and_levels(options)
         known, mask = self.to_x0(self.modality.scale(images)), ops.cast(mask, "float32")
-        x = self.solve(options.temperature * z, key, condition, sampler, levels, options, known, mask)
-        return self.to_images(x)
+        return self.to_images(self.solve(numbers.temperature * z, key, condition, numbers, structure, known, mask))
 
     @inputs.names_settings
     def inpaint(
@@ -76,13 +81,11 @@ class DenoiserEditing(LatentModel):
         return np.broadcast_to(mask, (num, *one)).astype(np.float32)
 
     def edit_step(
-        self, key: Tensor, z: Tensor, images: Tensor, labels: Tensor | None, options: SamplingOptions, begin: int
+        self, key: Tensor, z: Tensor, images: Tensor, labels: Tensor | None, numbers: Numbers, structure: Structure
     ) -> Tensor:
-        condition = self.condition_for(labels)
-        sampler, levels = self.sampler_and_levels(options)
-        levels = Levels(levels.alpha[begin:], levels.sigma[begin:], levels.time[begin:])
-        x = levels.alpha[0] * self.to_x0(self.modality.scale(images)) + levels.sigma[0] * z
-        return self.to_images(self.solve(x, key, condition, sampler, levels, options))
+        alpha, sigma, _ = numbers.levels
+        x = alpha[0] * self.to_x0(self.modality.scale(images)) + sigma[0] * z
+        return self.to_images(self.solve(x, key, self.condition_for(labels), numbers, structure))
 
     @inputs.names_settings
     def edit(
@@ -117,8 +120,8 @@ class DenoiserEditing(LatentModel):
         settings = {"steps": steps, "guidance": guidance, "spacing": spacing, "clip": clip, "temperature": temperature}
         options = self.sampling_options(sampler, **settings)
         begin = min(round((1.0 - strength) * options.steps), options.steps - 1)
-        static = (options, begin)
-        return self._draw(self.edit_step, len(x), self.shape, (x, labels), seed, batch_size, verbose, *static)
+        arrays = (x, labels)
+        return self._draw(self.edit_step, len(x), self.shape, arrays, seed, batch_size, verbose, options, begin)
 
     # Super-resolution
 

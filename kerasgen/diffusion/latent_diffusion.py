@@ -14,7 +14,7 @@ from kerasgen.diffusion.denoiser import Denoiser
 from kerasgen.diffusion.diffusion_model import DiffusionModel
 from kerasgen.diffusion.flow_matching import FlowMatching
 from kerasgen.diffusion.samplers import Sampler
-from kerasgen.diffusion.sampling import DenoiserSampling, SamplingOptions
+from kerasgen.diffusion.sampling import DenoiserSampling, Numbers, SamplingOptions, Structure
 from kerasgen.errors import InputError
 from kerasgen.networks.resolve import resolve
 from kerasgen.typing import Any, ArrayLike, Labels, Logs, Seed, Sequence, Tensor, Verbose
@@ -152,10 +152,13 @@ class LatentDiffusion(DenoiserSampling):
             raise InputError("intermediates are those of latents here, which are no images; leave them out.")
         return self.denoiser.sampling_options(sampler, **settings)
 
+    def numbers_of(self, options: SamplingOptions, begin: int = 0) -> Numbers:
+        return self.denoiser.numbers_of(options, begin)
+
     def sample_step(
-        self, key: Tensor, z: Tensor, labels: Tensor | None, low_res: None, options: SamplingOptions
+        self, key: Tensor, z: Tensor, labels: Tensor | None, low_res: None, numbers: Numbers, structure: Structure
     ) -> Tensor:
-        return self.images(self.denoiser.sample_step(key, z, labels, None, options), labels)
+        return self.images(self.denoiser.sample_step(key, z, labels, None, numbers, structure), labels)
 
     def encode_step(self, images: Tensor, labels: Tensor | None) -> Tensor:
         return self.denoiser.encode_step(self.latents(images, labels), labels)

@@ -2,12 +2,14 @@
 
 import dataclasses
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from keras import ops
 
 from kerasgen import backend, inputs, noise
 from kerasgen.base import LatentModel, rows, slerp
+from kerasgen.base.relay import listening, relay
 from kerasgen.diffusion.samplers import DDIM, SAMPLERS, DPMSolver, Levels, Sampler
 from kerasgen.errors import InputError
 from kerasgen.networks import resolve
@@ -18,7 +20,7 @@ KEPT_NOISE = 1 << 20  # noise of what an inpainting keeps is that of steps from 
 
 @dataclass(frozen=True)
 class SamplingOptions:
-    """The settings of `sample`, as a key of compiled programs; `config` is the sampler's, `keep` for intermediates."""
+    """The settings of `sample`; `config` is the sampler's, `keep` for intermediates."""
 
     sampler: type[Sampler] = DPMSolver
     config: tuple = ()
@@ -32,6 +34,39 @@ class SamplingOptions:
 
     def make_sampler(self) -> Sampler:
         return self.sampler(**dict(self.config))
+
+
+@dataclass(frozen=True)
+class Structure:
+    """What a program of sampling is compiled for, and known by; all else about a run is in its `Numbers`."""
+
+    sampler: Sampler
+    clip: bool = True
+    keep: bool = False
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Structure) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self):
+        return self.sampler.structure, self.clip, self.keep
+
+
+class Numbers(NamedTuple):
+    """The numbers of a sampling run: inputs of its program, so that others need no other program.
+
+    Tables may be longer than the run: what they have after `count` steps is not read.
+    """
+
+    count: Any  # steps
+    levels: tuple[Any, Any, Any]  # alpha, sigma and time, `[N + 1]`
+    coefficients: dict[str, Any]  # of the sampler, `[N]`
+    temperature: Any = 1.0
+    guidance: Any = None  # or `None` without, when the network is evaluated once a step
+    listener: Any = None  # the number of a callback, for `relay`
 
 
 class DenoiserSampling(LatentModel):
@@ -68,18 +103,37 @@ class DenoiserSampling(LatentModel):
         chosen = {name: getattr(options, name) for name in ("steps", "spacing", "guidance", "clip")}
         return {"name": options.sampler.__name__, **dict(options.config), **chosen, "temperature": temperature}
 
+    def numbers(self, sampler: Sampler, levels: Levels, size: int | None = None, **others: Any) -> Numbers:
+        """Those of a run over the levels, its tables filled up to those of `size` steps."""
+
+        def filled(table, size):
+            return np.pad(table, (0, size - len(table)), mode="edge").astype(np.float32)
+
+        size = size or levels.steps
+        tables = (filled(table, size + 1) for table in (levels.alpha, levels.sigma, levels.time))
+        coefficients = {name: filled(table, size) for name, table in sampler.coefficients(levels).items()}
+        return Numbers(np.int32(levels.steps), (*tables,), coefficients, **others)
+
+    def numbers_of(self, options: SamplingOptions, begin: int = 0) -> Numbers:
+        """Those of a run with these options, but for the first steps."""
+        levels = self.levels(options.steps, options.spacing)
+        levels = Levels(levels.alpha[begin:], levels.sigma[begin:], levels.time[begin:])
+        guidance = None if options.guidance == 1.0 else np.float32(options.guidance)
+        temperature = np.float32(options.temperature)
+        sampler = options.make_sampler()
+        return self.numbers(sampler, levels, options.steps, temperature=temperature, guidance=guidance)
+
     def solve(
         self,
         x: Tensor,
         key: Tensor | None,
         condition: Any,
-        sampler: Sampler,
-        levels: Levels,
-        options: SamplingOptions,
+        numbers: Numbers,
+        structure: Structure,
         known: Tensor | None = None,
         mask: Tensor | None = None,
     ) -> Tensor:
-        """x at the last level from x at the first; `[B, H, W, C]`, or all levels `[steps + 1, B, H, W, C]` if kept.
+        """x at the last level from x at the first; `[B, H, W, C]`, or all levels `[N + 1, B, H, W, C]` if kept.
 
         Args:
             x: `[B, H, W, C]`.
@@ -88,10 +142,11 @@ class DenoiserSampling(LatentModel):
             known, mask: an image to keep where the mask is 0 (`inpaint`), or `None`.
         """
         shape = tuple(x.shape[1:])
-        constant = {name: ops.convert_to_tensor(v, "float32") for name, v in sampler.coefficients(levels).items()}
-        alpha, sigma, time = (ops.convert_to_tensor(v, "float32") for v in (levels.alpha, levels.sigma, levels.time))
+        sampler = structure.sampler
+        constant = {name: ops.convert_to_tensor(table) for name, table in numbers.coefficients.items()}
+        alpha, sigma, time = (ops.convert_to_tensor(table) for table in numbers.levels)
 
-        def body(carry, index):
+        def body(index, carry):
             x, last, path, *memory = carry
             estimates = [last]
 
@@ -99,49 +154,50 @@ class DenoiserSampling(LatentModel):
                 at = index + 1 if next else index
                 level = (ops.take(table, at) for table in (alpha, sigma, time))
                 given = estimates[-1] if self.self_conditioning else None
-                x0 = self.predict_x0(x, *level, condition, options.guidance, options.clip, given)
+                x0 = self.predict_x0(x, *level, condition, numbers.guidance, structure.clip, given)
                 estimates.append(x0)
                 return x0
 
-            drawn = options.temperature * noise.step_normal(key, index, shape) if sampler.stochastic else None
+            drawn = numbers.temperature * noise.step_normal(key, index, shape) if sampler.stochastic else None
             c = {name: ops.take(table, index) for name, table in constant.items()}
             x, memory = sampler.step(denoise, x, c, tuple(memory), drawn)
             if known is not None:
                 kept = ops.take(alpha, index + 1) * known
                 kept = kept + ops.take(sigma, index + 1) * noise.step_normal(key, index + KEPT_NOISE, shape)
                 x = mask * x + (1.0 - mask) * kept
-            if options.callback is not None:
-                backend.notify(options.callback, index + 1)
-            if options.keep:
+            if numbers.listener is not None:
+                backend.notify(relay, numbers.listener, index + 1, after=x)
+            if structure.keep:
                 path = ops.slice_update(path, (index + 1, *[0] * len(x.shape)), x[None])
-            return (x, estimates[-1], path, *memory), None
+            return (x, estimates[-1], path, *memory)
 
-        path = ops.stack([x] * (levels.steps + 1 if options.keep else 1))
+        path = ops.stack([x] * (alpha.shape[0] if structure.keep else 1))
         carry = (x, ops.zeros_like(x), path, *sampler.start(x))
-        (x, _, path, *_), _ = ops.scan(body, carry, ops.arange(levels.steps, dtype="int32"), length=levels.steps)
-        return path if options.keep else x
-
-    def sampler_and_levels(self, options: SamplingOptions) -> tuple[Sampler, Levels]:
-        return options.make_sampler(), self.levels(options.steps, options.spacing)
+        x, _, path, *_ = ops.fori_loop(0, numbers.count, body, carry)
+        return path if structure.keep else x
 
     def sample_step(
-        self, key: Tensor, z: Tensor, labels: Tensor | None, low_res: Tensor | None, options: SamplingOptions
+        self, key: Tensor, z: Tensor, labels: Tensor | None, low_res: Tensor | None, numbers: Any, structure: Structure
     ) -> Tensor:
         condition = self.condition_for(labels, None if low_res is None else self.modality.scale(low_res))
-        sampler, levels = self.sampler_and_levels(options)
-        x = self.solve(options.temperature * z, key, condition, sampler, levels, options)
-        if options.keep:
+        x = self.solve(numbers.temperature * z, key, condition, numbers, structure)
+        if structure.keep:
             x = ops.swapaxes(x, 0, 1)  # [B, steps + 1, H, W, C]
         return self.to_images(x)
 
-    def _draw(self, step, num, shape, arrays, seed, batch_size, verbose, *static):
-        """`num` rows of `step(key, z, *arrays, *static)`, z noise of a shape."""
+    def _draw(self, step, num, shape, arrays, seed, batch_size, verbose, options, begin=0):
+        """`num` rows of `step(key, z, *arrays, numbers, structure)`, z noise of a shape."""
         seed = noise.check_seed(seed)
+        structure = Structure(options.make_sampler(), options.clip, options.keep)
+        with listening(options.callback) as listener:
 
-        def batch(start, stop):
-            return [noise.keys(start, stop, seed), noise.normal(start, stop, shape, seed), *rows(*arrays)(start, stop)]
+            def batch(start, stop):
+                listener.check()
+                drawn = noise.keys(start, stop, seed), noise.normal(start, stop, shape, seed)
+                return [*drawn, *rows(*arrays)(start, stop)]
 
-        return self.run(step, num, batch, batch_size, verbose, *static)
+            numbers = self.numbers_of(options, begin)._replace(listener=listener.number)
+            return self.run(step, num, batch, batch_size, verbose, structure, shared=(numbers,))
 
     @inputs.names_settings
     def sample(
@@ -202,15 +258,15 @@ class DenoiserSampling(LatentModel):
         forth = self.levels(self.coding_steps, "trailing")
         # The image is taken to be at the least noisy level.
         back = Levels(*(table[-2::-1] for table in (forth.alpha, forth.sigma, forth.time)))
-        x = self.solve(self.to_x0(images), None, condition, DDIM(), back, SamplingOptions(clip=False))
-        return ops.reshape(x, (-1, self.latent_dim))
+        numbers, structure = self.numbers(DDIM(), back), Structure(DDIM(), clip=False)
+        return ops.reshape(self.solve(self.to_x0(images), None, condition, numbers, structure), (-1, self.latent_dim))
 
     def decode_step(self, z: Tensor, labels: Tensor | None) -> Tensor:
         """Images from latents, by DDIM."""
         levels = self.levels(self.coding_steps, "trailing")
         x = ops.reshape(z, (-1, *self.shape))
-        x = self.solve(x, None, self.condition_for(labels), DDIM(), levels, SamplingOptions(clip=False))
-        return self.to_images(x)
+        numbers, structure = self.numbers(DDIM(), levels), Structure(DDIM(), clip=False)
+        return self.to_images(self.solve(x, None, self.condition_for(labels), numbers, structure))
 
     def interpolate_latents(self, start: np.ndarray, stop: np.ndarray, t: np.ndarray) -> np.ndarray:
         return slerp(start, stop, t)

@@ -1,4 +1,4 @@
-"""`kerasgen.backend` on two replicas of a TensorFlow strategy: sums, shares, steps that equal one device's."""
+"""What `kerasgen.backend` does on two replicas of a TensorFlow strategy: sums, shares, the steps of one device."""
 
 import keras
 import numpy as np

@@ -58,6 +58,12 @@ class Sampler:
     stochastic = False
     settings: tuple[str, ...] = ()  # names of its arguments
 
+    @property
+    def structure(self) -> tuple:
+        """What a program of this sampler's steps is known by: its settings only where it has a step of its own."""
+        config = () if type(self).step is Sampler.step else tuple(sorted(self.get_config().items()))
+        return type(self), self.stochastic, config
+
     def coefficients(self, levels: Levels) -> Coefficients:
         """The factors of all steps. Raises `InputError`: the levels are not for this sampler."""
         raise NotImplementedError
