@@ -46,15 +46,15 @@ class Gate:
                 raise InputError(f"{name} is given beside a {type(x).__name__}, whose batches have it: leave it out.")
         if is_endless(x) and not endless:
             raise InputError("the data have no end: say steps_per_epoch (of fit) or steps (of evaluate), or end them.")
-        batches = self.watch(x, self.model.check_batch, self.model.source_shape)
+        batches = self.watch(x, self.model.check_batch, self.model.source_shape, self.model.target_shape)
         if is_dataset(x):
             self.model.check_spec(*parts(x.element_spec))
         return batches, None, None
 
-    def watch(self, x: Any, check: Callable, shape: tuple[int, ...]) -> Any:
+    def watch(self, x: Any, check: Callable, *shapes: Any) -> Any:
         """The batches of `x`, each checked as it comes."""
         self.watches.append(Watch(check))
-        return checked(x, self.watches[-1], shape)
+        return checked(x, self.watches[-1], *shapes)
 
     def admit_training(self, settings: dict[str, Any]) -> None:
         """The arguments of `fit`, by name, checked in place."""

@@ -36,6 +36,7 @@ class Trainer(backend.StateKeeper, keras.Model):
     """
 
     loss_names: tuple[str, ...] = ("loss",)
+    target_shape: tuple[int, ...] | None = None  # of what comes with an example, where it is one like it
     called = ""  # what `model(x)` does, or "" if there is no such thing
     modality: Modality
     num_classes: int | None

@@ -81,18 +81,19 @@ def is_endless(x: Any) -> bool:
     return isinstance(x, keras.utils.PyDataset) and x.num_batches is None
 
 
-def checked(x: Any, watch: Watch, shape: Sequence[int]) -> Any:
+def checked(x: Any, watch: Watch, shape: Sequence[int], target_shape: Sequence[int] | None = None) -> Any:
     """The iterable, of the kind that it is, with `watch` called on each batch.
 
     Args:
         x: a `tf.data.Dataset`, a generator, a `PyDataset` or a torch `DataLoader`.
         watch: what checks.
         shape: of one example, for data sets that do not say it.
+        target_shape: of what comes with one, if it has as many axes whatever a user gives.
 
     Raises `InputError`: it is none of these, or has no batches.
     """
     if is_dataset(x):
-        return _checked_dataset(x, watch, shape)
+        return _checked_dataset(x, watch, shape, target_shape)
     if isinstance(x, keras.utils.PyDataset):
         if x.num_batches == 0:
             raise InputError("the data set is empty: it has no batches.")
@@ -104,7 +105,7 @@ def checked(x: Any, watch: Watch, shape: Sequence[int]) -> Any:
     raise InputError(f"x is a {type(x).__name__}; expected {FORMS}.")
 
 
-def _checked_dataset(dataset, watch, shape):
+def _checked_dataset(dataset, watch, shape, target_shape):
     import tensorflow as tf
 
     if not isinstance(dataset, tf.data.Dataset):
@@ -129,7 +130,9 @@ def _checked_dataset(dataset, watch, shape):
         tensors = tf.nest.flatten(batch)
         with tf.control_dependencies([tf.numpy_function(on_host, [index, *tensors], [])]):
             tensors = [tf.identity(tensor) for tensor in tensors]
-        tensors[0].set_shape((first.shape[0] if first.shape.rank else None, *shape))
+        for tensor, known in zip(tensors, (shape, target_shape), strict=False):
+            if known is not None:
+                tensor.set_shape((tensor.shape[0] if tensor.shape.rank else None, *known))
         return tf.nest.pack_sequence_as(batch, tensors)
 
     return dataset.enumerate().map(lambda index, batch: check(index, batch)).prefetch(1)

@@ -55,6 +55,10 @@ class Translator(AdversarialModel):
     def source_shape(self) -> tuple[int, ...]:
         return self.given_shape
 
+    @property
+    def target_shape(self) -> tuple[int, ...]:
+        return self.shape
+
     def check_batch(self, x: Any, y: Any, weights: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         if y is None:
             raise InputError(f"a {type(self).__name__} trains on pairs: give fit(images, images of the other kind).")

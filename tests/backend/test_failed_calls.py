@@ -171,6 +171,13 @@ def test_a_step_fails_inside_its_program(fails_at):
     assert_usable(model)
 
 
+def interrupt(delay, done):
+    """Interrupts after a delay, and again if it came where Python ignores what is raised, as in `__del__`."""
+    while not done.wait(delay):
+        _thread.interrupt_main()
+        delay = 5.0
+
+
 def test_interrupts_at_any_time():
     """The state after n steps is that of n steps without an interrupt."""
     model, recorder = make(), None
@@ -180,7 +187,7 @@ def test_interrupts_at_any_time():
         class Starts(keras.callbacks.Callback):
             def on_train_batch_end(self, batch, logs=None, delay=delay, done=done):
                 if batch == 1:
-                    threading.Timer(delay, lambda: done.is_set() or _thread.interrupt_main()).start()
+                    threading.Thread(target=interrupt, args=(delay, done), daemon=True).start()
 
         recorder = Recorder(model)
         twin = make()
