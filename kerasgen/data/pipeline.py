@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kerasgen import inputs
-from kerasgen.data.sources import Source, open_source
+from kerasgen.data.opening import open_source
+from kerasgen.data.sources import Source
 from kerasgen.errors import DatasetError, InputError
 from kerasgen.typing import Any, Array, Sequence
 
