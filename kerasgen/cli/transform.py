@@ -19,9 +19,9 @@ MOST_COLUMNS = 10
 def add_arguments(parser: ArgumentParser, output: str) -> None:
     options.add_model(parser)
     options.add_output(parser, output)
-    about = "a data set name, a TFDS folder, a folder of images or a .npy file"
+    about = "a folder of images, an image, a .npy file, or a data set's name or TFDS folder"
     parser.add_argument("--input", required=True, help=about)
-    parser.add_argument("--split", default="test", help="of the data set (default: %(default)s)")
+    parser.add_argument("--split", help="of the data set (default: test; of a folder without splits, all)")
     about = "the first so many (default: %(default)s)"
     parser.add_argument("--num_images", type=options.positive, default=20, help=about)
 
@@ -33,7 +33,10 @@ def run(args: Namespace, verb: str, **settings: Any) -> None:
     if unknown := settings.keys() - inspect.signature(method).parameters:
         raise InputError(f"{type(model).__name__} does not take --{', --'.join(sorted(unknown))} to {verb}.")
     output = model.modality.check_output(args.output)
-    images, labels = _read(args, model.source_shape_of(verb))
+    wants_labels = model.num_classes is not None and args.labels is None
+    images, labels = _read(args, model.source_shape_of(verb), wants_labels)
+    if wants_labels and labels is None:
+        raise InputError(f"{args.model} needs classes, and {args.input} has none; give them with --labels.")
     if model.num_classes is not None:
         settings["labels"] = labels if args.labels is None else np.resize(args.labels, len(images))
     results = method(images, **settings)
@@ -44,14 +47,30 @@ def run(args: Namespace, verb: str, **settings: Any) -> None:
     print(f"{len(results)} {model.modality.noun} written to {output}")
 
 
-def _read(args, shape):
+def _read(args, shape, wants_labels):
     """The first examples of `--input` and their labels, or `None`, for a model that reads this shape."""
-    if not args.input.endswith(".npy"):
-        height, width, channels = shape
-        return data.load_arrays(args.input, args.split, (height, width), channels=channels, limit=args.num_images)
-    if not Path(args.input).is_file():
-        raise InputError(f"{args.input} does not exist; expected an array of images in a .npy file.")
-    return np.load(args.input, allow_pickle=False)[: args.num_images], None
+    path = Path(args.input).expanduser()
+    if path.suffix in (".npy", ".npz") and not path.is_dir():
+        return _read_array(path, args.num_images), None
+    if len(shape) != 3:
+        raise InputError(f"{args.model} reads examples of shape {shape}, no images; give --input a .npy file of them.")
+    split = args.split or data.default_split(args.input)
+    form = {"channels": shape[2], "labels": None if wants_labels else False}
+    return data.load_arrays(args.input, split, shape[:2], limit=args.num_images, **form)
+
+
+def _read_array(path, limit):
+    """The first `limit` rows of a .npy file; never what is pickled in it."""
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; expected an array of images in a .npy file.")
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # of whatever kind: NumPy's reader raises many
+        raise InputError(f"{path} is no whole .npy file of numbers ({error}); write it with numpy.save.") from error
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise InputError(f"{path} holds arrays by name; expected one array, as numpy.save writes it to a .npy file.")
+    return np.array(array[:limit] if array.ndim else array)
 
 
 def _write_below(images, results, output):

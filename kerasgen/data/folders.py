@@ -32,17 +32,12 @@ HELD_OUT = "90%"  # from here on, of a folder without splits
 def split_of(name: str) -> str | None:
     """ "train", "validation" or "test" for a name that is a usual spelling of it, such as "Val" or "test_set"."""
     plain = re.sub(r"[\W_]", "", name).casefold()
-    found = (s for s, spelling in SPELLINGS.items() if re.fullmatch(f"({spelling})(set|split|data|images|imgs)?", plain))
-    return next(found, None)
+    endings = "(set|split|data|images|imgs)?"
+    return next((split for split, names in SPELLINGS.items() if re.fullmatch(f"({names}){endings}", plain)), None)
 
 
-def recipe_splits(path: Path) -> dict[str, str]:
-    """What stands for "train", "validation" and "test" of a recipe in a folder of images.
-
-    The folder's own splits; where it has none to validate or test on, 90 % and 10 % of what it has.
-
-    Raises `DatasetError`: it cannot be told which of its sub-folders are splits.
-    """
+def splits_for_recipe(path: Path) -> dict[str, str]:
+    """See `data.recipe_splits`."""
     found = [name for name, part in own_splits(path).items() if part.images]
     held_out = [name for name in ("validation", "test") if name in found]
     if held_out:
@@ -52,7 +47,7 @@ def recipe_splits(path: Path) -> dict[str, str]:
 
 
 def shown_split(path: Path) -> str:
-    """The split that is taken where none is named: "test" or the next best of a folder with splits, else "all"."""
+    """See `data.default_split`."""
     found = own_splits(path)
     return next((name for name in ("test", "validation", "train") if name in found and found[name].images), "all")
 
@@ -158,7 +153,7 @@ def _parts(path, name, labels):
 def folder_source(path: Path, split: str, labels: Any) -> Source:
     """The `Source` of a split of a folder of images, or of a slice of it.
 
-    Raises `DatasetError`: there is no such split, no image in it, or it cannot be told what is a split and what a class.
+    Raises `DatasetError`: there is no such split, no image in it, or it cannot be told what is a split or a class.
     """
     match = re.fullmatch(r"(.+?)(?:\[(-?\d+%?)?:(-?\d+%?)?\])?", split)
     if match is None:

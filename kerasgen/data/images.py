@@ -70,7 +70,7 @@ def decode(encoded: bytes | Path) -> Image.Image:
     """An upright Pillow image of mode L or RGB from encoded bytes or a path.
 
     EXIF's orientation is applied, transparency resolved on white, the first of several frames taken. Of 16 bits the
-    upper 8 remain. Floats are read in [0, 1]. Raises `ValueError`: numbers in other ranges, of which white is not known.
+    upper 8 remain. Floats are read in [0, 1]. Raises `ValueError`: numbers of another range, whose white is not known.
     """
     with _open(encoded) as image:
         image.load()

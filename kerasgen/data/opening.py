@@ -13,6 +13,12 @@ from kerasgen.modalities import Images
 from kerasgen.typing import Any
 
 
+def image_folder(source: Any) -> Path | None:
+    """The path of a source that is a folder of images, else `None`."""
+    path = Path(source).expanduser() if isinstance(source, (str, os.PathLike)) else None
+    return path if path and path.is_dir() and not (path / "dataset_info.json").is_file() else None
+
+
 def open_source(source: Any, split: str, labels: Any = None, data_dir: str | os.PathLike | None = None) -> Source:
     """A `Source` for a TFDS name, a TFDS folder, a folder of images, an image file, an array, or a pair of arrays.
 
@@ -27,7 +33,7 @@ def open_source(source: Any, split: str, labels: Any = None, data_dir: str | os.
     path = Path(source).expanduser()
     if (path / "dataset_info.json").is_file():
         return tfds_source(str(source), lambda tfds: folder_builder(tfds, path), split, labels)
-    if path.is_dir():
+    if image_folder(path):
         _check_unnamed(labels)
         return folder_source(path, split, labels)
     if path.is_file():

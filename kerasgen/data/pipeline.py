@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kerasgen import inputs
-from kerasgen.data.opening import open_source
+from kerasgen.data.folders import shown_split, splits_for_recipe
+from kerasgen.data.opening import image_folder, open_source
 from kerasgen.data.sources import Source
 from kerasgen.errors import DatasetError, InputError
 from kerasgen.typing import Any, Array, Sequence
@@ -76,6 +77,20 @@ def class_names(
 ) -> list[str] | None:
     """Names of the classes, or `None` where they have none; no image is read. Errors as in `load`."""
     return open_source(source, split, labels, data_dir).class_names
+
+
+def recipe_splits(source: Any) -> dict[str, str] | None:
+    """What stands for "train", "validation" and "test" of a recipe in a folder of images; `None` for other sources.
+
+    Its own splits; where it has none to validate and test on, 90 % and 10 % of its images, which a hash of their paths
+    tells apart. Raises `DatasetError`: it cannot be told which of its sub-folders are splits.
+    """
+    return splits_for_recipe(folder) if (folder := image_folder(source)) else None
+
+
+def default_split(source: Any) -> str:
+    """The split to show something of: "test", or the next best of a folder of images, which may have "all" alone."""
+    return shown_split(folder) if (folder := image_folder(source)) else "test"
 
 
 def load(
