@@ -39,9 +39,10 @@ def on_dataset(recipe: Recipe, source: str) -> Recipe:
     """
     table = recipe.to_dict()
     dataset, config = table["dataset"], table["model"]["config"]
-    told = ("title", "url", "license", "terms")  # of the recipe's own data set
+    told = ("title", "url", "license", "terms")  # of the recipe's own data set, like its description
     dataset = table["dataset"] = {key: value for key, value in dataset.items() if key not in told} | {"source": source}
-    table["weights"] = {key: table["weights"][key] for key in ("dtype", "license") if key in table["weights"]}
+    table["description"] = f"The recipe of {recipe.name} on other data."
+    table["weights"] = {"dtype": recipe.weights.dtype}
     shape = config.get("shape")
     if isinstance(shape, list) and len(shape) == 3 and shape[-1] in (1, 3):
         dataset |= {"image_size": shape[:2], "channels": shape[-1]}
