@@ -60,16 +60,13 @@ def _read(args, shape, wants_labels):
 
 
 def _read_array(path, limit):
-    """The first `limit` rows of a .npy file; never what is pickled in it."""
+    """The first `limit` rows of a .npy file; what is pickled has no memory to map, and is refused."""
     if not path.is_file():
         raise InputError(f"{path} does not exist; expected an array of images in a .npy file.")
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = np.lib.format.open_memmap(path, mode="r")
     except Exception as error:  # of whatever kind: NumPy's reader raises many
         raise InputError(f"{path} is no whole .npy file of numbers ({error}); write it with numpy.save.") from error
-    if not isinstance(array, np.ndarray):
-        array.close()
-        raise InputError(f"{path} holds arrays by name; expected one array, as numpy.save writes it to a .npy file.")
     return np.array(array[:limit] if array.ndim else array)
 
 

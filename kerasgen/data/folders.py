@@ -128,7 +128,7 @@ def own_splits(path: Path) -> dict[str, Part]:
         what = f"{path} has {splits}, named like splits, and beside them images, such as {beside[0]}"
         advice = "move these, or rename what is a class; split='all' with labels=False takes all images"
         raise DatasetError(f"{what}, as a folder of classes has; {advice}.")
-    return {name: parts[0] for name, parts in named.items()}
+    return {name: named[name][0] for name in SPELLINGS if name in named}
 
 
 def _parts(path, name, labels):

@@ -3,15 +3,16 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from kerasgen import Pix2Pix, load
+from kerasgen import Pix2Pix, load, publish
 from kerasgen.cli import main as cli
+from kerasgen.hub.registry import checkpoint_folder, zoo_folder
 from kerasgen.recipes import Recipe
-from tests.hub_server import HUB
 
 SMALL = """
 name = "small"
@@ -76,7 +77,7 @@ def run(photos):
     return folder
 
 
-def test_train(run, photos, capsys):
+def test_train(run):
     """On nine tenths, without classes where there are none; what was said of other data is not said of these."""
     recipe = Recipe.load(run / "checkpoint" / "recipe.toml")
     splits = recipe.dataset.train_split, recipe.dataset.validation_split, recipe.evaluation.split
@@ -86,10 +87,6 @@ def test_train(run, photos, capsys):
     assert report["training"]["steps"] == 4  # batches of 4 in 18
     assert report["metrics"]["mean_squared_error"]["n"] == 2
     assert load(run / "checkpoint").num_classes is None
-    again = ("train", photos.parent / "small.toml", "--workdir", run, "--dataset", photos)
-    assert status(*again) == 0  # the same recipe, and nothing left to do
-    told = capsys.readouterr().err
-    assert "plain: train[:90%] to train on, train[90%:] to validate on, train[90%:] to measure on\n" in told
 
 
 def test_evaluate_and_report(run, photos, tmp_path, capsys):
@@ -97,6 +94,8 @@ def test_evaluate_and_report(run, photos, tmp_path, capsys):
     output = tmp_path / "metrics.json"
     assert status("evaluate", model, "--dataset", photos, "--output", output, "--metrics", "mean_squared_error") == 0
     assert json.loads(output.read_text())["metrics"]["mean_squared_error"]["split"] == "train[90%:]"
+    told = "plain: train[:90%] to train on, train[90%:] to validate on, train[90%:] to measure on\n"
+    assert told in capsys.readouterr().err
     everything = ("--split", "all", "--metrics", "mean_squared_error", "--output", tmp_path / "all.json")
     assert status("evaluate", model, "--dataset", photos, *everything) == 0
     assert json.loads((tmp_path / "all.json").read_text())["metrics"]["mean_squared_error"]["n"] == 20
@@ -155,10 +154,8 @@ def test_upscale_and_translate(photos, tmp_path):
 def test_classes_come_from_folders_or_labels(photos, tmp_path, capsys):
     model = ("reconstruct", "vae-fashion-mnist", "--num_images", 4, "--output", tmp_path / "x.npy", "--input")
     assert status(*model, photos) == 1
-    assert (
-        capsys.readouterr().err
-        == f"kerasgen: vae-fashion-mnist needs classes, and {photos} has none; give them with --labels.\n"
-    )
+    told = f"kerasgen: vae-fashion-mnist needs classes, and {photos} has none; give them with --labels.\n"
+    assert capsys.readouterr().err == told
     assert status(*model, photos, "--labels", 3) == 0
     shutil.copytree(photos, tmp_path / "set" / "things")
     assert status(*model, tmp_path / "set") == 0
@@ -193,14 +190,9 @@ def damaged(path):
     not_whole, shape = "no whole .npy file", "expected [batch, height, width, channels]"
     return {
         **dict.fromkeys(("truncated.npy", "header.npy", "garbled.npy", "empty.npy", "text.npy"), not_whole),
-        **dict.fromkeys(("object.npy", "broken.npz", "huge.npy"), not_whole),
-        **dict.fromkeys(("named.npz", "renamed.npy"), "arrays by name"),
+        **dict.fromkeys(("object.npy", "broken.npz", "huge.npy", "named.npz", "renamed.npy"), not_whole),
         **dict.fromkeys(("number.npy", "words.npy"), shape),
-        **{
-            "none.npy": "there are no images",
-            "wide.npy": "dtype int64",
-            "large.npy": "this model takes [batch, 8, 8, 3]",
-        },
+        **{"none.npy": "there are no images", "wide.npy": "dtype int64", "large.npy": "this model takes"},
         **{"nan.npy": "NaN", "bright.npy": "range over [255, 255]", "missing.npz": "does not exist"},
         **{"empty.jpg": "cannot be decoded", "missing.jpg": "there is no folder ./missing.jpg"},
     }
@@ -221,11 +213,12 @@ def test_arrays_that_are_none(run, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("command", ["evaluate", "report"])
-def test_the_data_of_a_strangers_recipe_is_not_read(command, run, photos, tmp_path, capsys, monkeypatch):
+def test_the_data_of_a_strangers_recipe_is_not_read(command, run, photos, tmp_path, capsys, monkeypatch, hub_server):
     """Neither that of a folder nor that of a repository, which names a folder with private photographs."""
     monkeypatch.chdir(tmp_path)
-    HUB.reset() if hasattr(HUB, "reset") else None
-    load(run / "checkpoint").push_to_hub("stranger/model")
+    hub_server.clear()
+    monkeypatch.setenv("HF_TOKEN", "hf_writer")
+    publish(run / "checkpoint", "stranger/model")
     ask = f"names the data set '{photos}', which is not read unasked; give that one or another with --dataset."
     for handle in (str(run / "checkpoint"), "stranger/model"):
         capsys.readouterr()
@@ -241,8 +234,8 @@ def test_a_folder_with_the_name_of_an_entry(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(run / "checkpoint", tmp_path / "glow-celeba")
     with pytest.warns(UserWarning, match=r"'glow-celeba' is taken for the folder .*'\./glow-celeba' says so; .*rename"):
-        assert type(load("glow-celeba")).__name__ == "VariationalAutoencoder"
+        assert checkpoint_folder("glow-celeba") == Path("glow-celeba")
     with pytest.warns(UserWarning, match="taken for the folder"):
         assert status("show", "glow-celeba") == 0
-    assert type(load("./glow-celeba")).__name__ == "VariationalAutoencoder"
-    assert load("vae-mnist").shape == (28, 28, 1)
+    assert checkpoint_folder("./glow-celeba") == Path("glow-celeba")
+    assert checkpoint_folder("vae-mnist").parent == zoo_folder()

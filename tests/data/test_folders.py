@@ -83,7 +83,9 @@ def test_damaged_exif_is_no_orientation(tmp_path):
 def test_all_that_pillow_writes_and_reads(tmp_path):
     """In upper case too, and what a plugin adds; not what Pillow knows by name alone."""
     forms = {suffix: form for suffix, form in Image.registered_extensions().items() if suffix in suffixes()}
-    written = [suffix for suffix, form in forms.items() if form in Image.SAVE]
+    written = [
+        suffix for suffix, form in forms.items() if form in Image.SAVE and form != "IM"
+    ]  # which Pillow deprecates
     assert {".gif", ".tif", ".tiff", ".avif", ".jfif", ".ppm", ".ico", ".mpo", ".webp", ".bmp", ".jp2"} <= set(written)
     assert not {".pdf", ".mpg", ".h5", ".eps", ".wmf", ".heic", ".txt", ".mp4", ".npy"} & set(forms)
     for index, suffix in enumerate(written):
