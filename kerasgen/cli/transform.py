@@ -33,9 +33,9 @@ def run(args: Namespace, verb: str, **settings: Any) -> None:
     if unknown := settings.keys() - inspect.signature(method).parameters:
         raise InputError(f"{type(model).__name__} does not take --{', --'.join(sorted(unknown))} to {verb}.")
     output = model.modality.check_output(args.output)
-    wants_labels = model.num_classes is not None and args.labels is None
-    images, labels = _read(args, model.source_shape_of(verb), wants_labels)
-    if wants_labels and labels is None:
+    wanted = model.num_classes if args.labels is None else None
+    images, labels = _read(args, model.source_shape_of(verb), wanted)
+    if wanted is not None and labels is None:
         raise InputError(f"{args.model} needs classes, and {args.input} has none; give them with --labels.")
     if model.num_classes is not None:
         settings["labels"] = labels if args.labels is None else np.resize(args.labels, len(images))
@@ -47,16 +47,21 @@ def run(args: Namespace, verb: str, **settings: Any) -> None:
     print(f"{len(results)} {model.modality.noun} written to {output}")
 
 
-def _read(args, shape, wants_labels):
-    """The first examples of `--input` and their labels, or `None`, for a model that reads this shape."""
+def _read(args, shape, num_classes):
+    """The first examples of `--input`, for a model that reads this shape, and labels if they are of so many classes."""
     path = Path(args.input).expanduser()
-    if path.suffix in (".npy", ".npz") and not path.is_dir():
+    if path.suffix.lower() in (".npy", ".npz") and not path.is_dir():
         return _read_array(path, args.num_images), None
     if len(shape) != 3:
         raise InputError(f"{args.model} reads examples of shape {shape}, no images; give --input a .npy file of them.")
     split = args.split or data.default_split(args.input)
-    form = {"channels": shape[2], "labels": None if wants_labels else False}
-    return data.load_arrays(args.input, split, shape[:2], limit=args.num_images, **form)
+    form = {"channels": shape[2], "labels": False if num_classes is None else None}
+    images, labels = data.load_arrays(args.input, split, shape[:2], limit=args.num_images, **form)
+    names = None if labels is None else data.class_names(args.input, split)
+    if names is not None and len(names) != num_classes:
+        told = f"{args.input} has {len(names)} classes, such as {names[0]}, and {args.model} has {num_classes}"
+        raise InputError(f"{told}; give those of the model with --labels.")
+    return images, labels
 
 
 def _read_array(path, limit):

@@ -63,7 +63,9 @@ class Part:
 
 def scan(root: Path) -> Part:
     """The files below a folder, through links, each real folder once."""
-    files, folders, links = [], [root], []
+    files: list[Path] = []
+    links: list[Path] = []
+    folders = [root]
     seen = set(root.resolve().parents)
     while folders or links:
         folder = folders.pop() if folders else links.pop(0)  # what is there itself, before what is linked to

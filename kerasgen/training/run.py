@@ -12,7 +12,7 @@ import keras
 from kerasgen import data
 from kerasgen.base import FAMILIES, BaseModel, Exhibit, GenerativeModel
 from kerasgen.checkpoints import load_checkpoint, save_checkpoint, sha256
-from kerasgen.errors import KerasgenError, RecipeError
+from kerasgen.errors import DatasetError, KerasgenError, RecipeError
 from kerasgen.hub.card import write_card
 from kerasgen.hub.registry import load
 from kerasgen.metrics import Evaluation, evaluate
@@ -181,8 +181,9 @@ def evaluation(recipe: Recipe, model: BaseModel, split: str, verbose: Verbose = 
     """The `Evaluation` of a recipe's model on a split of its data set."""
     settings = recipe.evaluation
     images, labels = load_split(recipe, split)
-    if labels is not None and recipe.dataset.domain is None and model.num_classes is not None:
-        model.check_labels(labels, len(images))
+    classes, known = recipe.model.config.get("num_classes"), model.num_classes
+    if None not in (classes, known) and classes != known:
+        raise DatasetError(f"{recipe.dataset.source} has {classes} classes and the model {known}; expected the same.")
     contents: dict[str, Any] = {"training": lambda: load_split(recipe, recipe.dataset.train_split)[0]}
     if recipe.dataset.domain is not None:
         contents, images, labels = {"given": images}, labels, None

@@ -9,36 +9,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerasgen import Pix2Pix, load, publish
+from kerasgen import Pix2Pix, RealNVP, load, publish
 from kerasgen.cli import main as cli
 from kerasgen.hub.registry import checkpoint_folder, zoo_folder
 from kerasgen.recipes import Recipe
 
-SMALL = """
-name = "small"
-description = "A small model for photographs."
-[dataset]
-source = "mnist"
-train_split = "train[:55000]"
-validation_split = "train[55000:]"
-test_split = "test"
-labels = true
-title = "MNIST"
-[model]
-class = "VariationalAutoencoder"
-config = {shape = [8, 8, 3], latent_dim = 2, encoder = "dense", decoder = "dense", width = 4, num_classes = 10}
-[training]
-epochs = 1
-batch_size = 4
-optimizer = "adam"
-learning_rate = 1e-3
-[evaluation]
-num_samples = 12
-grid = 4
-num_importance_samples = 2
-[weights]
-license = "cc0-1.0"
-"""
+# The recipe's model made small, and for colour.
+SMALL = (
+    *("model.config.shape=[8,8,3]", "model.config.width=4", "model.config.latent_dim=2", "dataset.image_size=8"),
+    *("dataset.channels=3", "training.epochs=1", "training.batch_size=4", "evaluation.num_samples=12"),
+    *("evaluation.grid=4", "evaluation.num_importance_samples=2"),
+)
 
 
 def status(*args):
@@ -69,11 +50,9 @@ def photos(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(photos):
-    """The folder of a run of `kerasgen train RECIPE --workdir DIR --dataset FOLDER`."""
-    folder = photos.parent / "run"
-    (photos.parent / "small.toml").write_text(SMALL)
-    workdir = ("--workdir", folder)
-    assert status("train", photos.parent / "small.toml", *workdir, "--dataset", photos) == 0
+    """The folder of a run of `kerasgen train NAME --workdir DIR --dataset FOLDER`."""
+    folder, overrides = photos.parent / "run", [part for entry in SMALL for part in ("--override", entry)]
+    assert status("train", "vae-fashion-mnist", "--workdir", folder, "--dataset", photos, *overrides) == 0
     return folder
 
 
@@ -157,8 +136,30 @@ def test_classes_come_from_folders_or_labels(photos, tmp_path, capsys):
     told = f"kerasgen: vae-fashion-mnist needs classes, and {photos} has none; give them with --labels.\n"
     assert capsys.readouterr().err == told
     assert status(*model, photos, "--labels", 3) == 0
-    shutil.copytree(photos, tmp_path / "set" / "things")
+    for index in range(10):
+        (tmp_path / "set" / f"{index}").mkdir(parents=True)
+    shutil.copytree(photos, tmp_path / "set" / "8", dirs_exist_ok=True)
     assert status(*model, tmp_path / "set") == 0
+    (tmp_path / "set" / "0").rmdir()
+    assert status(*model, tmp_path / "set") == 1
+    assert "set has 9 classes, such as 1, and vae-fashion-mnist has 10; give" in capsys.readouterr().err
+
+
+def test_classes_that_are_not_the_models(photos, tmp_path, capsys):
+    for name in "abc":
+        shutil.copytree(photos, tmp_path / "set" / name)
+    assert status("evaluate", "lenet-mnist", "--dataset", tmp_path / "set", "--output", tmp_path / "x.json") == 1
+    assert "set has 3 classes and the model 10; expected the same." in capsys.readouterr().err
+
+
+def test_models_of_vectors_read_arrays(photos, tmp_path, capsys):
+    RealNVP(shape=(3,), steps=1, width=4).save(tmp_path / "model")
+    arguments = ("reconstruct", tmp_path / "model", "--output", tmp_path / "y.npy", "--input")
+    assert status(*arguments, photos) == 1
+    assert "reads examples of shape (3,), no images; give --input a .npy file" in capsys.readouterr().err
+    np.save(tmp_path / "X.NPY", np.zeros((2, 3), np.float32))
+    (tmp_path / "X.NPY.npy").rename(tmp_path / "X.NPY")
+    assert status(*arguments, tmp_path / "X.NPY") == 0
 
 
 # Arrays that are none
