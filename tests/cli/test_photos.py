@@ -14,11 +14,9 @@ from kerasgen.cli import main as cli
 from kerasgen.hub.registry import checkpoint_folder, zoo_folder
 from kerasgen.recipes import Recipe
 
-# The recipe's model made small, and for colour.
 SMALL = (
-    *("model.config.shape=[8,8,3]", "model.config.width=4", "model.config.latent_dim=2", "dataset.image_size=8"),
-    *("dataset.channels=3", "training.epochs=1", "training.batch_size=4", "evaluation.num_samples=12"),
-    *("evaluation.grid=4", "evaluation.num_importance_samples=2"),
+    *("model.config.width=4", "model.config.latent_dim=2", "training.epochs=1", "training.batch_size=4"),
+    *("evaluation.num_samples=12", "evaluation.grid=4", "evaluation.num_importance_samples=2"),
 )
 
 
@@ -98,7 +96,7 @@ def test_inputs(run, photos, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(photos, tmp_path / "set" / "Train" / "things")
     shutil.copytree(photos, tmp_path / "set" / "Val" / "things")
-    np.save("x.npy", np.zeros((3, 8, 8, 3), np.uint8))
+    np.save("x.npy", np.zeros((3, 28, 28, 1), np.uint8))
     for given, num in (
         (("--input", photos), 20),
         (("--input", photos, "--num_images", 5), 5),
@@ -167,13 +165,13 @@ def test_models_of_vectors_read_arrays(photos, tmp_path, capsys):
 
 def damaged(path):
     """Arrays that are not what they seem, by name, and what is said of each."""
-    good = np.zeros((3, 8, 8, 3), np.uint8)
+    good = np.zeros((3, 28, 28, 1), np.uint8)
     np.save(path / "truncated.npy", good)
     whole = (path / "truncated.npy").read_bytes()
     (path / "truncated.npy").write_bytes(whole[:-100])
     (path / "header.npy").write_bytes(whole[:40])
     (path / "garbled.npy").write_bytes(whole[:20] + b"\xff" * 40 + whole[60:])
-    (path / "huge.npy").write_bytes(whole.replace(b"(3, 8, 8, 3)", b"(9999999, 8, 8, 3)"))
+    (path / "huge.npy").write_bytes(whole.replace(b"(3, 28, 28, 1)", b"(9999999, 28, 28, 1)"))
     (path / "empty.npy").write_bytes(b"")
     (path / "text.npy").write_text("1 2 3")
     np.save(path / "object.npy", np.array([{"a": 1}], object), allow_pickle=True)
@@ -181,7 +179,7 @@ def damaged(path):
     np.save(path / "none.npy", good[:0])
     np.save(path / "words.npy", np.array(["a", "b"]))
     np.save(path / "wide.npy", good.astype(np.int64))
-    np.save(path / "large.npy", np.zeros((3, 9, 9, 3), np.uint8))
+    np.save(path / "large.npy", np.zeros((3, 29, 29, 1), np.uint8))
     np.save(path / "nan.npy", np.full(good.shape, np.nan, np.float32))
     np.save(path / "bright.npy", np.full(good.shape, 255.0, np.float32))
     np.savez(path / "named.npz", x=good)
