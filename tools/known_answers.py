@@ -15,8 +15,8 @@ from kerasgen.hub.card import markdown_table
 from kerasgen.hub.figure_names import title
 from kerasgen.hub.registry import find_recipe, zoo_folder
 from kerasgen.recipes import Evaluation, Recipe
+from kerasgen.training.datasets import load_split
 from kerasgen.training.extractors import load_extractor
-from kerasgen.training.run import load_split
 
 EXTRACTORS = flags.DEFINE_list("extractors", ["lenet-mnist", "resnet-fashion-mnist"], "classifiers of the zoo")
 

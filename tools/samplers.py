@@ -19,9 +19,9 @@ from kerasgen.hub.card import write_card
 from kerasgen.hub.figure_names import title
 from kerasgen.hub.registry import find
 from kerasgen.metrics import Evaluation, Moments, frechet_distance
+from kerasgen.training.datasets import load_split
 from kerasgen.training.extractors import load_extractor
 from kerasgen.training.hardware import describe
-from kerasgen.training.run import load_split
 
 MODEL = flags.DEFINE_string("model", None, "zoo name", required=True)
 NUM_SAMPLES = flags.DEFINE_integer("num_samples", 2000, "images of each sampler", lower_bound=100)

@@ -6,6 +6,7 @@ Exit status 0; 1 for a failure, with one line on standard error; 2 for bad usage
 import argparse
 import importlib
 import sys
+import warnings
 
 from absl import app, logging
 from absl.flags import argparse_flags
@@ -43,7 +44,12 @@ def execute(args: argparse.Namespace) -> int:
     return 0
 
 
+def _one_line(message, *_args, **_kwargs):
+    return f"kerasgen: warning: {' '.join(str(message).split())}\n"
+
+
 def main() -> None:
+    warnings.formatwarning = _one_line
     logging.set_verbosity(logging.ERROR)  # the notices of TensorFlow Datasets are not ours
     app.run(execute, flags_parser=lambda argv: parser().parse_args(argv[1:]))
 

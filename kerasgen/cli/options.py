@@ -1,12 +1,15 @@
 """Arguments and output that several subcommands share."""
 
 import argparse
-import json
+import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from kerasgen.hub.registry import find_recipe
+from kerasgen import data
+from kerasgen.errors import InputError
+from kerasgen.hub.registry import find_recipe, zoo_folder
 from kerasgen.recipes import Recipe
+from kerasgen.training.datasets import on_dataset
 from kerasgen.typing import Any
 
 
@@ -50,9 +53,25 @@ def given(args: Namespace, *names: str) -> dict[str, Any]:
 
 
 def read_recipe(handle: str, dataset: str | None, overrides: list[str]) -> Recipe:
-    """The recipe that a zoo name, a recipe.toml or a folder with one means, with another data set or other entries."""
-    source = [f"dataset.source={json.dumps(dataset)}"] if dataset else []
-    return Recipe.load(find_recipe(handle)).override(overrides + source)
+    """The recipe that a zoo name, a recipe.toml or a folder with one means, with another data set or other entries.
+
+    Raises `InputError`: no data set is given, and the recipe is neither of the zoo nor named itself: what somebody else
+    wrote there is not read.
+    """
+    path = find_recipe(handle)
+    recipe = Recipe.load(path)
+    if not dataset:
+        if path.parent.parent.resolve() != zoo_folder().resolve() and not handle.endswith(".toml"):
+            named = f"the recipe of {handle} names the data set {recipe.dataset.source!r}"
+            raise InputError(f"{named}, which is not read unasked; give that one or another with --dataset.")
+        return recipe.override(overrides)
+    recipe = on_dataset(recipe, dataset).override(overrides)
+    if data.recipe_splits(dataset):
+        splits, classes = recipe.dataset, recipe.model.config.get("num_classes")
+        validation = f"{splits.validation_split} to validate on, " if splits.validation_split else ""
+        read = f"{splits.train_split} to train on, {validation}{recipe.evaluation.split} to measure on"
+        print(f"{dataset}: {read}" + (f", {classes} classes" if classes else ""), file=sys.stderr)
+    return recipe
 
 
 def print_table(rows: list[dict[str, Any]]) -> None:

@@ -19,9 +19,9 @@ MOST_COLUMNS = 10
 def add_arguments(parser: ArgumentParser, output: str) -> None:
     options.add_model(parser)
     options.add_output(parser, output)
-    about = "a data set name, a TFDS folder, a folder of images or a .npy file"
+    about = "a folder of images, an image, a .npy file, or a data set's name or TFDS folder"
     parser.add_argument("--input", required=True, help=about)
-    parser.add_argument("--split", default="test", help="of the data set (default: %(default)s)")
+    parser.add_argument("--split", help="of the data set (default: test; of a folder without splits, all)")
     about = "the first so many (default: %(default)s)"
     parser.add_argument("--num_images", type=options.positive, default=20, help=about)
 
@@ -33,9 +33,13 @@ def run(args: Namespace, verb: str, **settings: Any) -> None:
     if unknown := settings.keys() - inspect.signature(method).parameters:
         raise InputError(f"{type(model).__name__} does not take --{', --'.join(sorted(unknown))} to {verb}.")
     output = model.modality.check_output(args.output)
-    images, labels = _read(args, model.source_shape_of(verb))
+    given = getattr(args, "labels", None)
+    wanted = model.num_classes if given is None else None
+    images, labels = _read(args, model.source_shape_of(verb), wanted)
+    if wanted is not None and labels is None:
+        raise InputError(f"{args.model} needs classes, and {args.input} has none; give them with --labels.")
     if model.num_classes is not None:
-        settings["labels"] = labels if args.labels is None else np.resize(args.labels, len(images))
+        settings["labels"] = labels if given is None else np.resize(given, len(images))
     results = method(images, **settings)
     if output.suffix == ".png":
         _write_below(images, results, output)
@@ -44,14 +48,32 @@ def run(args: Namespace, verb: str, **settings: Any) -> None:
     print(f"{len(results)} {model.modality.noun} written to {output}")
 
 
-def _read(args, shape):
-    """The first examples of `--input` and their labels, or `None`, for a model that reads this shape."""
-    if not args.input.endswith(".npy"):
-        height, width, channels = shape
-        return data.load_arrays(args.input, args.split, (height, width), channels=channels, limit=args.num_images)
-    if not Path(args.input).is_file():
-        raise InputError(f"{args.input} does not exist; expected an array of images in a .npy file.")
-    return np.load(args.input, allow_pickle=False)[: args.num_images], None
+def _read(args, shape, num_classes):
+    """The first examples of `--input`, for a model that reads this shape, and labels if they are of so many classes."""
+    path = Path(args.input).expanduser()
+    if path.suffix.lower() in (".npy", ".npz") and not path.is_dir():
+        return _read_array(path, args.num_images), None
+    if len(shape) != 3:
+        raise InputError(f"{args.model} reads examples of shape {shape}, no images; give --input a .npy file of them.")
+    split = args.split or data.default_split(args.input)
+    form = {"channels": shape[2], "labels": False if num_classes is None else None}
+    images, labels = data.load_arrays(args.input, split, shape[:2], limit=args.num_images, **form)
+    names = None if labels is None else data.class_names(args.input, split)
+    if names is not None and len(names) != num_classes:
+        told = f"{args.input} has {len(names)} classes, such as {names[0]}, and {args.model} has {num_classes}"
+        raise InputError(f"{told}; give those of the model with --labels.")
+    return images, labels
+
+
+def _read_array(path, limit):
+    """The first `limit` rows of a .npy file; what is pickled has no memory to map, and is refused."""
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; expected an array of images in a .npy file.")
+    try:
+        array = np.lib.format.open_memmap(path, mode="r")
+    except Exception as error:  # of whatever kind: NumPy's reader raises many
+        raise InputError(f"{path} is no whole .npy file of numbers ({error}); write it with numpy.save.") from error
+    return np.array(array[:limit] if array.ndim else array)
 
 
 def _write_below(images, results, output):

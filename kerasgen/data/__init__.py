@@ -3,9 +3,11 @@
 from kerasgen.data.augmentation import augment_with as augment_with
 from kerasgen.data.pipeline import (
     class_names as class_names,
+    default_split as default_split,
     load as load,
     load_arrays as load_arrays,
     load_domain_arrays as load_domain_arrays,
     load_domains as load_domains,
+    recipe_splits as recipe_splits,
     steps_per_epoch as steps_per_epoch,
 )

@@ -1,40 +1,103 @@
-"""One image: decoding, colours, centre crop and resize, by Pillow."""
+"""One image: decoding, orientation, colours, centre crop and resize, by Pillow."""
 
 import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image, ImageFile
 
 MODES = {1: "L", 3: "RGB"}
+# What Pillow registers and does not read: films; and drawings, for which it would run another program.
+UNREAD = {"MPEG", "EPS"}
+SIXTEEN_BITS = {"PNG", "PPM"}  # formats of which Pillow gives 16-bit pixels in a mode that could hold 32
+ORIENTATIONS = {  # EXIF's, by what brings the image upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def suffixes() -> set[str]:
+    """Suffixes, in lower case, of the files of images that Pillow reads, with the plugins that are installed."""
+    found = set()
+    for suffix, form in Image.registered_extensions().items():
+        opener = Image.OPEN.get("JPEG" if form == "MPO" else form, [None])[0]  # MPO is a JPEG with more behind it
+        stub = isinstance(opener, type) and issubclass(opener, ImageFile.StubImageFile)
+        if opener is not None and not stub and form not in UNREAD:
+            found.add(suffix)
+    return found
+
+
+def _is_deep(image):
+    """Whether it is a grey image of more than 8 bits."""
+    return image.mode.startswith("I") or image.mode == "F"
 
 
 def _decoded_mode(image: Image.Image) -> str:
     """ "L" for grey images of any depth, with or without transparency, else "RGB"."""
-    return "L" if image.mode in ("1", "L", "LA") or image.mode.startswith("I") else "RGB"
+    return "L" if image.mode in ("1", "L", "LA", "La") or _is_deep(image) else "RGB"
 
 
 def _open(encoded: bytes | Path) -> Image.Image:
     return Image.open(io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded)
 
 
-def header(encoded: bytes | Path) -> tuple[int, int, int]:
-    """(height, width, channels) that `decode` will give, read from the image's header alone."""
+def _orientation(image):
+    """EXIF's, 1 to 8; 1 where there is none, or none that can be read."""
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # damaged EXIF says nothing of the pixels, which are good
+        return 1
+
+
+def header(encoded: bytes | Path, size: tuple[int, int] | None = None, channels: int | None = None) -> tuple[int, ...]:
+    """(height, width, channels) that `prepare(decode(encoded), size, channels)` will give.
+
+    Pixels are read only where the shape depends on what stands behind them: the orientation of a PNG, without `size`.
+    """
     with _open(encoded) as image:
-        return image.height, image.width, len(_decoded_mode(image))
+        channels = channels or len(_decoded_mode(image))
+        if size is None and image.height != image.width and _orientation(image) in (5, 6, 7, 8):
+            return (*decode(encoded).size[::-1], channels)
+        return (*(size or (image.height, image.width)), channels)
 
 
 def decode(encoded: bytes | Path) -> Image.Image:
-    """A Pillow image of mode L or RGB from encoded bytes or a path; transparency is resolved on white."""
+    """An upright Pillow image of mode L or RGB from encoded bytes or a path.
+
+    EXIF's orientation is applied, transparency resolved on white, the first of several frames taken. Of 16 bits the
+    upper 8 remain. Floats are read in [0, 1]. Raises `ValueError`: numbers of another range, whose white is not known.
+    """
     with _open(encoded) as image:
         image.load()
         mode = _decoded_mode(image)
-        if image.mode.startswith("I"):  # 16 bits, which Pillow's own conversion would clip at 255
-            return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-        if image.mode in ("PA", "LA", "RGBA") or "transparency" in image.info:
-            rgba = image.convert("RGBA")
-            return Image.alpha_composite(Image.new("RGBA", image.size, "white"), rgba).convert(mode)
-        return image.convert(mode)
+        if _is_deep(image):
+            flat = _of_8_bits(image)
+        elif image.mode in ("PA", "LA", "La", "RGBA", "RGBa") or "transparency" in image.info:
+            rgba = image.convert("LA" if image.mode == "La" else "RGBA").convert("RGBA")
+            flat = Image.alpha_composite(Image.new("RGBA", image.size, "white"), rgba).convert(mode)
+        else:
+            flat = image.convert(mode)
+        turn = ORIENTATIONS.get(_orientation(image))
+        return flat if turn is None else flat.transpose(turn)
+
+
+def _of_8_bits(image):
+    """A grey image of 16 bits or of floats as one of 8 bits, which Pillow's own conversion would clip at 255."""
+    x = np.asarray(image)
+    if image.mode == "F":
+        if not (x.min() >= 0.0 and x.max() <= 1.0):
+            raise ValueError(f"floats over [{x.min():g}, {x.max():g}]; expected [0, 1], or 8 or 16 bits")
+        return Image.fromarray(np.rint(255.0 * x).astype(np.uint8))
+    if image.mode == "I" and image.format not in SIXTEEN_BITS:
+        raise ValueError("integers of 32 bits, or with a sign; expected 8 or 16 bits")
+    grey = (x >> 8).astype(np.uint8)
+    grey[x == image.info.get("transparency", -1)] = 255
+    return Image.fromarray(grey)
 
 
 def crop_box(width: int, height: int, target_width: int, target_height: int) -> tuple[int, int, int, int]:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kerasgen import inputs
-from kerasgen.data.sources import Source, open_source
+from kerasgen.data.folders import shown_split, splits_for_recipe
+from kerasgen.data.opening import image_folder, open_source
+from kerasgen.data.sources import Source
 from kerasgen.errors import DatasetError, InputError
 from kerasgen.typing import Any, Array, Sequence
 
@@ -39,7 +41,8 @@ def _num_batches(opened: Source, batch_size: int, drop_remainder: bool) -> int:
     if not drop_remainder:
         return -(-opened.num // batch_size)
     if opened.num < batch_size:
-        raise DatasetError(f"{opened.name} has {opened.num} images, fewer than a batch of {batch_size}; lower it.")
+        have = f"{opened.name} has {opened.num} images, fewer than a batch of {batch_size}"
+        raise DatasetError(f"{have}; lower batch_size (of a recipe, training.batch_size).")
     return opened.num // batch_size
 
 
@@ -77,6 +80,20 @@ def class_names(
     return open_source(source, split, labels, data_dir).class_names
 
 
+def recipe_splits(source: Any) -> dict[str, str] | None:
+    """What stands for "train", "validation" and "test" of a recipe in a folder of images; `None` for other sources.
+
+    Its own splits; where it has none to validate and test on, 90 % and 10 % of its images, which a hash of their paths
+    tells apart. Raises `DatasetError`: it cannot be told which of its sub-folders are splits.
+    """
+    return splits_for_recipe(folder) if (folder := image_folder(source)) else None
+
+
+def default_split(source: Any) -> str:
+    """The split to show something of: "test", or the next best of a folder of images, which may have "all" alone."""
+    return shown_split(folder) if (folder := image_folder(source)) else "test"
+
+
 def load(
     source: Any,
     split: str = "train",
@@ -98,10 +115,11 @@ def load(
 
     Args:
         source: a TFDS name ("fashion_mnist"), a TFDS folder on disk, a folder of images (sub-folders are classes), an
-            array of images `[N, H, W]` or `[N, H, W, C]`, or a pair (images, labels) of arrays.
-        split: of a TFDS source, slices included ("train[:90%]"). For a folder of images, a sub-folder of that name; if
-            it has none of train, validation and test, "train" and "all" are the whole folder. A slice of a folder
-            follows the sorted paths, hence its classes. Arrays have no splits.
+            image file, an array of images `[N, H, W]` or `[N, H, W, C]`, or a pair (images, labels) of arrays. Of files
+            all is read that Pillow reads, upright, of several frames the first; what is left out is in one warning.
+        split: of a TFDS source, slices included ("train[:90%]"). For a folder of images, a sub-folder of that name, in
+            any usual spelling ("Train", "val"), or "all"; if it has no splits, "train" is the whole folder too. A slice
+            takes its share by a hash of the paths, not in their order. Arrays and files have no splits.
         image_size: an integer or (height, width): a centred crop of that aspect ratio, no larger than the image, is
             resized to it, antialiased. `None` leaves images as they are; they must then be of one size.
         channels: 1 or 3 to convert, `None` to keep.

@@ -5,6 +5,7 @@ import difflib
 import functools
 import json
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,14 @@ def _is_path(handle):
     return not isinstance(handle, str) or exists or text.startswith(("/", "./", "../", "~"))
 
 
+def _folder(handle):
+    """The folder that a handle means; warns if an entry of the zoo has the same name."""
+    if isinstance(handle, str) and handle in entries():
+        advice = f"'./{handle}' says so; for the zoo's entry of that name, rename the folder or work in another one"
+        warnings.warn(f"{handle!r} is taken for the folder {Path(handle).absolute()}: {advice}.", stacklevel=2)
+    return Path(handle).expanduser()
+
+
 def is_repository(handle: Handle) -> bool:
     """Whether a handle means a repository of the Hub: "hf://user/repo", or "user/repo" where no such folder is."""
     return not _is_path(handle) and "/" in os.fspath(handle)
@@ -90,7 +99,7 @@ def find_recipe(handle: Handle) -> Path:
     if is_repository(handle) and not name.endswith(".toml"):
         path = client.download(name)
     elif _is_path(handle) or name.endswith(".toml"):
-        path = Path(name).expanduser()
+        path = _folder(handle)
     else:
         path = find(name).folder
     if path.suffix == ".toml":
@@ -113,7 +122,7 @@ def checkpoint_folder(
 ) -> Path:
     """The folder of the checkpoint that a handle means; see `load` for arguments and errors."""
     if _is_path(handle):
-        return Path(handle).expanduser()
+        return _folder(handle)
     name = os.fspath(handle)
     if is_repository(handle):
         return client.download(name, revision, token, cache_dir, local_files_only)

@@ -15,7 +15,7 @@ from kerasgen.hub.registry import read_log, read_metrics
 from kerasgen.metrics.figures import pixels
 from kerasgen.metrics.neighbours import nearest
 from kerasgen.recipes import Recipe
-from kerasgen.training.run import load_split
+from kerasgen.training.datasets import load_split
 
 COLUMNS = 10
 STYLE = """

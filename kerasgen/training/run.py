@@ -12,16 +12,17 @@ import keras
 from kerasgen import data
 from kerasgen.base import FAMILIES, BaseModel, Exhibit, GenerativeModel
 from kerasgen.checkpoints import load_checkpoint, save_checkpoint, sha256
-from kerasgen.errors import KerasgenError, RecipeError
+from kerasgen.errors import DatasetError, KerasgenError, RecipeError
 from kerasgen.hub.card import write_card
 from kerasgen.hub.registry import load
 from kerasgen.metrics import Evaluation, evaluate
 from kerasgen.recipes import Recipe
 from kerasgen.training import hardware
 from kerasgen.training.callbacks import Backup, Log, Pictures, StopAtNonFiniteLoss
+from kerasgen.training.datasets import load_split, source_of
 from kerasgen.training.extractors import load_extractor
 from kerasgen.training.optimizers import optimizer_of
-from kerasgen.typing import Any, Array, Callable, Sequence, Verbose
+from kerasgen.typing import Any, Callable, Sequence, Verbose
 
 PREVIEW_IMAGES = 2000  # of the training set, to prepare the sampling of an epoch's picture
 
@@ -70,24 +71,6 @@ def _check_same_recipe(recipe, folder):
         raise RecipeError(f"{folder} holds a run of another recipe (recipe.toml there); {advice}.")
 
 
-def _source(recipe, split):
-    """Arguments of `data.load` and its kin for a split of the recipe's data set."""
-    dataset = recipe.dataset
-    form = {"image_size": dataset.image_size, "channels": dataset.channels}
-    labels = dataset.labels if isinstance(dataset.labels, str) else None if dataset.labels else False
-    return {"source": dataset.source, "split": split, "labels": labels, **form}
-
-
-def load_split(recipe: Recipe, split: str) -> tuple[Array, Array | None]:
-    """Images and labels (or `None`) of a split of the recipe's data set, as NumPy arrays.
-
-    With `dataset.domain`, images of both kinds.
-    """
-    if recipe.dataset.domain is not None:
-        return data.load_domain_arrays(**_source(recipe, split), domain=recipe.dataset.domain)
-    return data.load_arrays(**_source(recipe, split))
-
-
 def exhibit(recipe: Recipe, model: BaseModel, split: str) -> Callable[[], Exhibit] | None:
     """What gives the first exhibit of a model of this recipe, of the images of a split; `None` if there is none."""
     if not model.exhibit(None, None, recipe.evaluation):
@@ -101,9 +84,9 @@ def exhibit(recipe: Recipe, model: BaseModel, split: str) -> Callable[[], Exhibi
 def _load(recipe, split, **settings):
     """The `tf.data.Dataset` of a split that models of this recipe are trained or validated on."""
     if recipe.dataset.domain is None:
-        return data.load(**_source(recipe, split), **settings)
+        return data.load(**source_of(recipe, split), **settings)
     settings = {name: value for name, value in settings.items() if name not in ("cache", "drop_remainder")}
-    return data.load_domains(**_source(recipe, split), domain=recipe.dataset.domain, **settings)
+    return data.load_domains(**source_of(recipe, split), domain=recipe.dataset.domain, **settings)
 
 
 def _num_steps(recipe):
@@ -133,6 +116,7 @@ def train(recipe: Recipe, workdir: str | Path, verbose: Verbose = "auto") -> Pat
         model.compile(optimizer_of(model, training, steps * training.epochs))
         backup = Backup(workdir / "backup.npz")
         epoch = backup.restore(model)
+        load_split(recipe, recipe.evaluation.split)  # what it will be measured on is there and whole
         if epoch < training.epochs:
             _fit(recipe, model, steps, epoch, backup, workdir, verbose)
         if isinstance(model, GenerativeModel):
@@ -152,12 +136,12 @@ def _fit(recipe, model, steps, epoch, backup, workdir, verbose):
     if shown is not None:
         preview = None
         if isinstance(model, GenerativeModel):
-            preview = next(iter(data.load(**_source(recipe, split), batch_size=PREVIEW_IMAGES)))
+            preview = next(iter(data.load(**source_of(recipe, split), batch_size=PREVIEW_IMAGES)))
             preview = (preview[0] if isinstance(preview, tuple) else preview).numpy()
         callbacks.insert(1, Pictures(workdir / "samples", shown, preview))
     validation = None
     if recipe.dataset.validation_split:
-        validation = _load(recipe, recipe.dataset.validation_split, batch_size=training.batch_size)
+        validation = _load(recipe, recipe.dataset.validation_split, batch_size=training.batch_size, cache=True)
     epochs = {"epochs": training.epochs, "initial_epoch": epoch, "steps_per_epoch": steps}
     model.fit(dataset, **epochs, validation_data=validation, callbacks=callbacks, verbose=verbose)
 
@@ -194,6 +178,9 @@ def evaluation(recipe: Recipe, model: BaseModel, split: str, verbose: Verbose = 
     """The `Evaluation` of a recipe's model on a split of its data set."""
     settings = recipe.evaluation
     images, labels = load_split(recipe, split)
+    classes, known = recipe.model.config.get("num_classes"), model.num_classes
+    if None not in (classes, known) and classes != known:
+        raise DatasetError(f"{recipe.dataset.source} has {classes} classes and the model {known}; expected the same.")
     contents: dict[str, Any] = {"training": lambda: load_split(recipe, recipe.dataset.train_split)[0]}
     if recipe.dataset.domain is not None:
         contents, images, labels = {"given": images}, labels, None

@@ -1,0 +1,78 @@
+"""Every recipe of the zoo on a folder of photographs: its splits, its classes, its first batch."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kerasgen.base import FAMILIES
+from kerasgen.errors import DatasetError, RecipeError
+from kerasgen.hub.registry import entries
+from kerasgen.recipes import Recipe
+from kerasgen.training.datasets import load_split, on_dataset
+
+RECIPES = entries()
+CLASSIFIERS = [name for name, entry in RECIPES.items() if entry.recipe.model.class_name == "Classifier"]
+TRANSLATORS = [name for name, entry in RECIPES.items() if entry.recipe.dataset.domain is not None]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """The same 20 photographs of mixed sizes in one folder, and in two and three classes."""
+    root = tmp_path_factory.mktemp("folders")
+    rng = np.random.default_rng(0)
+    for index in range(20):
+        image = Image.fromarray(rng.integers(0, 256, (20 + index, 50 - index, 3), dtype=np.uint8))
+        for place in ("plain", f"two/{'ab'[index % 2]}", f"three/{'abc'[index % 3]}"):
+            (root / place).mkdir(parents=True, exist_ok=True)
+            image.save(root / place / f"{index:02d}.{'jpg' if index % 2 else 'png'}")
+    return root
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_of_the_zoo(name, folders):
+    """Gives images of the model's shape, 18 to train on and 2 to measure on, with labels that the model takes."""
+    recipe = RECIPES[name].recipe
+    for kind, num_classes in (("plain", None), ("two", 2), ("three", 3)):
+        source = str(folders / kind)
+        if (kind == "plain" and name in CLASSIFIERS) or (kind != "two" and name in TRANSLATORS):
+            with pytest.raises(RecipeError, match=f"has the classes .*; a {recipe.model.class_name} needs"):
+                on_dataset(recipe, source)
+            continue
+        found = on_dataset(recipe, source)
+        found.to_toml()
+        images, labels = load_split(found, found.dataset.train_split)
+        held_out, _ = load_split(found, found.evaluation.split)
+        assert found.dataset.validation_split in (None, found.evaluation.split)
+        if name in TRANSLATORS:
+            assert len(images) + len(labels) == 18
+            assert labels.shape[1:] == images.shape[1:]
+            continue
+        assert (len(images), len(held_out)) == (18, 2)
+        assert list(images.shape[1:]) == found.model.config["shape"]
+        if "num_classes" in recipe.model.config:
+            assert found.model.config.get("num_classes") == num_classes
+            assert (labels is None) == (num_classes is None)
+            assert labels is None or set(labels) == set(range(num_classes))
+        else:
+            assert labels is None
+        assert "attributes" not in found.model.config
+        assert found.model.class_name in FAMILIES
+
+
+def test_own_splits(folders, tmp_path):
+    for split in ("Training", "Testing"):
+        (tmp_path / split).symlink_to(folders / "three")
+    found = on_dataset(RECIPES["vae-fashion-mnist"].recipe, str(tmp_path)).dataset
+    assert (found.train_split, found.validation_split, found.test_split) == ("train", "test", "test")
+    (tmp_path / "TRAIN").symlink_to(folders / "plain")
+    with pytest.raises(DatasetError, match="either of which may be the train split"):
+        on_dataset(RECIPES["vae-fashion-mnist"].recipe, str(tmp_path))
+
+
+def test_other_data_sets_keep_the_recipes_splits():
+    recipe = RECIPES["vae-mnist"].recipe
+    found = on_dataset(recipe, "fashion_mnist")
+    assert found.dataset.source == "fashion_mnist"
+    assert found.dataset.train_split == recipe.dataset.train_split
+    assert (found.dataset.title, found.dataset.url, found.weights.sha256) == (None, None, None)
+    assert Recipe.from_dict(found.to_dict()) == found
