@@ -32,3 +32,4 @@ replica_mean = _backend.replica_mean
 jit_compile = _backend.jit_compile
 unshare = _backend.unshare
 notify = _backend.notify
+footprint = _backend.footprint
