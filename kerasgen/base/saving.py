@@ -25,6 +25,7 @@ class Saving(keras.Model):
         super().__init__(**kwargs)
         self._arguments = types.SimpleNamespace()  # in which Keras looks for no layers
         self._compile_options: Config = {}
+        self._optimized: list[int] = []  # identities of what was trainable when the model was compiled
 
     def get_config(self) -> Config:
         """The constructor's arguments, each from the attribute of its name, or as `keep` has kept it; frozen parts."""
@@ -57,6 +58,12 @@ class Saving(keras.Model):
     def keep_compile_options(self, given: Config) -> None:
         """Keeps what `compile` was given for `get_compile_config`, as it was given."""
         self._compile_options = {name: given[name] for name in COMPILE_OPTIONS if name in given}
+        self._optimized = [id(variable) for variable in self.trainable_variables]
+
+    @property
+    def optimizer_fits(self) -> bool:
+        """Whether what is trainable is what it was when the model was compiled."""
+        return self.compiled and self._optimized == [id(variable) for variable in self.trainable_variables]
 
     def get_compile_config(self) -> Config | None:
         """What `compile` was given, and the optimizer."""

@@ -24,6 +24,7 @@ from kerasgen.checkpoints.paths import local_path
 from kerasgen.errors import CheckpointError, InputError
 from kerasgen.version import __version__
 
+PLAIN = "Arguments must be plain JSON values (lists, not arrays) or Keras objects, and get_config must give them."
 OPTIMIZER = "optimizer/"  # the beginning of its paths in the weights file
 
 
@@ -91,17 +92,12 @@ def _write_arrays(file, arrays):
 
 def _contents(model, dtype, optimizer):
     """The text of config.json, and `{path in the weights file: array}`."""
+    if optimizer and model.compiled and not model.optimizer_fits:
+        told = "other weights are trainable than when it was compiled, so its optimizer is left out; compile it again"
+        warnings.warn(f"{type(model).__name__} is saved uncompiled: {told}.", stacklevel=4)
+        optimizer = False
     text, config, own = _description(model, optimizer)
-    try:
-        return text, _arrays(model, config, own, dtype)
-    except _OtherOptimizer:
-        told = "its optimizer was built for other weights than are trainable now, and was not saved; compile it again"
-        warnings.warn(f"{type(model).__name__} was saved uncompiled: {told}.", stacklevel=4)
-        return _contents(model, dtype, False)
-
-
-class _OtherOptimizer(CheckpointError):
-    """The optimizer's variables are not those of a model compiled anew, as after freezing a part."""
+    return text, _arrays(model, config, own, dtype)
 
 
 def _description(model, optimizer):
@@ -119,15 +115,14 @@ def _description(model, optimizer):
         raise
     except Exception as error:  # get_config of a layer may raise anything; Keras' own says what to do
         reason = " ".join(str(error).split()).partition(" Example:")[0] or type(error).__name__
-        raise CheckpointError(
-            f"{name} cannot be saved: {reason} Arguments must be plain JSON values or Keras objects, and get_config "
-            "must give them."
-        ) from error
+        raise CheckpointError(f"{name} cannot be saved: {reason} {PLAIN}") from error
     own = trust.own(model)
     try:
+        if key := configs.other_key(config):
+            raise CheckpointError(f"a dictionary in its config has the key {key!r}, which is no string.")
         return text, configs.parse(text, own), own
     except (CheckpointError, InputError) as error:
-        raise CheckpointError(f"{name} cannot be saved: {error}") from error
+        raise CheckpointError(f"{name} cannot be saved: {error} {PLAIN}") from error
 
 
 def check_savable(model: Any) -> None:
@@ -140,23 +135,27 @@ def check_savable(model: Any) -> None:
     try:
         _, config, own = _description(model, True)
         if own:
-            _check_described(weights.recorded(model), weights.implied_shapes(config, trusted=own))
+            _check_described(model, config, own)
     except CheckpointError as error:
         warnings.warn(f"{error} It trains, but save and ModelCheckpoint will refuse it.", stacklevel=3)
 
 
-def _check_described(variables, implied):
+def _check_described(model, config, own):
+    """`{path in the weights file: variable}`, without optimizer.
+
+    Raises `CheckpointError`: the config implies others.
+    """
+    config = {key: value for key, value in config.items() if key != "compile_config"}
+    implied = weights.implied_shapes(config, trusted=own)
+    variables = {p: v for p, v in weights.recorded(model).items() if not p.startswith(OPTIMIZER)}
     for path, variable in variables.items():
         if path not in implied:
             missing = "is not in a model made from this model's config; check its get_config."
-            raise (_OtherOptimizer if path.startswith(OPTIMIZER) else CheckpointError)(
-                f"{_name(variable, path)} {missing}"
-            )
+            raise CheckpointError(f"{_name(variable, path)} {missing}")
     for path, (shape, _) in implied.items():
         if path not in variables or tuple(variables[path].shape) != shape:
-            raise (_OtherOptimizer if path.startswith(OPTIMIZER) else CheckpointError)(
-                f"{path!r} of shape {shape}, which this model's config implies, is not in the model."
-            )
+            raise CheckpointError(f"{path!r} of shape {shape}, which this model's config implies, is not in the model.")
+    return {path: variables[path] for path in implied}
 
 
 def _arrays(model, config, own, dtype):
@@ -164,13 +163,11 @@ def _arrays(model, config, own, dtype):
     import keras
     import numpy as np
 
-    implied = weights.implied_shapes(config, trusted=own)
-    compiled = "compile_config" in config
-    variables = {p: v for p, v in weights.recorded(model).items() if compiled or not p.startswith(OPTIMIZER)}
-    _check_described(variables, implied)
+    variables = _check_described(model, config, own)
+    if "compile_config" in config:
+        variables |= {p: v for p, v in weights.recorded(model).items() if p.startswith(OPTIMIZER)}
     arrays = {}
-    for path in implied:
-        variable = variables[path]
+    for path, variable in variables.items():
         array = keras.ops.convert_to_numpy(variable)
         if "float" in keras.backend.standardize_dtype(variable.dtype):
             if not np.isfinite(array.astype(np.float32)).all():
@@ -202,6 +199,20 @@ def _opened(path: Path) -> Iterator[tuple[bytes, BinaryIO]]:
         raise CheckpointError(f"{path} was replaced while it was read; load it again.")
 
 
+def _fits(model, state):
+    """Whether these are the optimizer's variables; says so if not."""
+    import keras
+
+    variables = {p: v for p, v in weights.recorded(model).items() if p.startswith(OPTIMIZER)}
+    implied = {p: (tuple(v.shape), keras.backend.standardize_dtype(v.dtype)) for p, v in variables.items()}
+    try:
+        weights.check_match(implied, state)
+    except CheckpointError as error:
+        warnings.warn(f"the optimizer starts anew: {error}", stacklevel=3)
+        return False
+    return True
+
+
 def load_checkpoint(
     path: str | os.PathLike,
     trusted: Iterable[Any] = (),
@@ -230,17 +241,19 @@ def load_checkpoint(
         with _opened(path) as (text, file):
             if digest is not None and hashlib.file_digest(file, "sha256").hexdigest() != digest:
                 raise CheckpointError(f"{WEIGHTS} in {path} has not the SHA-256 in its recipe, {digest}.")
-            config = configs.parse(text, trusted)
-            if not compile:
-                config.pop("compile_config", None)
+            config = configs.parse(text, trusted, compile)
+            settings = config.pop("compile_config", None)
             stored = weights.read_shapes(file)
+            state = {p: entry for p, entry in stored.items() if p.startswith(OPTIMIZER)}
+            # What Keras writes of a model with compiled parts has their optimizers, too.
+            stored = {p: entry for p, entry in stored.items() if "optimizer" not in p.split("/")}
             elements = sum(max(int(np.prod(shape)), 1) for shape, _ in stored.values())
-            implied = weights.implied_shapes(config, elements, trusted)
-            # What Keras writes of a compiled model has its optimizer, too, and those of its parts.
-            stored = {p: entry for p, entry in stored.items() if p in implied or "optimizer" not in p.split("/")}
-            weights.check_match(implied, stored)
+            weights.check_match(weights.implied_shapes(config, elements, trusted), stored)
             model = weights.build(config, trusted)
-            weights.fill(model, file)
+            compiled = settings is not None
+            if compiled:
+                weights.compile_as(model, settings, trusted)
+            weights.fill(model, file, optimizer=compiled and _fits(model, state))
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from error
     for name, value in weights.recorded(model).items():

@@ -1,6 +1,8 @@
 """What a checkpoint's config.json may say: classes, sizes, nesting. Checked before Keras sees any of it."""
 
+import builtins
 import json
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -72,11 +74,12 @@ def read_open(file: BinaryIO) -> bytes:
     return file.read(MAX_BYTES + 1)
 
 
-def parse(text: bytes, trusted: Iterable[Any] = ()) -> dict[str, Any]:
+def parse(text: bytes, trusted: Iterable[Any] = (), compiled: bool = True) -> dict[str, Any]:
     """The checked config in the text of a config.json, to be built by `weights.build` with the same `trusted`.
 
     Args:
         trusted: classes and functions that may be named besides those above; their own integers have no bounds.
+        compiled: whether to keep the settings of `compile`.
 
     Raises:
         CheckpointError: too long, not JSON, not a class of ours, or with something outside the bounds and lists
@@ -85,7 +88,8 @@ def parse(text: bytes, trusted: Iterable[Any] = ()) -> dict[str, Any]:
     if len(text) > MAX_BYTES:
         raise CheckpointError(f"config.json is over {MAX_BYTES} bytes; this is not a config that kerasgen wrote.")
     try:
-        config = only_own_compile_config(json.loads(text, parse_constant=_refuse_constant))
+        keep = only_own_compile_config if compiled else without_compile_config
+        config = keep(json.loads(text, parse_constant=_refuse_constant))
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"config.json is not JSON ({error}); restore it or save the model again.") from error
     known = trust.by_name(trusted)
@@ -116,6 +120,16 @@ def only_own_compile_config(config: Any) -> Any:
     if isinstance(config, dict) and config.get("compile_config"):
         bare["compile_config"] = without_compile_config(config["compile_config"])
     return bare
+
+
+def other_key(config: Any) -> Any:
+    """A key in it that is no string, which JSON would make one; `None` without any."""
+    if isinstance(config, dict):
+        odd = [key for key in config if not isinstance(key, str)]
+        return odd[0] if odd else next(filter(None, map(other_key, config.values())), None)
+    if isinstance(config, (list, tuple)):
+        return next(filter(None, map(other_key, config)), None)
+    return None
 
 
 def _check_value(value, path, key, depth, trusted, free):
@@ -167,16 +181,25 @@ def _check_class(value, path, trusted):
             value["config"] = value["registered_name"]
         return True
     alias = f" ({registered})" if registered not in (None, class_name) else ""
-    shown = f"{module}.{class_name}" if class_name != "function" else f"function {module}.{name}"
+    shown = ".".join(filter(None, (module, str(name))))
+    shown = f"function {shown}" if class_name == "function" else shown
     refused = f"'{shown}'{alias}, which kerasgen does not load"
-    raise CheckpointError(f"{where} names {refused}; nothing of it was run{_advice(value)}.")
+    raise CheckpointError(f"{where} names {refused}; nothing of it was run{_advice(value, path)}.")
 
 
-def _advice(value):
-    """What to do about a class that is neither Keras' nor ours, if it is one."""
-    if not isinstance(value, dict) or not isinstance(value.get("module"), str):
+def _advice(value, path=""):
+    """What to do about a class or function that may be somebody's own."""
+    function = value.get("class_name") == "function" if isinstance(value, dict) else False
+    name = value.get("config" if function else "class_name") if isinstance(value, dict) else None
+    package = str(value.get("module")).partition(".")[0] if isinstance(name, str) else "keras"
+    if (
+        str(name).startswith("__")
+        or package == "keras"
+        or (package == "builtins" and not function)
+        or hasattr(builtins, str(name))
+    ):
         return ""
-    if value["module"].partition(".")[0] in (*trust.OURS, "os", "subprocess"):
+    if package in sys.stdlib_module_names and package not in ("builtins", "__main__"):
         return ""
-    name = value.get("config") if value.get("class_name") == "function" else value.get("class_name")
-    return f". If it is yours, or you trust it, load with trusted=[{name}]" if isinstance(name, str) else ""
+    others = ", or with compile=False" if path.startswith("compile_config") else ""
+    return f". If it is yours, or you trust it, load with trusted=[{name}]{others}"

@@ -56,7 +56,7 @@ def _alone(folder: Path) -> Iterator[None]:
             yield
         finally:
             if isinstance(lock, UnixFileLock):  # the others remove theirs; whoever waits for it sees that it is gone
-                (folder / LOCK).unlink()
+                (folder / LOCK).unlink(missing_ok=True)
 
 
 def _move_up(folder):

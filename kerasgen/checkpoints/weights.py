@@ -1,5 +1,6 @@
 """What a checkpoint's model.weights.h5 may hold, and what a config implies that it holds. No values are read here."""
 
+import contextlib
 import contextvars
 import copy
 import math
@@ -110,8 +111,10 @@ def _optimizers_of_parts(model):
     return {id(getattr(part, "optimizer", None)) for part in model._flatten_layers(include_self=False)}
 
 
-def fill(model: Any, opened: BinaryIO) -> None:
+def fill(model: Any, opened: BinaryIO, optimizer: bool) -> None:
     """Gives a model the values in an open HDF5 file, whose paths and shapes were found to be the model's.
+
+    And its optimizer, if so.
 
     Raises `CheckpointError`: a layer does not take them.
     """
@@ -133,9 +136,10 @@ def fill(model: Any, opened: BinaryIO) -> None:
         def has_path(self, path):
             return path in self.file
 
+    left_out = _optimizers_of_parts(model) | (set() if optimizer else {id(getattr(model, "optimizer", None))})
     with h5py.File(opened, "r") as file:
         try:
-            _load_state(model, Reader(file), None, inner_path="", visited_saveables=_optimizers_of_parts(model))
+            _load_state(model, Reader(file), None, inner_path="", visited_saveables=left_out)
         except (ValueError, KeyError) as error:
             raise CheckpointError(f"model.weights.h5 does not fit config.json: {str(error).splitlines()[0]}") from error
 
@@ -163,28 +167,44 @@ def implied_shapes(
 
 
 def build(config: dict[str, Any], trusted: Iterable[Any] = ()) -> Any:
-    """The model of a config that was checked with this `trusted`.
+    """The model of a config without compile settings, that was checked with this `trusted`.
 
     Raises `CheckpointError`: the config builds no model.
     """
+    import keras
+
+    class_name = config.get("class_name")
+    with _building(f"config.json does not build a {class_name}", trusted):
+        model = keras.saving.deserialize_keras_object(copy.deepcopy(config))  # it edits what it reads
+    if not isinstance(model, keras.Model):  # a table that lacks "config" comes back as it is
+        raise CheckpointError(f"config.json does not build a {class_name}, but a {type(model).__name__}.")
+    return model
+
+
+def compile_as(model: Any, config: dict[str, Any], trusted: Iterable[Any] = ()) -> None:
+    """Compiles a model by checked settings. Raises `CheckpointError`: it cannot be compiled so."""
+    with _building(f"config.json does not compile the {type(model).__name__}", trusted):
+        model.compile_from_config(copy.deepcopy(config))
+
+
+@contextlib.contextmanager
+def _building(failure, trusted):
+    """While a config is followed: trusted classes are known, and whatever is raised is a `CheckpointError`."""
     import keras
 
     names = {trust.PREFIX + name: item for name, item in trust.by_name(trusted).items()}
     token = building.set(True)
     try:
         with keras.saving.custom_object_scope(names):
-            model = keras.saving.deserialize_keras_object(copy.deepcopy(config))  # it edits what it reads
+            yield
     except CheckpointError:
         raise
     except Exception as error:  # a constructor may raise anything for arguments it cannot take
         cause = error.__cause__ or error
         reason = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
-        raise CheckpointError(f"config.json does not build a {config.get('class_name')}: {reason}") from error
+        raise CheckpointError(f"{failure}: {reason}") from error
     finally:
         building.reset(token)
-    if not isinstance(model, keras.Model):  # a table that lacks "config" comes back as it is
-        raise CheckpointError(f"config.json does not build a {config.get('class_name')}, but a {type(model).__name__}.")
-    return model
 
 
 def check_match(implied: dict[str, tuple], stored: dict[str, tuple]) -> None:
@@ -194,8 +214,7 @@ def check_match(implied: dict[str, tuple], stored: dict[str, tuple]) -> None:
     """
     for path in implied:
         if path not in stored:
-            advice = " Load it with compile=False to do without the optimizer." if path.startswith("optimizer/") else ""
-            raise CheckpointError(f"model.weights.h5 lacks {path!r}, which config.json implies.{advice}")
+            raise CheckpointError(f"model.weights.h5 lacks {path!r}, which config.json implies.")
     for path, (shape, dtype) in stored.items():
         if path not in implied:
             raise CheckpointError(f"model.weights.h5 has {path!r}, which config.json does not imply.")
