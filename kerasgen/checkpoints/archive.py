@@ -7,13 +7,14 @@ from pathlib import Path
 from kerasgen.checkpoints.config import MAX_BYTES
 from kerasgen.checkpoints.folder import FILES, METADATA, WEIGHTS
 from kerasgen.errors import CheckpointError
-from kerasgen.files import replacing
 
 SUFFIX = ".keras"
 
 
 def write(path: Path, contents: dict[str, bytes]) -> None:
     """Replaces the file by an archive of these files, or leaves it as it is."""
+    from kerasgen.files import replacing
+
     with replacing(path) as file:
         with zipfile.ZipFile(file, "w") as archive:
             for name, data in contents.items():

@@ -34,9 +34,10 @@ def publish(
     """Publishes a model, a checkpoint folder or a name of the zoo as one commit; returns a `Published`.
 
     What a folder has besides, figures, log, picture and card, is sent only if it is of these weights; files that are
-    links out of the folder are refused. All files are written to a temporary folder, loaded from there, and compared with the source in one forward pass
-    before anything is sent. If the repository holds the same already, nothing is committed. After a failure the
-    repository is as it was; a repository or branch that was made for this is removed again.
+    links out of the folder are refused. All files are written to a temporary folder, loaded from there, and compared
+    with the source in one forward pass before anything is sent. If the repository holds the same already, nothing is
+    committed. After a failure the repository is as it was; a repository or branch that was made for this is removed
+    again.
 
     Args:
         source: a model, a folder, a `.keras` file, or a name.
