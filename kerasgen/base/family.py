@@ -62,7 +62,8 @@ def freeze_parts(layer: keras.layers.Layer, parts: dict[str, bool]) -> None:
     Raises `InputError`: the config is that of another model.
     """
     if not layer.trainable:
-        layer.trainable = False  # its parts, too, which the constructor of a model does not
+        for trainable in (True, False):  # its parts, too, which neither constructor nor setting it again does
+            layer.trainable = trainable
     for path, trainable in parts.items():  # what is outside comes before what is inside
         part: Any = layer
         for name in path.split("/"):

@@ -34,7 +34,7 @@ def own(model: Any) -> list[Any]:
             continue
         seen.add(id(item))
         if isinstance(item, types.FunctionType):
-            if _is_own(item):
+            if _is_own(item) and "." not in item.__qualname__.rpartition("<locals>.")[2]:  # no method
                 found[id(item)] = item
         elif isinstance(item, dict):
             stack += item.values()
