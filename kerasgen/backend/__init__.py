@@ -39,3 +39,4 @@ notify = _backend.notify
 finish_callbacks = _backend.finish_callbacks
 StateKeeper = _backend.StateKeeper
 keeping = _backend.keeping
+footprint = _backend.footprint

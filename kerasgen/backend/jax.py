@@ -6,6 +6,7 @@ runs in a `keras.StatelessScope` that holds the traced values, and the new state
 
 import contextlib
 import functools
+import math
 import threading
 from collections.abc import Iterator
 
@@ -241,3 +242,30 @@ def keeping(model: Any) -> Iterator[None]:
     finally:
         model._kept = outer
         model._jax_state, model._jax_state_synced = None, True
+
+
+def footprint(function: Callable, *arrays: Any) -> tuple[int, tuple[int, ...]]:
+    """Bytes that `function(*arrays)` holds at once, as its program says, and the shape of its result; nothing is run.
+
+    An array, NumPy or `None`, counts by its shape and dtype alone.
+    """
+    structs = [None if array is None else jax.ShapeDtypeStruct(array.shape, array.dtype) for array in arrays]
+    program, result = jax.make_jaxpr(lambda *args: function(*args), return_shape=True)(*structs)
+    return _peak(program.jaxpr), tuple(result.shape)
+
+
+def _peak(program):
+    """Bytes alive at once if equations run in their order; bodies of loops and calls count where they are."""
+    last = {v: index for index, equation in enumerate(program.eqns) for v in equation.invars if not hasattr(v, "val")}
+    freed: dict[int, int] = {}  # by the equation after which nothing reads it
+    live = peak = 0
+    for index, equation in enumerate(program.eqns):
+        for v in equation.outvars:
+            size = math.prod(v.aval.shape) * v.aval.dtype.itemsize
+            live += size
+            end = last.get(v, index)
+            freed[end] = freed.get(end, 0) + size
+        inner = max((_peak(part) for part in jax.core.jaxprs_in_params(equation.params)), default=0)
+        peak = max(peak, live + inner)
+        live -= freed.pop(index, 0)
+    return peak

@@ -1,6 +1,7 @@
 """TensorFlow: gradient tapes, `tf.function`, replicas of `tf.distribute`."""
 
 import functools
+import math
 
 import tensorflow as tf
 
@@ -149,3 +150,32 @@ def notify(callback: Callable[..., Any], *values: Any, after: Tensor) -> None:
     """Calls `callback(*integers)` when a compiled program comes by, and has computed the tensor."""
     with tf.control_dependencies([after]):
         tf.py_function(lambda *values: callback(*map(int, values)), values, [])
+
+
+def footprint(function: Callable, *arrays: Any) -> tuple[int, tuple[int, ...]]:
+    """Bytes that `function(*arrays)` holds at once, as its graph says, and the shape of its result; nothing is run.
+
+    An array, NumPy or `None`, counts by its shape and dtype alone.
+    """
+    specs = [None if array is None else tf.TensorSpec(array.shape, array.dtype) for array in arrays]
+    traced = tf.function(functools.partial(function), autograph=False).get_concrete_function(*specs)
+    return _peak(traced.graph), tuple(traced.structured_outputs.shape)
+
+
+def _peak(graph):
+    """Bytes alive at once if operations run in the order of their making; bodies of loops count where they are."""
+    operations = graph.get_operations()
+    last = {tensor.ref(): index for index, operation in enumerate(operations) for tensor in operation.inputs}
+    freed: dict[int, int] = {}  # by the operation after which nothing reads it
+    live = peak = 0
+    for index, operation in enumerate(operations):
+        for tensor in operation.outputs:
+            size = math.prod(side or 1 for side in tensor.shape) * tensor.dtype.size if tensor.shape.rank else 0
+            live += size
+            end = last.get(tensor.ref(), index)
+            freed[end] = freed.get(end, 0) + size
+        names = [value.func.name for value in operation.node_def.attr.values() if value.HasField("func")]
+        inner = max((_peak(graph._get_function(name).graph) for name in names), default=0)
+        peak = max(peak, live + inner)
+        live -= freed.pop(index, 0)
+    return peak

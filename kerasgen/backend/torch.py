@@ -2,9 +2,11 @@
 
 import contextlib
 import functools
+import weakref
 from collections.abc import Iterator
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from kerasgen.backend import plain
 from kerasgen.typing import Any, Callable, Sequence, Tensor
@@ -108,3 +110,36 @@ def is_traced(x: Tensor) -> bool:
 def notify(callback: Callable[..., Any], *values: Any, after: Tensor) -> None:
     """Calls `callback(*integers)`."""
     callback(*map(int, values))
+
+
+class _Sizes(TorchDispatchMode):
+    """Counts the bytes of the tensors that operations make, from their making until Python lets go of them."""
+
+    def __init__(self):
+        super().__init__()
+        self.live = self.peak = 0
+
+    def _free(self, size):
+        self.live -= size
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        result = func(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, (list, tuple)) else [result]:
+            if isinstance(tensor, torch.Tensor) and tensor._base is None:
+                size = tensor.numel() * tensor.element_size()
+                self.live += size
+                self.peak = max(self.peak, self.live)
+                weakref.finalize(tensor, self._free, size)
+        return result
+
+
+def footprint(function: Callable, *arrays: Any) -> tuple[int, tuple[int, ...]]:
+    """Bytes that `function(*arrays)` holds at once, and the shape of its result; run on tensors without values.
+
+    An array, NumPy or `None`, counts by its shape and dtype alone.
+    """
+    from torch._subclasses import FakeTensorMode
+
+    with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=True), _Sizes() as sizes:
+        result = function(*[None if array is None else torch.from_numpy(array) for array in arrays])
+    return sizes.peak, tuple(result.shape)

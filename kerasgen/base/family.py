@@ -5,7 +5,8 @@ import itertools
 
 import keras
 
-from kerasgen.typing import Any
+from kerasgen.errors import InputError
+from kerasgen.typing import Any, Sequence
 
 FAMILIES: dict[str, Any] = {}
 
@@ -43,3 +44,40 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     return keras.saving.serialize_keras_object(value) if hasattr(value, "get_config") else value
+
+
+def _direct_parts(layer: keras.layers.Layer) -> dict[str, keras.layers.Layer]:
+    """The layers that a layer has itself: by the attribute that holds one, else by their place among them."""
+    parts = layer._flatten_layers(include_self=False, recursive=False)  # in the order in which they were given to it
+    names = {id(value): name for name, value in vars(layer).items()}
+    return {names.get(id(part), str(index)): part for index, part in enumerate(parts)}
+
+
+def frozen_parts(layer: keras.layers.Layer, always: Sequence[str] = (), prefix: str = "") -> dict[str, bool]:
+    """`{path of a part: whether it is trainable}` where that differs from what the part is in.
+
+    And of the parts in `always`, which a constructor may freeze.
+    """
+    found = {}
+    for name, part in _direct_parts(layer).items():
+        if part.trainable != layer.trainable or name in always:
+            found[prefix + name] = part.trainable
+        found |= frozen_parts(part, (), f"{prefix}{name}/")
+    return found
+
+
+def freeze_parts(layer: keras.layers.Layer, parts: dict[str, bool]) -> None:
+    """Makes a layer and its parts trainable or not, as `frozen_parts` has said; parts that are not there are refused.
+
+    Raises `InputError`: the config is that of another model.
+    """
+    if not layer.trainable:
+        for trainable in (True, False):  # its parts, too, which neither constructor nor setting it again does
+            layer.trainable = trainable
+    for path, trainable in parts.items():  # what is outside comes before what is inside
+        part: Any = layer
+        for name in path.split("/"):
+            part = _direct_parts(part).get(name)
+            if part is None:
+                raise InputError(f"trainable_parts names {path!r}, which {type(layer).__name__} does not have.")
+        part.trainable = bool(trainable)

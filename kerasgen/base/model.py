@@ -2,27 +2,21 @@
 
 import math
 import re
-import types
-from pathlib import Path
-from typing import ClassVar
 
 import keras
 import numpy as np
 from keras import ops
-from keras.layers import Layer
 
 from kerasgen import inputs, noise
 from kerasgen.base.exhibit import Exhibit
-from kerasgen.base.family import FAMILIES, constructor_arguments, plain, policy_of
+from kerasgen.base.family import FAMILIES, policy_of
 from kerasgen.base.program import Programs, batched
 from kerasgen.base.trainer import Trainer
 from kerasgen.base.turns import Turns
-from kerasgen.checkpoints import save_checkpoint
 from kerasgen.errors import InputError
 from kerasgen.modalities import Images, Modality, modality_of
-from kerasgen.networks import resolve
 from kerasgen.recipes import Evaluation
-from kerasgen.typing import Any, Callable, Config, Self, Sequence, Verbose
+from kerasgen.typing import Any, Callable, Config, Sequence, Verbose
 
 # What a model can be asked to do, in the order in which it is told; `offers` says which of it a model does.
 VERBS = (
@@ -58,14 +52,12 @@ class BaseModel(Trainer):
     """
 
     modalities: tuple[type[Modality], ...] = (Images,)  # that `shape` may be of
-    model_arguments: tuple[str, ...] = ()  # of the constructor, that are models: a recipe gives their handles
     trains_on = "examples"  # or "pairs" of them, or "domains": two kinds without pairs
     task = "unconditional-image-generation"  # the nearest of the Hub's
     purpose = "For research, teaching and tests of"  # of generative models, in cards
     given_shape: tuple[int, ...] | None = None  # of the examples that a model draws others for, if it does
     drawn_by: str | None = None  # what makes samples, for the record, in families that have any
     likelihood: str | None = None  # "exact", "bound" or "estimate" for families with `log_prob`
-    hub: ClassVar[Any] = None  # `publish`, `load` and `list_models`; kerasgen/hub/publication.py puts it here
     presets = _Presets()
 
     def __init__(self, shape: Sequence[int], num_classes: int | None = None, seed: int = 0, **kwargs: Any):
@@ -77,25 +69,11 @@ class BaseModel(Trainer):
         self.num_classes = None if num_classes is None else inputs.check_integer("num_classes", num_classes, 1)
         self.seed = noise.check_seed(inputs.check_integer("seed", seed, 0))
         self.seed_generator = keras.random.SeedGenerator(self.seed % 2**31, name="seed_generator")
-        self._arguments = types.SimpleNamespace()  # in which Keras looks for no layers
         self.trackers = [keras.metrics.Mean(name=name, dtype="float32") for name in self.loss_names]
         self.programs = Programs(self)
         self.turns = Turns()
         self.origin: str | None = None  # the zoo name or repository that it was loaded from
         self.built = True
-
-    def get_config(self) -> Config:
-        """The constructor's arguments, each from the attribute of its name, or as `keep` has kept it."""
-        config = {"name": self.name, "trainable": self.trainable}
-        config["dtype"] = keras.dtype_policies.serialize(self.dtype_policy)
-        kept = vars(self._arguments)
-        names = constructor_arguments(type(self))
-        return config | {name: plain(kept[name] if name in kept else getattr(self, name)) for name in names}
-
-    def keep(self, **arguments: Any) -> None:
-        """Keeps arguments for `get_config` that no attribute holds as they are; a Keras layer is its own attribute."""
-        found = {name: x for name, x in arguments.items() if resolve.named(x) or not isinstance(x, (dict, Layer))}
-        vars(self._arguments).update(found)
 
     @property
     def num_dims(self) -> int:
@@ -182,40 +160,3 @@ class BaseModel(Trainer):
     def probe(self) -> np.ndarray:
         """One forward pass, the same for models that are the same: what a publication compares."""
         raise NotImplementedError
-
-    # Saving
-
-    def get_compile_config(self) -> Config | None:
-        return {"optimizer": keras.saving.serialize_keras_object(self.optimizer)} if self.compiled else None
-
-    def compile_from_config(self, config: Config) -> None:
-        self.compile(keras.saving.deserialize_keras_object(config["optimizer"]))
-
-    def save(self, filepath: Any, overwrite: bool = True, **kwargs: Any) -> None:
-        """Saves to a `.keras` file, with the optimizer, or to a checkpoint folder: config, weights and metadata.
-
-        `dtype="float16"` halves the weights of a folder; they are cast back when loaded.
-        """
-        path = str(filepath)
-        with self.turns.reading():
-            if path.endswith(".keras") or path.startswith("hf://"):
-                return super().save(filepath, overwrite=overwrite, **kwargs)
-            if not overwrite and Path(path).exists():
-                raise InputError(f"{path} exists; choose another path or save with overwrite=True.")
-            return save_checkpoint(self, path, **kwargs)
-
-    def push_to_hub(self, repo_id: str, **settings: Any) -> Any:
-        """Publishes the model on the Hugging Face Hub; settings and result are those of `kerasgen.publish`."""
-        return self.hub.publish(self, repo_id, **settings)
-
-    @classmethod
-    def from_preset(cls, handle: Any, **settings: Any) -> Self:
-        """The model that `kerasgen.load` gives for a handle, if it is of this class. `Cls.presets` has the zoo's names.
-
-        Raises `InputError`: it is of another class.
-        """
-        model = cls.hub.load(handle, **settings)
-        if not isinstance(model, cls):
-            name = type(model).__name__
-            raise InputError(f"{handle!r} is a {name}, not a {cls.__name__}; call {name}.from_preset or kerasgen.load.")
-        return model

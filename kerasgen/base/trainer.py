@@ -11,7 +11,9 @@ from kerasgen import backend
 from kerasgen.base import averaging
 from kerasgen.base.gate import Gate, arguments
 from kerasgen.base.program import Programs
-from kerasgen.base.turns import Turns, alone
+from kerasgen.base.saving import Saving
+from kerasgen.base.turns import alone
+from kerasgen.checkpoints import check_savable
 from kerasgen.data.checked import sample
 from kerasgen.errors import InputError
 from kerasgen.modalities import Modality, check_labels, check_weights, one_hot
@@ -28,7 +30,7 @@ class ReplicaSeedGenerator(keras.random.SeedGenerator):
         return backend.replica_seed(super().next(ordered))
 
 
-class Trainer(backend.StateKeeper, keras.Model):
+class Trainer(backend.StateKeeper, Saving):
     """A `keras.Model` whose steps minimize `losses`, and whose entry points check what they are handed.
 
     Means over a batch are sums over the global batch, weighed by `sample_weight`, divided by the sum of the weights.
@@ -42,7 +44,6 @@ class Trainer(backend.StateKeeper, keras.Model):
     num_classes: int | None
     seed: int
     programs: Programs
-    turns: Turns
     seed_generator: keras.random.SeedGenerator
     trackers: list[keras.metrics.Mean]
 
@@ -102,12 +103,14 @@ class Trainer(backend.StateKeeper, keras.Model):
         for argument in ("loss", "metrics", "weighted_metrics", "loss_weights"):
             if kwargs.get(argument) is not None:
                 raise InputError(f"compile({argument}=...) is not for {type(self).__name__}: its loss is its own.")
+        self.keep_compile_options(kwargs)
         if kwargs.get("jit_compile", "auto") == "auto":
             kwargs["jit_compile"] = backend.jit_compile()
         self.programs.clear()
         super().compile(optimizer=self.default_optimizer() if optimizer is None else optimizer, **kwargs)
         self.optimizer.build(self.trainable_variables)
         averaging.warm_up(self.optimizer)
+        check_savable(self)
         for layer in self._flatten_layers():
             if not isinstance(layer, Trainer):  # such as dropout, also of users' networks
                 for generator in layer._seed_generators:

@@ -1,17 +1,22 @@
 """What a checkpoint's model.weights.h5 may hold, and what a config implies that it holds. No values are read here."""
 
+import contextlib
+import contextvars
 import copy
 import math
-from pathlib import Path
-from typing import Any
+import os
+from collections.abc import Iterable
+from typing import Any, BinaryIO
 
+from kerasgen.checkpoints import trust
 from kerasgen.errors import CheckpointError
 
+building = contextvars.ContextVar("building", default=False)  # whether a model is being made from a config
 UNSAVED = 65_536  # elements that a model may have besides those in its file: seeds of random layers, running means
 
 
-def read_shapes(path: Path) -> dict[str, tuple[tuple[int, ...], Any]]:
-    """`{path in the file: (shape, dtype)}` of an HDF5 file with plain arrays and nothing else.
+def read_shapes(opened: BinaryIO) -> dict[str, tuple[tuple[int, ...], Any]]:
+    """`{path in the file: (shape, dtype)}` of an open HDF5 file with plain arrays and nothing else.
 
     Every array must be stored whole in this file, uncompressed, so what is read is never more than the file's size.
 
@@ -20,7 +25,7 @@ def read_shapes(path: Path) -> dict[str, tuple[tuple[int, ...], Any]]:
     import h5py
 
     try:
-        with h5py.File(path, "r") as file:
+        with h5py.File(opened, "r") as file:
             shapes: dict[str, tuple[tuple[int, ...], Any]] = {}
             _walk(h5py, file, "", {_address(h5py, file)}, shapes)
             stored = sum(math.prod(shape) * dtype.itemsize for shape, dtype in shapes.values())
@@ -28,9 +33,10 @@ def read_shapes(path: Path) -> dict[str, tuple[tuple[int, ...], Any]]:
         raise
     except Exception as error:  # h5py raises OSError, RuntimeError, KeyError, TypeError and others for damage
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path} is not a whole HDF5 file ({reason}); copy or download it again.") from error
-    if stored > path.stat().st_size:
-        raise CheckpointError(f"{path} declares {stored} bytes of arrays, more than the file has.")
+        told = f"model.weights.h5 is not a whole HDF5 file ({reason}); copy or download it again."
+        raise CheckpointError(told) from error
+    if stored > opened.seek(0, os.SEEK_END):
+        raise CheckpointError(f"model.weights.h5 declares {stored} bytes of arrays, more than the file has.")
     return shapes
 
 
@@ -76,7 +82,7 @@ class _Budget(list):
 
 
 def recorded(model: Any) -> dict[str, Any]:
-    """`{path in the weights file: variable}` of a model, by Keras' own walk, without optimizers of it and its parts."""
+    """`{path in the weights file: variable}` of a model, by Keras' own walk, with its optimizer but no part's."""
     # Private: only this walk knows the paths of `load_weights`; the public `save_weights` needs values and a file.
     from keras.src.saving.saving_lib import H5IOStore, _save_state
 
@@ -97,12 +103,50 @@ def recorded(model: Any) -> dict[str, Any]:
             self.variables[f"{self.group}/{key}"] = value
 
     recorder = Recorder()
-    optimizers = {id(getattr(part, "optimizer", None)) for part in model._flatten_layers()}
-    _save_state(model, recorder, None, inner_path="", visited_saveables=optimizers)
+    _save_state(model, recorder, None, inner_path="", visited_saveables=_optimizers_of_parts(model))
     return recorder.variables
 
 
-def implied_shapes(config: dict[str, Any], limit: float = math.inf) -> dict[str, tuple[tuple[int, ...], str]]:
+def _optimizers_of_parts(model):
+    return {id(getattr(part, "optimizer", None)) for part in model._flatten_layers(include_self=False)}
+
+
+def fill(model: Any, opened: BinaryIO, optimizer: bool) -> None:
+    """Gives a model the values in an open HDF5 file, whose paths and shapes were found to be the model's.
+
+    And its optimizer, if so.
+
+    Raises `CheckpointError`: a layer does not take them.
+    """
+    import h5py
+    from keras.src.saving.saving_lib import H5IOStore, _load_state
+
+    class Reader(H5IOStore):
+        """Gives groups of a file that is open where its base class, which `_load_state` asks for, opens one."""
+
+        def __init__(self, file):
+            self.file = file
+
+        def __bool__(self):
+            return True
+
+        def get(self, path):
+            return self.file.get(f"{path}/vars" if path else "vars", {})
+
+        def has_path(self, path):
+            return path in self.file
+
+    left_out = _optimizers_of_parts(model) | (set() if optimizer else {id(getattr(model, "optimizer", None))})
+    with h5py.File(opened, "r") as file:
+        try:
+            _load_state(model, Reader(file), None, inner_path="", visited_saveables=left_out)
+        except (ValueError, KeyError) as error:
+            raise CheckpointError(f"model.weights.h5 does not fit config.json: {str(error).splitlines()[0]}") from error
+
+
+def implied_shapes(
+    config: dict[str, Any], limit: float = math.inf, trusted: Iterable[Any] = ()
+) -> dict[str, tuple[tuple[int, ...], str]]:
     """`{path in the weights file: (shape, dtype name)}` of the model of a checked config, allocating no variable.
 
     Raises `CheckpointError`: the config builds no model, or one far over `limit` elements.
@@ -116,27 +160,51 @@ def implied_shapes(config: dict[str, Any], limit: float = math.inf) -> dict[str,
     global_state.set_global_attribute("uninitialized_variables", _Budget(limit + UNSAVED))
     try:
         with keras.StatelessScope(initialize_variables=False):
-            variables = recorded(build(config)).items()
+            variables = recorded(build(config, trusted)).items()
     finally:
         global_state.set_global_attribute("uninitialized_variables", before or [])
     return {path: (tuple(value.shape), keras.backend.standardize_dtype(value.dtype)) for path, value in variables}
 
 
-def build(config: dict[str, Any]) -> Any:
-    """The model of a checked config. Raises `CheckpointError`: the config builds no model."""
+def build(config: dict[str, Any], trusted: Iterable[Any] = ()) -> Any:
+    """The model of a config without compile settings, that was checked with this `trusted`.
+
+    Raises `CheckpointError`: the config builds no model.
+    """
     import keras
 
-    try:
+    class_name = config.get("class_name")
+    with _building(f"config.json does not build a {class_name}", trusted):
         model = keras.saving.deserialize_keras_object(copy.deepcopy(config))  # it edits what it reads
+    if not isinstance(model, keras.Model):  # a table that lacks "config" comes back as it is
+        raise CheckpointError(f"config.json does not build a {class_name}, but a {type(model).__name__}.")
+    return model
+
+
+def compile_as(model: Any, config: dict[str, Any], trusted: Iterable[Any] = ()) -> None:
+    """Compiles a model by checked settings. Raises `CheckpointError`: it cannot be compiled so."""
+    with _building(f"config.json does not compile the {type(model).__name__}", trusted):
+        model.compile_from_config(copy.deepcopy(config))
+
+
+@contextlib.contextmanager
+def _building(failure, trusted):
+    """While a config is followed: trusted classes are known, and whatever is raised is a `CheckpointError`."""
+    import keras
+
+    names = {trust.PREFIX + name: item for name, item in trust.by_name(trusted).items()}
+    token = building.set(True)
+    try:
+        with keras.saving.custom_object_scope(names):
+            yield
     except CheckpointError:
         raise
     except Exception as error:  # a constructor may raise anything for arguments it cannot take
         cause = error.__cause__ or error
         reason = str(cause).splitlines()[0] if str(cause) else type(cause).__name__
-        raise CheckpointError(f"config.json does not build a {config.get('class_name')}: {reason}") from error
-    if not isinstance(model, keras.Model):  # a table that lacks "config" comes back as it is
-        raise CheckpointError(f"config.json does not build a {config.get('class_name')}, but a {type(model).__name__}.")
-    return model
+        raise CheckpointError(f"{failure}: {reason}") from error
+    finally:
+        building.reset(token)
 
 
 def check_match(implied: dict[str, tuple], stored: dict[str, tuple]) -> None:

@@ -33,7 +33,8 @@ def inspect(
             raise CheckpointError(f"there is no checkpoint in {folder}.")
         config = configs.parse(configs.read(folder / CONFIG))
         found |= {"class": config["class_name"], "config": config["config"]}
-        shapes = weights.read_shapes(folder / WEIGHTS)
+        with open(folder / WEIGHTS, "rb") as file:
+            shapes = weights.read_shapes(file)
         found["parameters"] = sum(math.prod(shape) for shape, _ in shapes.values())
         found["dtypes"] = sorted({str(dtype) for _, dtype in shapes.values()})
     except (CheckpointError, OSError) as error:

@@ -6,11 +6,12 @@ import functools
 import json
 import os
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kerasgen.checkpoints import WEIGHTS, load_checkpoint, sha256
+from kerasgen.checkpoints import LIMIT, WEIGHTS, load_checkpoint, sha256
 from kerasgen.errors import CheckpointError, HubError, RecipeError, UnknownModelError
 from kerasgen.hub import client
 from kerasgen.hub.client import Auth, Dir, Handle, Revision
@@ -68,10 +69,16 @@ def entries() -> dict[str, Entry]:
 
 
 def _is_path(handle):
-    """Whether a handle means a folder: one that exists, or a path that starts with "/", "./", "../" or "~"."""
-    text = os.fspath(handle)
-    exists = bool(text) and Path(text).expanduser().is_dir()
-    return not isinstance(handle, str) or exists or text.startswith(("/", "./", "../", "~"))
+    """Whether a handle means a path.
+
+    That of a folder that exists, one that starts with "/", "./", "../" or "~", or ends as files of models do.
+    """
+    if not isinstance(handle, str):
+        return True
+    if handle.startswith(("/", "./", "../", "~")):
+        return True
+    file = handle.lower().endswith((".keras", ".h5", ".hdf5")) or "://" in handle
+    return not handle.startswith("hf://") and (file or (bool(handle) and Path(handle).is_dir()))
 
 
 def _folder(handle):
@@ -144,22 +151,42 @@ def checkpoint_folder(
 
 
 def load(
-    handle: Handle, revision: Revision = None, token: Auth = None, cache_dir: Dir = None, local_files_only: bool = False
+    handle: Handle,
+    revision: Revision = None,
+    token: Auth = None,
+    cache_dir: Dir = None,
+    local_files_only: bool = False,
+    *,
+    trusted: Iterable[Any] = (),
+    memory_limit: int | None = LIMIT,
+    compile: bool = True,
 ) -> Any:
-    """The model of a checkpoint folder, of a name of the zoo, or of a repository of the Hugging Face Hub.
+    """The model of a checkpoint folder or `.keras` file, a name of the zoo, or a repository of the Hugging Face Hub.
 
     Args:
-        handle: in this order, a folder that exists or a path that starts with "/", "./", "../" or "~"; a name of the
-            zoo; a repository, "user/repo", "hf://user/repo" or either with "@revision" behind it.
+        handle: in this order, the path of a folder that exists, of a `.keras` file, or one that starts with "/", "./",
+            "../" or "~"; a name of the zoo; a repository, "user/repo", "hf://user/repo" or either with "@revision"
+            behind it.
         revision: of a repository: a branch, tag or commit.
         token, cache_dir, local_files_only: as for `huggingface_hub.snapshot_download`.
+        trusted: your own classes and functions that the model is made of, such as `[MyLayer]`; without them a model
+            that names any class but those of kerasgen and some of Keras is refused.
+        memory_limit: bytes that the model may hold at once for one example when it is used, beside its weights;
+            `None` for any. What kerasgen brings along is not measured.
+        compile: whether to compile it as it was when it was saved, with its optimizer's state.
 
     Raises:
         UnknownModelError: there is no such name, or its weights are not here.
         HubError: the repository cannot be had.
         CheckpointError: the checkpoint is damaged or refused.
     """
-    model = load_checkpoint(checkpoint_folder(handle, revision, token, cache_dir, local_files_only))
+    folder = checkpoint_folder(handle, revision, token, cache_dir, local_files_only)
+    digest = None
+    if not _is_path(handle) and not is_repository(handle):
+        entry = find(os.fspath(handle))
+        digest = entry.recipe.weights.sha256
+        memory_limit = None if entry.bundled else memory_limit
+    model = load_checkpoint(folder, trusted, memory_limit, compile, digest)
     if is_repository(handle):
         model.origin = "@".join(filter(None, client.parse_handle(os.fspath(handle), revision)))
     elif not _is_path(handle):
@@ -199,5 +226,5 @@ def list_models(family: str | None = None) -> list[dict[str, Any]]:
 
 
 def save(model: Any, path: str | os.PathLike, overwrite: bool = True, **settings: Any) -> None:
-    """As `model.save`: to a checkpoint folder, or to a `.keras` file with the optimizer."""
+    """As `model.save`: to a checkpoint folder or a `.keras` file."""
     model.save(path, overwrite, **settings)

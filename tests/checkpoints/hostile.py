@@ -1,22 +1,28 @@
-"""Makes damaged and hostile checkpoints, loads each, and prints how that went: python hostile.py FOLDER NUMBER."""
+"""Makes damaged and hostile checkpoints, loads each, draws a sample of those that load, and prints how that went.
+
+python hostile.py FOLDER NUMBER. No sample may take more than a GiB of memory that was not taken before.
+"""
 
 import base64
+import contextlib
 import copy
 import gc
 import json
 import marshal
 import os
 import random
+import resource
 import shutil
 import sys
 from pathlib import Path
 
 import h5py
+import keras
 import numpy as np
 
 import kerasgen
 from kerasgen.checkpoints import load_checkpoint, save_checkpoint
-from kerasgen.errors import KerasgenError
+from kerasgen.errors import InputError, KerasgenError
 
 folder, num = Path(sys.argv[1]), int(sys.argv[2])
 model = kerasgen.VariationalAutoencoder((8, 8, 1), 2, width=4)
@@ -25,6 +31,20 @@ load_checkpoint(folder / "good")
 TEXT = (folder / "good" / "config.json").read_bytes()
 WEIGHTS = (folder / "good" / "model.weights.h5").read_bytes()
 CONFIG = json.loads(TEXT)
+# One whose weights say nothing of the sizes that it works with.
+layers = keras.layers
+small = kerasgen.VariationalAutoencoder(
+    (8, 8, 1),
+    2,
+    encoder=keras.Sequential(
+        [keras.Input((8, 8, 1)), layers.UpSampling2D(2, name="up"), layers.GlobalAveragePooling2D(), layers.Dense(4)]
+    ),
+    decoder=keras.Sequential(
+        [keras.Input((2,)), layers.Dense(1), layers.Reshape((1, 1, 1)), layers.UpSampling2D(8, name="grow")]
+    ),
+)
+save_checkpoint(small, folder / "small")
+SMALL = (folder / "small" / "config.json").read_bytes(), (folder / "small" / "model.weights.h5").read_bytes()
 FORBIDDEN = (
     "os.system",
     "os.exec",
@@ -169,7 +189,25 @@ def virtual(file, name, shape, names):
     file.create_virtual_dataset(name, layout)
 
 
+def in_use(shape, *settings):
+    """A checkpoint of 30 kB for images of another shape, with `(layer, argument, value)` set."""
+    config = json.loads(SMALL[0])
+    text = json.dumps(config).replace("[null, 8, 8, 1]", json.dumps([None, *shape]))
+    config = json.loads(text)
+    config["config"]["shape"] = shape
+    for part in ("encoder", "decoder"):
+        for layer in config["config"][part]["config"]["layers"]:
+            for name, argument, value in settings:
+                if layer["config"].get("name") == name:
+                    layer["config"][argument] = value
+    return json.dumps(config).encode(), SMALL[1]
+
+
 HANDMADE = [
+    lambda rng: in_use([8, 8, 1], ("up", "size", [4096, 4096])),
+    lambda rng: in_use([8192, 8192, 1], ("grow", "size", [8192, 8192])),
+    lambda rng: in_use([2048, 2048, 1], ("grow", "size", [2048, 2048]), ("up", "size", [16, 16])),
+    lambda rng: in_use([1, 65536, 64], ("grow", "size", [1, 65536])),
     swap(lambda f, n, s, names: f.__setitem__(n, h5py.ExternalLink("/etc/passwd", "/"))),
     swap(lambda f, n, s, names: f.__setitem__(n, h5py.SoftLink("/" + names[1]))),
     swap(lambda f, n, s, names: f.__setitem__(n, h5py.SoftLink("/" + n))),
@@ -217,6 +255,8 @@ def check(bad):
     armed = True
     try:
         found = load_checkpoint(bad)
+        with contextlib.suppress(InputError):  # it asks for data first
+            found.sample(1, verbose=0)
     except KerasgenError as error:
         assert str(error)
         return "refused"
@@ -227,6 +267,16 @@ def check(bad):
     return "loaded"
 
 
+def status(key):
+    """GiB of this process, by /proc: not getrusage's peak, which a child inherits from what started it."""
+    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(lines[key].split()[0]) / 2**20
+
+
+for good in ("good", "small"):
+    load_checkpoint(folder / good).sample(1, verbose=0)
+start = status("VmHWM")
+resource.setrlimit(resource.RLIMIT_AS, (int((status("VmSize") + 1.5) * 2**30),) * 2)  # threads take up addresses, too
 sys.addaudithook(watch)
 outcomes = {"refused": 0, "loaded": 0}
 for number in range(num):
@@ -254,6 +304,4 @@ bad.mkdir()
 (bad / "metadata.json").symlink_to("/etc/passwd")
 (bad / "model.weights.h5").symlink_to("/dev/null")
 assert check(bad) == "refused"
-# Not getrusage's peak, which a child inherits from the process that started it.
-status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-print(json.dumps(outcomes | {"GiB": int(status["VmHWM"].split()[0]) / 2**20}))
+print(json.dumps(outcomes | {"GiB": status("VmHWM") - start}))
