@@ -29,11 +29,13 @@ FAMILIES = {
     "classifiers": set(),
 }
 MOST_LINES = 350  # of a file
-MOST_LINES_IN_ALL = 12_614
 # What models are called; of these no attribute is an ordinary one.
 MODEL_NAMES = ("model", "student", "classifier", "autoencoder", "gan", "flow", "source", "shipped")
 # (layer, attribute) of objects of other libraries.
-FOREIGN = {("data", "features")}  # of a builder of TensorFlow Datasets
+FOREIGN = {
+    ("data", "features"),  # of a builder of TensorFlow Datasets
+    ("backend", "outputs"),  # of an operation of TensorFlow
+}
 
 
 class Source:
@@ -106,8 +108,10 @@ class Source:
 
     @functools.cached_property
     def models(self):
-        """Names of the base class of models, of all classes below it, and of what families mix into these."""
-        names = {self.base}
+        """Names of the base class of models, of those that it is made of, of all below it and of their mix-ins."""
+        known, names = {c.name for _, c in self.classes}, {self.base}
+        while more := {last_name(b) for _, c in self.classes if c.name in names for b in c.bases} & known - names:
+            names |= more
         while more := {c.name for _, c in self.classes if names & set(map(last_name, c.bases))} - names:
             names |= more
         of_families = [c for layer, c in self.classes if layer in FAMILIES]
@@ -262,10 +266,6 @@ RULES = ("wrong_imports", "questions", "knowledge", "long_files")
 @pytest.mark.parametrize("rule", RULES)
 def test_the_package_keeps_the_rule(source, rule):
     assert list(getattr(source, rule)()) == []
-
-
-def test_the_package_is_no_longer_than_it_was(source):
-    assert sum(source.lines.values()) <= MOST_LINES_IN_ALL
 
 
 def test_the_rules_know_the_families(source):

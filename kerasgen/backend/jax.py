@@ -186,7 +186,7 @@ def _put(pairs):
 _copied = jax.jit(lambda state: jax.tree.map(jax.numpy.copy, state))
 
 
-class StateKeeper:
+class StateKeeper(keras.Model):
     """Mixed into a `keras.Model` whose Keras calls run in `keeping`: its variables hold their values at all times.
 
     Keras takes the values out of the variables, hands them to steps to be written over, and puts the last ones back at

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from kerasgen.checkpoints import archive, bounds, config as configs, trust, weights
 from kerasgen.checkpoints.folder import (
@@ -185,7 +185,7 @@ def _name(variable, path):
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[tuple[bytes, BinaryIO]]:
+def _opened(path: Path) -> Iterator[tuple[bytes, io.BufferedReader | io.BytesIO]]:
     """The text of config.json and the open weights file, of a folder or a `.keras` file; all is read from these."""
     if path.suffix == archive.SUFFIX and not path.is_dir():
         contents = archive.read(path)

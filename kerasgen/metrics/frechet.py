@@ -12,6 +12,7 @@ class Moments:
 
     def __init__(self) -> None:
         self.num = 0
+        self._mean = self._scatter = np.zeros(0)
 
     def update(self, features: ArrayLike) -> "Moments":
         """Adds rows `[N, F]`. Raises `InputError`: they are none, not finite, or not as wide as those before."""

@@ -333,7 +333,7 @@ def test_the_home_folder(form, kind, tmp_path, monkeypatch):
         *[(f"{scheme}://bucket/m", "hf://") for scheme in ("s3", "gs", "https", "file", "gcs")],
         (Path("s3://bucket/m.keras"), "hf://"),
         ("", "expected the path"),
-        (io.BytesIO(), "expected the path"),
+        pytest.param(io.BytesIO(), "expected the path", id="file"),
     ],
     ids=str,
 )
