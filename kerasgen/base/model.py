@@ -1,6 +1,5 @@
 """`BaseModel`: what every model shares."""
 
-import functools
 import itertools
 import math
 import re
@@ -17,7 +16,7 @@ from kerasgen import backend, inputs, noise
 from kerasgen.base.exhibit import Exhibit
 from kerasgen.base.family import FAMILIES, constructor_arguments, plain
 from kerasgen.base.program import Programs, batched
-from kerasgen.base.turns import Turns
+from kerasgen.base.turns import Turns, alone
 from kerasgen.checkpoints import save_checkpoint
 from kerasgen.errors import InputError
 from kerasgen.modalities import Images, Modality, check_labels, modality_of, one_hot
@@ -31,19 +30,6 @@ VERBS = (
     *("denoise", "compress", "decompress", "inpaint", "edit", "upscale", "downscale", "translate"),
     *("classify", "features"),
 )
-
-
-def alone(method: Callable) -> Callable:
-    """A method that changes a model's state: no other thread uses the model meanwhile, and what fails loses nothing."""
-
-    @functools.wraps(method)
-    def call(self, *args, **kwargs):
-        with self.turns.changing(method.__name__), backend.keeping(self):
-            if self.programs.refresh():  # Keras' own programs are of layers that were others, too
-                self.train_function = self.test_function = self.predict_function = None
-            return method(self, *args, **kwargs)
-
-    return call
 
 
 class ReplicaSeedGenerator(keras.random.SeedGenerator):

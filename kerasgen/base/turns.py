@@ -1,11 +1,14 @@
 """Whose turn it is with a model, where threads share it."""
 
 import contextlib
+import functools
 import threading
 from collections import Counter
 from collections.abc import Iterator
 
+from kerasgen import backend
 from kerasgen.errors import InputError
+from kerasgen.typing import Callable
 
 
 class Turns:
@@ -16,8 +19,8 @@ class Turns:
 
     def __init__(self):
         self._condition = threading.Condition()
-        self._changing: list[tuple[threading.Thread, str]] = []  # the calls of one thread, the outermost first
-        self._reading: Counter[threading.Thread] = Counter()
+        self._changing: list = []  # (thread, name): the calls of one thread, the outermost first
+        self._reading: Counter = Counter()  # threads
 
     def _wait(self, free):
         while not free():
@@ -57,3 +60,16 @@ class Turns:
             with self._condition:
                 self._changing.pop()
                 self._condition.notify_all()
+
+
+def alone(method: Callable) -> Callable:
+    """A method that changes a model's state: no other thread uses the model meanwhile, and what fails loses nothing."""
+
+    @functools.wraps(method)
+    def call(self, *args, **kwargs):
+        with self.turns.changing(method.__name__), backend.keeping(self):
+            if self.programs.refresh():  # Keras' own programs are of layers that were others, too
+                self.train_function = self.test_function = self.predict_function = None
+            return method(self, *args, **kwargs)
+
+    return call
