@@ -201,7 +201,7 @@ class StateKeeper(keras.Model):
 
     def _make_function(self, step_function: Callable, **settings: Any) -> Callable:
         """What Keras calls in place of the step; `(state, iterator)` to logs and the new state."""
-        function = super()._make_function(step_function, **settings)
+        function = super()._make_function(step_function, **settings)  # type: ignore[misc]
 
         def run(state, iterator):
             kept = self._kept or _Kept()

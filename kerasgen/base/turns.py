@@ -19,8 +19,8 @@ class Turns:
 
     def __init__(self):
         self._condition = threading.Condition()
-        self._changing: list[tuple[threading.Thread, str]] = []  # the calls of one thread, the outermost first
-        self._reading: Counter[threading.Thread] = Counter()
+        self._changing: list = []  # (thread, name): the calls of one thread, the outermost first
+        self._reading: Counter = Counter()  # threads
 
     def _wait(self, free):
         while not free():

@@ -112,7 +112,7 @@ def test_a_callback_of_fit_raises(model, place, error):
 @pytest.mark.parametrize("fails_at", [0, 2])
 def test_the_data_raise(model, fails_at, error):
     # TensorFlow's pipelines give an error of their own.
-    raised = Exception if keras.backend.backend() == "tensorflow" else type(error)
+    raised = (Exception, KeyboardInterrupt) if keras.backend.backend() == "tensorflow" else type(error)
     recorder = Recorder(model)
     with pytest.raises(raised):
         model.fit(batches(fails_at, error), verbose=0, callbacks=[recorder])
