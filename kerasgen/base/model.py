@@ -145,8 +145,7 @@ class BaseModel(keras.Model):
             kwargs.setdefault("shuffle", False)  # Keras' default is for those, and it warns of others
         x, y = self.check_training_data(x, y)
         if self.needs_initialization:
-            size = args[0] if args else kwargs.get("batch_size")
-            batch, x = first_batch(x, y, size or 32)
+            batch, x = first_batch(x, y, (args[0] if args else kwargs.get("batch_size")) or 32)
             self.initialize(*self.unpack(batch))
         with averaging.showing_averages(self, kwargs.pop("callbacks", None)) as callbacks:
             return super().fit(x, y, *args, callbacks=callbacks, **kwargs)
