@@ -202,7 +202,7 @@ def test_fit_without_steps_leaves_the_weights(x):
 
 def test_steps_that_overflow_leave_the_weights(x):
     """float16, where the first step's gradients are not finite and no step is taken."""
-    model = small(keras.optimizers.LossScaleOptimizer(adam(), initial_scale=3e38))
+    model = small(keras.optimizers.LossScaleOptimizer(adam(), initial_scale=float("inf")))
     before = flat(model.trainable_variables)
     model.fit(x, batch_size=16, verbose=0)
     assert int(model.optimizer.iterations) == 0
