@@ -24,8 +24,8 @@ from kerasgen.flows.bijectors import (
     Squeeze,
     UniformDequantization,
     VariationalDequantization,
+    base,
 )
-from kerasgen.flows.bijectors import base
 from kerasgen.flows.bijectors.rational_quadratic_spline import spline
 from tests.flows.bijectors.flow_case import check_bijector, randomise
 
@@ -223,7 +223,7 @@ def test_act_norm_keeps_the_scale_of_what_hardly_varies():
     missed = np.full((2, 5), 30.0, np.float32)
     z, log_det = flow.forward_and_log_det(ops.convert_to_tensor(missed))
     np.testing.assert_allclose(ops.convert_to_numpy(z)[:, 2:], [[29.7, 30.0, 30.0]] * 2, rtol=1e-4)
-    check_bijector(flow, missed + rng.standard_normal(missed.shape))
+    check_bijector(flow, rng.standard_normal(missed.shape))
     np.testing.assert_allclose(ops.convert_to_numpy(log_det), -np.log(x[:, :2].std(axis=0)).sum(), atol=1e-4)
 
 
