@@ -37,7 +37,7 @@ def assert_equal(found, expected):
 def test_a_keras_json(expected, tmp_path):
     settings = {"floatx": "float16", "image_data_format": "channels_first", "backend": keras.backend.backend()}
     (tmp_path / "keras.json").write_text(json.dumps(settings))
-    command = [sys.executable, "-m", "tests.keras_settings", str(tmp_path / "found.npz")]
+    command = [sys.executable, keras_settings.__file__, str(tmp_path / "found.npz")]
     environment = os.environ | {"KERAS_HOME": str(tmp_path)}
     run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr

@@ -8,9 +8,10 @@ NAMES = """
     AveragedAdadelta AveragedAdafactor AveragedAdagrad AveragedAdam AveragedAdamW AveragedAdamax AveragedFtrl
     AveragedLamb AveragedLion AveragedMuon AveragedNadam AveragedRMSprop AveragedSGD
     ActNorm AdditiveCoupling AffineCoupling Autoencoder Bernoulli Classifier ConditionalBatchNormalization
-    ConditionalSplit Conditioning CycleGAN DiffusionModel DiscretizedLogistic FlowMatching GAN Gaussian
+    ConditionalSplit Conditioning Conv2D CycleGAN DiffusionModel DiscretizedLogistic FlowMatching GAN Gaussian
     GaussianPrior Glow GradientPenalty GroupNormalization Haar Hinge HistogramEqualization Invertible
-    InvertibleConv1x1 LatentDiffusion LeastSquares Logit MinibatchStandardDeviation MixtureDensity MultiScale
+    InvertibleConv1x1 LatentDiffusion LeastSquares Logit MaxPooling2D
+    MinibatchStandardDeviation MixtureDensity MultiScale
     NonSaturating Permute Pix2Pix Players PositionBias R1 RationalQuadraticSpline RealNVP SelfAttention Split
     Squeeze UniformDequantization VariationalAutoencoder VariationalDequantization Wasserstein
 """

@@ -24,6 +24,7 @@ from kerasgen.flows.bijectors import (
     Squeeze,
     UniformDequantization,
     VariationalDequantization,
+    base,
 )
 from kerasgen.flows.bijectors.rational_quadratic_spline import spline
 from tests.flows.bijectors.flow_case import check_bijector, randomise
@@ -207,6 +208,58 @@ def test_act_norm_initialises_once(tmp_path):
         initialised.initialize(ops.convert_to_tensor(7.0 * x))
         for a, b in zip(before, initialised.get_weights(), strict=True):
             assert (a == b).all()
+
+
+def test_act_norm_keeps_the_scale_of_what_hardly_varies():
+    """Constant in the sample, or nearly: values that it missed stay of their size, through several of them."""
+    rng = np.random.default_rng(0)
+    x = np.concatenate(
+        [rng.standard_normal((1024, 2)), np.full((1024, 1), 0.3), 1e-6 * rng.standard_normal((1024, 2))], 1
+    )
+    flow = Invertible([ActNorm(VECTOR, name=f"act_norm_{index}") for index in range(12)])
+    z = ops.convert_to_numpy(flow.initialize(ops.convert_to_tensor(x.astype(np.float32))))
+    np.testing.assert_allclose(z.std(axis=0)[:2], 1.0, atol=1e-4)
+    np.testing.assert_allclose(z.mean(axis=0), 0.0, atol=1e-4)
+    missed = np.full((2, 5), 30.0, np.float32)
+    z, log_det = flow.forward_and_log_det(ops.convert_to_tensor(missed))
+    np.testing.assert_allclose(ops.convert_to_numpy(z)[:, 2:], [[29.7, 30.0, 30.0]] * 2, rtol=1e-4)
+    check_bijector(flow, rng.standard_normal(missed.shape))
+    np.testing.assert_allclose(ops.convert_to_numpy(log_det), -np.log(x[:, :2].std(axis=0)).sum(), atol=1e-4)
+
+
+def test_histogram_equalization_keeps_rare_values_apart():
+    """Of four million pixels of one value, each other value still has a bin of 256 float32 steps."""
+    shape = (64, 64, 1)
+    layer = HistogramEqualization(shape)
+    layer.set_from(np.full((1024, *shape), 255.5 / 256.0, np.float32))
+    frequency = np.exp(ops.convert_to_numpy(layer.log_frequency).astype(np.float64))
+    assert frequency.sum() == pytest.approx(1.0, abs=1e-5)
+    assert frequency.min() >= 0.99 * 2.0**-16
+    x = np.resize((np.arange(256) + 0.5) / 256.0, (1, *shape)).astype(np.float32)
+    z, _ = layer.forward_and_log_det(ops.convert_to_tensor(x))
+    back = ops.convert_to_numpy(layer.inverse_and_log_det(z)[0])
+    np.testing.assert_allclose(256.0 * back, 256.0 * x, atol=0.02)
+
+
+def test_initialization_in_parts_is_that_of_all_at_once(monkeypatch):
+    """And no layer ever sees more than a part."""
+    x = np.random.default_rng(0).uniform(0.1, 0.9, (70, *IMAGE)).astype(np.float32)
+    labels = ops.convert_to_tensor(np.eye(3, dtype=np.float32)[np.arange(70) % 3])
+    weights, seen = [], []
+    for rows in (16, 1000):
+        monkeypatch.setattr(base, "ROWS", rows)
+        keras.utils.set_random_seed(0)
+        shape = (2, 2, 12)
+        first = [ActNorm(IMAGE), Squeeze(IMAGE), ActNorm(shape), AffineCoupling(shape, width=8), Split(shape, 3)]
+        second = [ActNorm((2, 2, 6)), AffineCoupling((2, 2, 6), width=8, name="last"), GaussianPrior((2, 2, 6), 3)]
+        flow = randomise(MultiScale([Invertible(first), Invertible(second)]))
+        last = second[1].network
+        monkeypatch.setattr(second[1], "network", lambda y, training, last=last: (seen.append(len(y)), last(y))[1])
+        z = ops.convert_to_numpy(flow.initialize(ops.convert_to_tensor(x), labels))
+        weights.append([*flow.get_weights(), z])
+    assert seen == [16, 16, 16, 16, 6, 70]
+    for a, b in zip(*weights, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
 def test_spline_outside_its_bound_is_the_identity():
