@@ -24,7 +24,7 @@ class Told(keras.layers.Layer):
 
     def call(self, x, time, one_hot=None, training=False):
         wide = (-1, *[1] * len(SHAPE))
-        told = ops.reshape(ops.sum(one_hot * self.values, axis=1), wide)
+        told = ops.reshape(ops.sum(one_hot * ops.convert_to_tensor(self.values), axis=1), wide)
         lost = ops.reshape(1.0 - ops.sum(one_hot, axis=1), wide)
         return (told - x) / ops.reshape(ops.maximum(time / 1000.0, 1e-6), wide) + self.miss * lost
 
