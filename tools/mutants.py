@@ -542,7 +542,7 @@ MUTANTS = (
         "pictures.py",
         "np.rint(np.clip(images, 0.0, 1.0) * 255.0)",
         "np.floor(np.clip(images, 0.0, 1.0) * 255.0)",
-        "modalities/test_checks.py::test_pixels_are_uint8_in_storage_and_from_0_to_1_elsewhere",
+        "modalities/test_settings_matter.py::test_storage_is_the_nearest_byte",
     ),
     # Data
     Mutant(

@@ -13,4 +13,4 @@ def test_latents_are_drawn_with_the_posteriors_spread():
     model = linear_vae(1.0)
     model.compile(keras.optimizers.SGD(0.0))
     found = model.evaluate(x, batch_size=1000, verbose=0, return_dict=True)
-    assert found["loss"] == pytest.approx(-exact.mean(), abs=1e-2)
+    assert found["loss"] == pytest.approx(-exact.mean(), abs=0.1)

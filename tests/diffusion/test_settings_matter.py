@@ -20,13 +20,14 @@ class Told(keras.layers.Layer):
     def __init__(self, num_classes, miss=0.0):
         super().__init__()
         self.values, self.miss = 0.2 * np.arange(1.0, num_classes + 1.0, dtype=np.float32), miss
+        self.one = self.add_weight(shape=(), initializer="ones", name="one")  # PyTorch asks for something to train
         self.built = True
 
     def call(self, x, time, one_hot=None, training=False):
         wide = (-1, *[1] * len(SHAPE))
-        told = ops.reshape(ops.sum(one_hot * self.values, axis=1), wide)
+        told = ops.reshape(ops.sum(one_hot * ops.convert_to_tensor(self.values), axis=1), wide)
         lost = ops.reshape(1.0 - ops.sum(one_hot, axis=1), wide)
-        return (told - x) / ops.reshape(ops.maximum(time / 1000.0, 1e-6), wide) + self.miss * lost
+        return self.one * ((told - x) / ops.reshape(ops.maximum(time / 1000.0, 1e-6), wide) + self.miss * lost)
 
 
 class Perfect(keras.layers.Layer):
