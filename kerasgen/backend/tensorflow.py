@@ -6,7 +6,6 @@ import math
 import tensorflow as tf
 
 from kerasgen.backend.plain import (
-    StateKeeper as StateKeeper,
     finish_callbacks as finish_callbacks,
     keeping as keeping,
     test_step as test_step,
@@ -16,6 +15,30 @@ from kerasgen.errors import InputError
 from kerasgen.typing import Any, Callable, Sequence, Tensor
 
 SYNCHRONIZED = True  # see kerasgen.backend.plain
+
+
+class StateKeeper:
+    """Mixed into a `keras.Model` whose Keras calls run in `keeping`: a step that gets no batch counts for nothing.
+
+    TensorFlow runs what needs no data, the counters of seeds and of steps, though the next batch raises.
+    """
+
+    def _make_function(self, step_function: Callable) -> Callable:
+        function = super()._make_function(step_function)  # type: ignore[misc]
+        model: Any = self
+        states = (*model.non_trainable_variables, *(model.optimizer.variables if model.optimizer is not None else ()))
+        counters = [v for v in states if "int" in v.dtype]
+
+        def run(iterator):
+            before = [v.numpy() for v in counters]
+            try:
+                return function(iterator)
+            except BaseException:
+                for variable, value in zip(counters, before, strict=True):
+                    variable.assign(value)
+                raise
+
+        return run
 
 
 def value_and_grad(function: Callable, variables: Sequence) -> tuple[tuple[Tensor, Any], list[Tensor]]:
