@@ -192,7 +192,7 @@ def _peak(graph):
     freed: dict[int, int] = {}  # by the operation after which nothing reads it
     live = peak = 0
     for index, operation in enumerate(operations):
-        for tensor in operation.outputs:
+        for tensor in operation.values():
             size = math.prod(side or 1 for side in tensor.shape) * tensor.dtype.size if tensor.shape.rank else 0
             live += size
             end = last.get(tensor.ref(), index)
