@@ -14,6 +14,9 @@
 - gan: training steps (both players) and sampling of `kerasgen.GAN` and of a DCGAN in eager PyTorch (extra `torch`) of
   the same layers: three levels of 32, 64 and 128 channels, enlargement and convolution, batch normalization in the
   generator, non-saturating loss, Adam for each player.
+- gate: what the checks of `fit` cost: seconds of an epoch of `fit`, over those of `keras.Model.fit` without them, of a
+  VAE and a diffusion model on a `tf.data.Dataset` and on an array; the two take turns.
+- slider: seconds of each of 20 temperatures of `ddpm-mnist`, 4 images, after the first, and what memory grows by.
 
 python tools/benchmark.py --benchmarks=import,flows --repeats=7 --output=benchmark.json
 """
@@ -29,7 +32,7 @@ from pathlib import Path
 
 from absl import app, flags
 
-BENCHMARKS = flags.DEFINE_list("benchmarks", ["import"], "which to run: import, flows, diffusion, gan")
+BENCHMARKS = flags.DEFINE_list("benchmarks", ["import"], "which to run: import, flows, diffusion, gan, gate, slider")
 REPEATS = flags.DEFINE_integer("repeats", 7, "measurements; the median counts", lower_bound=1)
 OUTPUT = flags.DEFINE_string("output", None, "also write the figures to this JSON file")
 
@@ -294,7 +297,83 @@ def speed(models, work, repeats):
     return report
 
 
-RUNS = {"import": import_time, "flows": flow_speed, "diffusion": diffusion_speed, "gan": gan_speed}
+def gate_cost(repeats):
+    """Of `fit` with its checks over `fit` without them."""
+    import keras
+    import tensorflow as tf
+
+    import kerasgen
+
+    images = some_images(2048, 28, 1)
+    families = {
+        "VariationalAutoencoder": kerasgen.VariationalAutoencoder((28, 28, 1)),
+        "DiffusionModel": kerasgen.DiffusionModel((28, 28, 1), network={"class": "UNet", "width": 16}),
+    }
+    report = {}
+    for name, model in families.items():
+        model.compile()
+        for kind, data in {"data set": tf.data.Dataset.from_tensor_slices(images).batch(64), "array": images}.items():
+            num = 1024 if name == "DiffusionModel" else 2048
+            data = data.take(num // 64) if kind == "data set" else data[:num]
+            settings = {"verbose": 0, "shuffle": False} | ({"batch_size": 64} if kind == "array" else {})
+
+            def seconds(fit, data=data, settings=settings):
+                start = time.perf_counter()
+                fit(data, **settings)
+                return time.perf_counter() - start
+
+            fits = [model.fit, lambda data, model=model, **settings: keras.Model.fit(model, data, **settings)]
+            for fit in fits:
+                seconds(fit)  # warm-up
+            rounds = [
+                [seconds(fit) for fit in fits[:: 1 if turn % 2 else -1]][:: 1 if turn % 2 else -1]
+                for turn in range(repeats)
+            ]
+            ratios = sorted(ours / plain for ours, plain in rounds)
+            report[f"{name}, {kind}"] = {
+                "milliseconds a step": round(1000.0 * statistics.median(plain for _, plain in rounds) / (num // 64), 2),
+                "ratio": round(statistics.median(ratios), 4),
+                "lowest and highest ratio of a round": [round(ratios[0], 4), round(ratios[-1], 4)],
+            }
+    return report
+
+
+def slider(_):
+    """Of temperatures that a user moves through."""
+    import resource
+
+    import kerasgen
+
+    def memory():
+        """MiB that this process holds, now or, where that is not told, at most so far."""
+        if Path("/proc/self/statm").exists():
+            return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+    model = kerasgen.load("ddpm-mnist")
+    report = {}
+    for name, values in {
+        "temperature": [0.5 + 0.025 * index for index in range(21)],
+        "guidance": [1.5 + 0.1 * index for index in range(21)],
+    }.items():
+        times, held = [], []
+        for value in values:
+            start = time.perf_counter()
+            model.sample(4, seed=0, verbose=0, **{name: value})
+            times.append(time.perf_counter() - start)
+            held.append(memory())
+        report[name] = {
+            "first, seconds": round(times[0], 3),
+            "others, median and most, seconds": [round(statistics.median(times[1:]), 3), round(max(times[1:]), 3)],
+            "memory grows by, MiB": round(held[-1] - held[0], 1),
+        }
+    return report
+
+
+RUNS = {
+    **{"import": import_time, "flows": flow_speed, "diffusion": diffusion_speed, "gan": gan_speed},
+    **{"gate": gate_cost, "slider": slider},
+}
 flags.register_validator(
     BENCHMARKS, lambda names: set(names) <= set(RUNS), message=f"--benchmarks takes any of {', '.join(RUNS)}"
 )

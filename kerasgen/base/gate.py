@@ -6,6 +6,7 @@ import keras
 
 from kerasgen.data.checked import Watch, checked, is_array, is_dataset, is_endless, parts
 from kerasgen.errors import InputError
+from kerasgen.modalities import to_numpy
 from kerasgen.typing import Any, Callable, Self
 
 
@@ -17,17 +18,23 @@ def arguments(method: Callable, *args: Any, **kwargs: Any) -> dict[str, Any]:
 class Gate:
     """Lets examples in, for as long as a call lasts.
 
-    An error of a batch comes to the user as it was raised here, not as the framework has wrapped it.
+    An error of a batch comes to the user as it was raised here, not as the framework has wrapped it. Arrays of floats,
+    which Keras casts to its floatx, stay float32 where that has 16 bits.
     """
 
     def __init__(self, model: Any):
         self.model = model
         self.watches: list[Watch] = []
+        self.floatx = keras.config.floatx()
+        self.unseen = False  # whether a sample of the examples is still to be looked at
 
     def __enter__(self) -> Self:
+        if self.floatx != "float64":
+            keras.config.set_floatx("float32")
         return self
 
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        keras.config.set_floatx(self.floatx)
         for watch in self.watches:
             if error is not None and watch.error is not None and watch.error is not error:
                 raise watch.error from None
@@ -58,8 +65,11 @@ class Gate:
 
     def admit_training(self, settings: dict[str, Any]) -> None:
         """The arguments of `fit`, by name, checked in place."""
-        x, y, weights = (settings.get(name) for name in ("x", "y", "sample_weight"))
-        x, y, weights = self.admit(x, y, weights, endless=settings.get("steps_per_epoch") is not None)
+        given, y, weights = (settings.get(name) for name in ("x", "y", "sample_weight"))
+        x, y, weights = self.admit(given, y, weights, endless=settings.get("steps_per_epoch") is not None)
+        if is_array(x):
+            self.model.modality.check_training(to_numpy("x", given))
+        self.unseen = self.model.modality.tabular and not is_array(x)
         settings.update(x=x, y=y, sample_weight=weights)
         if not is_array(x) and not isinstance(x, keras.utils.PyDataset):
             settings.setdefault("shuffle", False)  # Keras' default is for those, and it warns of others

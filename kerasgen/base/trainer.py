@@ -51,8 +51,6 @@ class Trainer(backend.StateKeeper, Saving):
     def metrics(self) -> list[keras.metrics.Metric]:
         return self.trackers
 
-    # What comes in
-
     @property
     def source_shape(self) -> tuple[int, ...]:
         """The shape of one example that `fit` takes."""
@@ -139,9 +137,11 @@ class Trainer(backend.StateKeeper, Saving):
         settings = arguments(super().fit, x, y, *args, **kwargs)
         with Gate(self) as gate:
             gate.admit_training(settings)
-            if self.needs_initialization:
+            if self.needs_initialization or gate.unseen:
                 some_x, some_y, settings["x"] = sample(settings["x"], settings["y"], SAMPLE, self.seed)
-                self.initialize(*self.unpack(self.check_batch(some_x, some_y, None))[:2])
+                self.modality.check_training(some_x, whole=False)
+                if self.needs_initialization:
+                    self.initialize(*self.unpack(self.check_batch(some_x, some_y, None))[:2])
             callbacks = self.with_own_callbacks(settings.get("callbacks"))
             with averaging.showing_averages(self, callbacks) as settings["callbacks"]:
                 return super().fit(**settings)
@@ -176,7 +176,7 @@ class Trainer(backend.StateKeeper, Saving):
     ) -> Any:
         """As `keras.Model.train_on_batch`."""
         x, y, sample_weight = self.check_batch(x, y, sample_weight)
-        class_weight = None if class_weight is None else self.check_class_weight(class_weight)
+        class_weight = class_weight and self.check_class_weight(class_weight)
         if self.needs_initialization:
             self.initialize(*self.unpack((x, y))[:2])
         return super().train_on_batch(x, y, sample_weight, class_weight, **kwargs)
@@ -184,14 +184,14 @@ class Trainer(backend.StateKeeper, Saving):
     @alone
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, **kwargs: Any) -> Any:
         """As `keras.Model.test_on_batch`, with the same noise each time."""
-        x, y, sample_weight = self.check_batch(x, y, sample_weight)
         with self.fixed_noise():
-            return super().test_on_batch(x, y, sample_weight, **kwargs)
+            return super().test_on_batch(*self.check_batch(x, y, sample_weight), **kwargs)
 
     @alone
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.predict`: what `model(x)` gives."""
         settings = arguments(super().predict, x, *args, **kwargs)
+        settings["callbacks"] = averaging.without_swaps(self, settings.get("callbacks"))
         with Gate(self) as gate:
             settings["x"] = gate.admit_inputs(x, settings.get("steps") is not None)
             return super().predict(**settings)

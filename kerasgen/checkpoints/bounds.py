@@ -19,6 +19,7 @@ def check_use(model: Any, limit: int, lenient: bool) -> None:
 
     Raises `CheckpointError`: it takes more than `limit`, or cannot be traced.
     """
+    import keras
     import numpy as np
 
     from kerasgen import backend
@@ -30,8 +31,12 @@ def check_use(model: Any, limit: int, lenient: bool) -> None:
                 f"than the {most // 2**20} MiB allowed; if you trust it, load it with memory_limit=None."
             )
 
-    def measured(function, num, batch, size=64, verbose="auto", *static, **settings):
-        held, shape = backend.footprint(lambda *args: function(*args, *static, **settings), *batch(0, 1))
+    def measured(function, num, batch, size=64, verbose="auto", *static, shared=()):
+        def once(*rows):
+            tensors = keras.tree.map_structure(lambda a: None if a is None else keras.ops.convert_to_tensor(a), shared)
+            return function(*rows, *tensors, *static)
+
+        held, shape = backend.footprint(once, *batch(0, 1))
         refuse_over(limit, held)
         return np.zeros((num, *shape[1:]), np.float32)
 

@@ -8,7 +8,7 @@ from kerasgen.modalities.labels import (
     check_weights as check_weights,
     one_hot as one_hot,
 )
-from kerasgen.modalities.modality import Modality as Modality, match
+from kerasgen.modalities.modality import Modality as Modality, match, to_numpy as to_numpy
 from kerasgen.modalities.tokens import Tokens as Tokens
 from kerasgen.modalities.vectors import Vectors as Vectors
 from kerasgen.modalities.videos import Videos as Videos

@@ -25,6 +25,7 @@ class Modality:
     advice = ""  # how to bring examples to the shape
     range_note = ""  # the range of results, after their shape
     suffixes: tuple[str, ...] = (".npy",)  # of files that it writes, "" for a folder
+    tabular = False  # whether `check_training` looks at values
     drawable = False  # whether `grid` gives a picture
 
     def __init__(self, shape: int | Sequence[int]) -> None:

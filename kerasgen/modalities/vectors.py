@@ -19,6 +19,7 @@ class Vectors(Modality):
 
     noun, axes, rank = "vectors", "features", 1
     suffixes = (".csv", ".npy")
+    tabular = True
 
     def check(self, x: ArrayLike) -> Array:
         x = self.to_array(x)
