@@ -27,13 +27,6 @@ import pytest
 import scipy.stats  # noqa: F401
 from absl import app, flags
 
-ONLY = flags.DEFINE_string("only", "", "try those with this word in their file, text or test")
-JOBS = flags.DEFINE_integer("jobs", 1, "how many to try at once", lower_bound=1)
-OUTPUT = flags.DEFINE_string("output", None, "a file for the table as JSON")
-SECONDS = flags.DEFINE_integer("seconds", 600, "after which a change counts as killed: it may never end")
-
-SOUND = flags.DEFINE_bool("sound", True, "first run the tests without any change: they must pass")
-
 ROOT = Path(__file__).resolve().parents[1]
 OPTIONS = ("-n0", "-q", "-x", "-p", "no:cacheprovider", "--no-header")
 TESTS_FAILED, ALL_PASSED = 1, 0  # exit statuses of pytest
@@ -136,7 +129,7 @@ MUTANTS = (
     ),
     Mutant(
         "diffusion/flow_matching.py",
-        "cost = -inner / ops.std(inner)",
+        "cost = -inner / ops.maximum(ops.std(inner), 1e-12)",
         "cost = inner / ops.std(inner)",
         "diffusion/test_diffusion.py::test_transport_pairs_near_noise",
     ),
@@ -619,9 +612,9 @@ def outcomes(chosen: Sequence[Mutant], trees: list[Path]) -> Iterator[dict]:
         time.sleep(0.1)
         for pid, (mutant, tree, text, start) in list(running.items()):
             seconds = time.monotonic() - start
-            if seconds > SECONDS.value:
+            if seconds > flags.FLAGS.seconds:
                 os.kill(pid, signal.SIGKILL)
-            done, status = os.waitpid(pid, 0 if seconds > SECONDS.value else os.WNOHANG)
+            done, status = os.waitpid(pid, 0 if seconds > flags.FLAGS.seconds else os.WNOHANG)
             if done:
                 del running[pid]
                 trees.append(tree)
@@ -632,12 +625,12 @@ def outcomes(chosen: Sequence[Mutant], trees: list[Path]) -> Iterator[dict]:
 
 
 def main(_):
-    chosen = [mutant for mutant in MUTANTS if ONLY.value.lower() in " ".join(mutant).lower()]
+    chosen = [mutant for mutant in MUTANTS if flags.FLAGS.only.lower() in " ".join(mutant).lower()]
     for mutant in chosen:
         mutant.applied_to((ROOT / mutant.path).read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory() as folder:
-        trees = [copied(Path(folder, str(job))) for job in range(JOBS.value)]
-        if SOUND.value:
+        trees = [copied(Path(folder, str(job))) for job in range(flags.FLAGS.jobs)]
+        if flags.FLAGS.sound:
             _, status = os.waitpid(started(trees[0], *dict.fromkeys(mutant.test for mutant in chosen)), 0)
             if status != ALL_PASSED:
                 sys.exit(f"the tests do not pass as things are:\n{said(trees[0])}")
@@ -645,8 +638,8 @@ def main(_):
         for row in outcomes(chosen, trees):
             rows.append(row)
             print(f"{row['verdict']:9}{row['seconds']:7.1f} s  {row['file']}: {row['new'].strip()!r}", flush=True)
-            if OUTPUT.value:
-                Path(OUTPUT.value).write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+            if flags.FLAGS.output:
+                Path(flags.FLAGS.output).write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
     left = [row for row in rows if row["verdict"] != "killed"]
     for row in left:
         print(f"\n{row['verdict']}: {row['file']}, {row['old']!r} to {row['new']!r}, {row['test']}\n{row['said']}")
@@ -655,4 +648,9 @@ def main(_):
 
 
 if __name__ == "__main__":
+    flags.DEFINE_string("only", "", "try those with this word in their file, text or test")
+    flags.DEFINE_integer("jobs", 1, "how many to try at once", lower_bound=1)
+    flags.DEFINE_string("output", None, "a file for the table as JSON")
+    flags.DEFINE_integer("seconds", 600, "after which a change counts as killed: it may never end")
+    flags.DEFINE_bool("sound", True, "first run the tests without any change: they must pass")
     app.run(main)

@@ -39,6 +39,17 @@ def policy_of(dtype: Any) -> keras.DTypePolicy:
     return policy if dtype is not None or policy.variable_dtype == "float32" else keras.DTypePolicy("float32")
 
 
+def is_plain(value: Any) -> bool:
+    """Whether a value is plain JSON, with numbers of at most five digits, or an object with a config."""
+    if isinstance(value, (list, tuple)):
+        return all(map(is_plain, value))
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and is_plain(item) for key, item in value.items())
+    if type(value) in (int, float):
+        return abs(value) < 100_000  # not NaN either
+    return value is None or type(value) in (str, bool) or hasattr(value, "get_config")
+
+
 def plain(value: Any) -> Any:
     """A plain JSON value of an argument: layers, optimizers and the like in serialized form, tuples as lists."""
     if isinstance(value, (list, tuple)):

@@ -4,7 +4,7 @@ import inspect
 
 import keras
 
-from kerasgen.data.checked import Watch, checked, is_array, is_dataset, is_endless, parts
+from kerasgen.base.batches import Watch, checked, is_array, is_dataset, is_endless, parts
 from kerasgen.errors import InputError
 from kerasgen.modalities import to_numpy
 from kerasgen.typing import Any, Callable, Self

@@ -6,7 +6,7 @@ from typing import ClassVar
 import keras
 from keras.layers import Layer
 
-from kerasgen.base.family import constructor_arguments, freeze_parts, frozen_parts, plain
+from kerasgen.base.family import constructor_arguments, freeze_parts, frozen_parts, is_plain, plain
 from kerasgen.base.turns import Turns
 from kerasgen.checkpoints import save_checkpoint
 from kerasgen.errors import InputError
@@ -42,6 +42,13 @@ class Saving(keras.Model):
                 raise InputError(f"{type(self).__name__} takes an argument {name!r} and {told}.")
             config[name] = plain(kept[name] if name in kept else getattr(self, name))
         return config
+
+    @property
+    def has_plain_arguments(self) -> bool:
+        """Whether the constructor's arguments are, but for layers and the like, JSON values with no large number."""
+        kept = vars(self._arguments)
+        names = constructor_arguments(type(self))
+        return all(is_plain(kept[name] if name in kept else getattr(self, name, object())) for name in names)
 
     @classmethod
     def from_config(cls, config: Config, custom_objects: Any = None) -> Self:

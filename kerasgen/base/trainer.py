@@ -14,7 +14,7 @@ from kerasgen.base.program import Programs
 from kerasgen.base.saving import Saving
 from kerasgen.base.turns import alone
 from kerasgen.checkpoints import check_savable
-from kerasgen.data.checked import sample
+from kerasgen.base.batches import sample
 from kerasgen.errors import InputError
 from kerasgen.modalities import Modality, check_labels, check_weights, one_hot
 from kerasgen.typing import Any, Callable, Labels, Logs, Tensor

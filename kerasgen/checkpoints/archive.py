@@ -40,7 +40,7 @@ def read(path: Path) -> dict[str, bytes]:
                 names = sorted(info.filename for info in infos)
                 if names != sorted(FILES):
                     raise CheckpointError(
-                        f"{path} holds {names[:8]}; a .keras file has {', '.join(FILES)} and no more."
+                        f"{path} holds {names[:8]}; expected {', '.join(FILES)} and no more."
                     )
                 for info in infos:
                     most = size if info.filename == WEIGHTS else MAX_BYTES

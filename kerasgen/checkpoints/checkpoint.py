@@ -128,9 +128,10 @@ def _description(model, optimizer):
 def check_savable(model: Any) -> None:
     """Warns of what `save` would refuse, so that it is known before training and not after.
 
-    A model with classes of the user's own is also built again from its config, without values.
+    A model with classes of the user's own is also built again from its config, without values. One of plain arguments
+    and known classes is not looked at further: to serialize it, Keras would import TensorFlow on every backend.
     """
-    if weights.building.get():
+    if weights.building.get() or (model.has_plain_arguments and not trust.own(model)):
         return
     try:
         _, config, own = _description(model, True)

@@ -115,11 +115,11 @@ class LatentDiffusion(DenoiserSampling):
             self._measured = found
         return found != self._measured
 
-    def run(self, *args: Any) -> np.ndarray:
+    def run(self, *args: Any, **kwargs: Any) -> np.ndarray:
         """As any model. Raises `InputError`: the autoencoder has changed."""
         if self.stale:
             raise InputError(f"{CHANGED}: call fit first.")
-        return super().run(*args)
+        return super().run(*args, **kwargs)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """As any model, with a warning if the autoencoder has changed."""

@@ -221,7 +221,8 @@ def test_counts_of_steps_have_no_bound(schedule, form, tmp_path):
 
 
 def test_players_keep_their_settings(tmp_path):
-    model = kerasgen.GAN((8, 8, 1), 4, width=4, generator="dense", discriminator="dense")
+    small = {"class": "conv", "width": 4}
+    model = kerasgen.GAN((8, 8, 1), 4, generator=small, discriminator=small)
     model.compile(kerasgen.GANOptimizer(keras.optimizers.Adam(3e-4), keras.optimizers.RMSprop(1e-3)))
     model.save(tmp_path / "model")
     assert kerasgen.load(tmp_path / "model").optimizer.get_config() == model.optimizer.get_config()

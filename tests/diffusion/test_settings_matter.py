@@ -17,8 +17,8 @@ IMAGE = 0.5 * (CONSTANT + 1.0)
 class Told(keras.layers.Layer):
     """The velocity to an image of 0.2 times its label, counted from 1; to one of 0, plus `miss`, where not told."""
 
-    def __init__(self, num_classes, miss=0.0):
-        super().__init__()
+    def __init__(self, num_classes, miss=0.0, **kwargs):
+        super().__init__(**kwargs)
         self.values, self.miss = 0.2 * np.arange(1.0, num_classes + 1.0, dtype=np.float32), miss
         self.one = self.add_weight(shape=(), initializer="ones", name="one")  # PyTorch asks for something to train
         self.built = True
@@ -33,8 +33,8 @@ class Told(keras.layers.Layer):
 class Perfect(keras.layers.Layer):
     """What a network says that knows that x_0 is `CONSTANT`, or takes it to be `off` more."""
 
-    def __init__(self, prediction, off=0.0):
-        super().__init__()
+    def __init__(self, prediction, off=0.0, **kwargs):
+        super().__init__(**kwargs)
         self.prediction, self.off, self.table = prediction, off, None
         self.built = True
 

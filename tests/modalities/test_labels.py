@@ -52,7 +52,7 @@ def test_latents():
         (check_labels, ("12", 2, 3), "labels is a str; expected an array or a tensor."),
         (check_labels, ([0.0, 1.0], 2, 3), "labels have dtype float64; expected integers from 0 to 2."),
         (check_labels, (True, 2, 3), "labels have dtype bool; expected integers from 0 to 2."),
-        (check_labels, ([0], 2, 3), "labels have shape (1,); expected (2,), one for each image."),
+        (check_labels, ([0], 2, 3), "labels have shape (1,); expected (2,), one for each example."),
         (check_labels, ([0, 3], 2, 3), "labels range over 0..3; this model has 3 classes, 0 to 2."),
         (check_labels, ([-1, 2], 2, 3), "labels range over -1..2; this model has 3 classes, 0 to 2."),
         (check_attributes, (None, 2, 3), "this model needs labels: give 2 rows of 3 attributes, each 0 or 1."),
