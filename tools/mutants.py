@@ -135,7 +135,7 @@ MUTANTS = (
     ),
     Mutant(
         "diffusion/sampling.py",
-        "x = self.solve(options.temperature * z,",
+        "x = self.solve(numbers.temperature * z,",
         "x = self.solve(z,",
         DIFFUSION + "temperature_scales_the_noise",
     ),
@@ -228,8 +228,8 @@ MUTANTS = (
     ),
     Mutant(
         "autoencoders/variational_autoencoder.py",
-        "ops.sum(ops.maximum(backend.replica_mean(ops.mean(kl, axis=0)), self.free_bits))",
-        "ops.sum(backend.replica_mean(ops.mean(kl, axis=0)))",
+        "ops.stop_gradient(total / num) > self.free_bits",
+        "ops.stop_gradient(total / num) > 0.0",
         VAE + "loss_is_the_bound_by_its_definition",
     ),
     Mutant(
@@ -252,8 +252,8 @@ MUTANTS = (
     ),
     Mutant(
         "autoencoders/variational_autoencoder.py",
-        "ops.arange(CHUNK) < num_importance_samples",
-        "ops.arange(CHUNK) <= num_importance_samples",
+        'ops.arange(CHUNK, dtype="int32") < num_importance_samples',
+        'ops.arange(CHUNK, dtype="int32") <= num_importance_samples',
         VAE + "importance_weights_in_chunks",
     ),
     Mutant(
@@ -331,8 +331,8 @@ MUTANTS = (
     ),
     Mutant(
         "flows/bijectors/act_norm.py",
-        "np.log(values.std(axis=0) + 1e-6)",
-        "np.log(values.var(axis=0) + 1e-6)",
+        "stddev = values.std(axis=0)",
+        "stddev = values.var(axis=0)",
         BIJECTORS + "act_norm_initialises_once",
     ),
     Mutant("flows/bijectors/logit.py", " + math.log(1.0 - 2.0 * self.alpha)", "", BIJECTORS + "images[Logit]"),
@@ -370,8 +370,8 @@ MUTANTS = (
     ),
     Mutant(
         "gans/gan.py",
-        "self.generate(z, one_hot, training=True)",
-        "self.generate(z, one_hot)",
+        "self.generate(ops.convert_to_tensor(z), one_hot, training=True)",
+        "self.generate(ops.convert_to_tensor(z), one_hot)",
         GAN_SETTINGS + "standing_statistics_are_those_of_the_weights",
     ),
     Mutant("gans/gan.py", "z = math.sqrt(2.0) * ops.convert_to_numpy", "z = ops.convert_to_numpy", GANS + "truncation"),
@@ -564,7 +564,65 @@ MUTANTS = (
         CHECKPOINTS + "weights_that_are_refused",
     ),
     Mutant(
-        "checkpoints/config.py", "if abs(value) > bound:", "if value > bound:", CHECKPOINTS + "configs_that_are_refused"
+        "checkpoints/config.py",
+        "if abs(value) > bound and",
+        "if value > bound and",
+        CHECKPOINTS + "configs_that_are_refused",
+    ),
+    # The door: weights of examples, what comes in batches, noise of evaluations
+    Mutant(
+        "base/trainer.py",
+        "ops.sum(weights * losses)",
+        "ops.sum(losses)",
+        "test_keras_citizenship.py::TestAutoencoder::test_weights_of_examples",
+    ),
+    Mutant(
+        "base/trainer.py",
+        "update_state(value, weights if len(value.shape) else None)",
+        "update_state(value)",
+        "test_keras_citizenship.py::TestAutoencoder::test_weights_of_examples",
+    ),
+    Mutant(
+        "base/trainer.py",
+        "        with Gate(self) as gate, self.fixed_noise():",
+        "        with Gate(self) as gate:",
+        "test_keras_citizenship.py::TestVariationalAutoencoder::test_default_fit_lowers_evaluate",
+    ),
+    Mutant(
+        "base/batches.py",
+        "self.check(*parts(batch))",
+        "parts(batch)",
+        "test_keras_citizenship.py::TestAutoencoder::test_bad_batches_are_named",
+    ),
+    Mutant(
+        "base/gate.py",
+        "if is_endless(x) and not endless:",
+        "if False:",
+        "test_keras_citizenship.py::TestAutoencoder::test_data_sets_of_other_forms",
+    ),
+    Mutant(
+        "modalities/labels.py",
+        "if low < 0 or high > last:",
+        "if high > last:",
+        "test_keras_citizenship.py::TestClassifier::test_bad_labels_in_batches",
+    ),
+    Mutant(
+        "autoencoders/autoencoder.py",
+        "target, corrupted = x if target is None else target, x",
+        "target, corrupted = x, x",
+        "test_keras_citizenship.py::TestAutoencoder::test_learns_to_denoise_from_pairs",
+    ),
+    Mutant(
+        "autoencoders/autoencoder.py",
+        "return self.images(self.latents(self.modality.scale(images), training), training)",
+        'return self.images(self.latents(ops.cast(images, "float32"), training), training)',
+        "test_keras_citizenship.py::TestAutoencoder::test_call",
+    ),
+    Mutant(
+        "base/averaging.py",
+        "(1.0 + n) / (10.0 + n)",
+        "(1.0 + n) / (100.0 + n)",
+        "training/test_averaging.py::test_averages_are_those_of_the_formula",
     ),
 )
 

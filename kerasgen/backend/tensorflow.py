@@ -33,7 +33,7 @@ class StateKeeper:
             before = [v.numpy() for v in counters]
             try:
                 return function(iterator)
-            except BaseException:
+            except tf.errors.OpError:  # not an interrupt, which comes between steps
                 for variable, value in zip(counters, before, strict=True):
                     variable.assign(value)
                 raise

@@ -40,14 +40,14 @@ def policy_of(dtype: Any) -> keras.DTypePolicy:
 
 
 def is_plain(value: Any) -> bool:
-    """Whether a value is plain JSON, with numbers of at most five digits, or an object with a config."""
+    """Whether a value is plain JSON, with no number that a checkpoint may refuse."""
     if isinstance(value, (list, tuple)):
         return all(map(is_plain, value))
     if isinstance(value, dict):
         return all(isinstance(key, str) and is_plain(item) for key, item in value.items())
     if type(value) in (int, float):
-        return abs(value) < 100_000  # not NaN either
-    return value is None or type(value) in (str, bool) or hasattr(value, "get_config")
+        return abs(value) < 65_536  # not NaN either
+    return value is None or type(value) in (str, bool)
 
 
 def plain(value: Any) -> Any:

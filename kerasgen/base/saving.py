@@ -45,7 +45,7 @@ class Saving(keras.Model):
 
     @property
     def has_plain_arguments(self) -> bool:
-        """Whether the constructor's arguments are, but for layers and the like, JSON values with no large number."""
+        """Whether the constructor's arguments are plain JSON values, without large numbers."""
         kept = vars(self._arguments)
         names = constructor_arguments(type(self))
         return all(is_plain(kept[name] if name in kept else getattr(self, name, object())) for name in names)

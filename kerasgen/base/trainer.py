@@ -9,12 +9,12 @@ from keras import ops, tree
 
 from kerasgen import backend
 from kerasgen.base import averaging
+from kerasgen.base.batches import sample
 from kerasgen.base.gate import Gate, arguments
 from kerasgen.base.program import Programs
 from kerasgen.base.saving import Saving
 from kerasgen.base.turns import alone
 from kerasgen.checkpoints import check_savable
-from kerasgen.base.batches import sample
 from kerasgen.errors import InputError
 from kerasgen.modalities import Modality, check_labels, check_weights, one_hot
 from kerasgen.typing import Any, Callable, Labels, Logs, Tensor

@@ -39,9 +39,7 @@ def read(path: Path) -> dict[str, bytes]:
                 infos = archive.infolist()
                 names = sorted(info.filename for info in infos)
                 if names != sorted(FILES):
-                    raise CheckpointError(
-                        f"{path} holds {names[:8]}; expected {', '.join(FILES)} and no more."
-                    )
+                    raise CheckpointError(f"{path} holds {names[:8]}; expected {', '.join(FILES)} and no more.")
                 for info in infos:
                     most = size if info.filename == WEIGHTS else MAX_BYTES
                     if info.compress_type != zipfile.ZIP_STORED or info.file_size > most:

@@ -102,7 +102,7 @@ def test_latent_diffusion_leaves_the_autoencoder_alone(images, tmp_path):
     for a, b in zip(before, made.autoencoder.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     z = made.run(made.latents, 32, lambda start, stop: [x[start:stop], y[start:stop]])
-    assert_same(z[:16].mean(axis=0), np.zeros(2), 1e-4)
+    assert_same(z.mean(axis=0), np.zeros(2), 0.1)  # of 1,024 draws among the 32
     # The square is where the label says.
     drawn = made.sample(40, seed=0).reshape(40, 2, 4, 2, 4).mean(axis=(2, 4)).reshape(40, 4)
     assert (drawn.argmax(axis=1) == np.arange(40) % 4).mean() > 0.9

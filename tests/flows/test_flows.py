@@ -227,7 +227,9 @@ def test_probabilities_of_all_images_sum_to_almost_one(num_bits):
     k = np.stack(np.meshgrid(np.arange(levels), np.arange(levels)), axis=-1).reshape(-1, 1, 2, 1)
     x = (k * (256 // levels)).astype(np.uint8)
     model = RealNVP((1, 2, 1), scales=1, steps=2, width=8, num_bits=num_bits)
-    model.initialize(*model.unpack((np.random.default_rng(0).integers(0, 256, (64, 1, 2, 1), dtype=np.uint8), None))[:2])
+    model.initialize(
+        *model.unpack((np.random.default_rng(0).integers(0, 256, (64, 1, 2, 1), dtype=np.uint8), None))[:2]
+    )
     randomise(model.flow, 0.2)
     times = 4096
     log_prob = model.log_prob(np.repeat(x, times, axis=0), batch_size=8192, verbose=0)

@@ -88,8 +88,9 @@ def test_from_recipe_to_hub(recipe, hub_server, tmp_path, monkeypatch):
 
     command("sample", "me/histogram", "--num_samples", 4, "--output", tmp_path / "grid.png")
     command("sample", folder, "--num_samples", 4, "--output", tmp_path / "samples.npy")
-    command("evaluate", folder, "--metrics", "bits_per_dim", "--output", tmp_path / "figures.json")
-    command("report", folder, "--output", tmp_path / "report.html")
+    data = ("--dataset", recipe.dataset.source)
+    command("evaluate", folder, *data, "--metrics", "bits_per_dim", "--output", tmp_path / "figures.json")
+    command("report", folder, *data, "--output", tmp_path / "report.html")
     with Image.open(tmp_path / "grid.png") as grid:
         assert np.asarray(grid).std() > 20
     assert_same(np.load(tmp_path / "samples.npy"), model.sample(4, seed=0), 0.0)
