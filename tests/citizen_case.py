@@ -1,6 +1,6 @@
 """What every family must do in the hands of Keras' users, in one test case: one small model, compiled once."""
 
-import gc
+import json
 
 import keras
 import numpy as np
@@ -235,31 +235,30 @@ class Citizen:
 
     # Failed calls
 
-    @pytest.mark.parametrize("error", [RuntimeError("stop"), KeyboardInterrupt()], ids=["error", "interrupt"])
-    def test_failed_calls_lose_nothing(self, model, data, error):
-        batches = self.batches(data)
+    def test_failed_calls_lose_nothing(self, model, data):
+        """tests/backend/test_failed_calls.py has more of them, on one model."""
+        error, interrupt, batches = RuntimeError("stop"), KeyboardInterrupt(), self.batches(data)
 
         def failing(after):
             yield from batches[:after]
             raise error
 
+        def ends(event):
+            return {"callbacks": [Raising(event, error)], "verbose": 0}
+
         calls = [
-            lambda: self.fit(model, data, callbacks=[Raising("on_train_batch_begin", error)]),
-            lambda: self.fit(model, data, callbacks=[Raising("on_train_batch_end", error, 2)]),
-            lambda: self.fit(model, data, callbacks=[Raising("on_epoch_end", error)]),
-            lambda: self.fit(model, data, callbacks=[Raising("on_test_batch_end", error)], validation_split=0.5),
-            lambda: model.fit(failing(1), verbose=0),
-            lambda: model.evaluate(*data, batch_size=BATCH, verbose=0, callbacks=[Raising("on_test_batch_end", error)]),
+            (interrupt, lambda: self.fit(model, data, callbacks=[Raising("on_train_batch_begin", interrupt)])),
+            (interrupt, lambda: self.fit(model, data, callbacks=[Raising("on_train_batch_end", interrupt, 2)])),
+            (error, lambda: self.fit(model, data, callbacks=[Raising("on_epoch_end", error)])),
+            (error, lambda: self.fit(model, data, validation_split=0.5, **ends("on_test_batch_end"))),
+            (Exception(), lambda: model.fit(failing(1), verbose=0)),  # TensorFlow wraps it
+            (error, lambda: model.evaluate(*data, batch_size=BATCH, **ends("on_test_batch_end"))),
         ]
         if self.called:
-            calls.append(
-                lambda: model.predict(
-                    self.inputs(model, data), verbose=0, callbacks=[Raising("on_predict_batch_end", error)]
-                )
-            )
-        for call in calls:
+            calls.append((error, lambda: model.predict(self.inputs(model, data), **ends("on_predict_batch_end"))))
+        for raised, call in calls:
             iterations = int(ops.convert_to_numpy(model.optimizer.iterations))
-            with pytest.raises((type(error), Exception)):
+            with pytest.raises(type(raised)):
                 call()
             state = values(self.state(model))
             assert all(np.isfinite(value).all() for value in state)
@@ -288,7 +287,7 @@ class Citizen:
             callbacks.append(k.TensorBoard(str(tmp_path / "board")))
         self.fit(model, data, epochs=3, validation_data=tuple(p for p in data if p is not None), callbacks=callbacks)
         again = keras.saving.load_model(tmp_path / "whole.keras")
-        assert again.get_config() == model.get_config()
+        assert json.dumps(again.get_config()) == json.dumps(model.get_config())
         model.load_weights(tmp_path / "best.weights.h5")
         assert len((tmp_path / "log.csv").read_text().splitlines()) == 4
 
@@ -320,7 +319,7 @@ class Citizen:
 
     def test_clone_and_summary(self, model, capsys):
         clone = keras.models.clone_model(model)
-        assert clone.get_config() == model.get_config()
+        assert json.dumps(clone.get_config()) == json.dumps(model.get_config())
         assert [v.path for v in clone.variables] == [v.path for v in model.variables]
         model.summary()
         assert model.name in capsys.readouterr().out
@@ -359,6 +358,3 @@ class Citizen:
             model(1000.0 * x if x.ndim == 4 else np.full_like(x, np.nan))
         with pytest.raises(InputError):
             model.predict(x[0], verbose=0)
-
-    def teardown_method(self):
-        gc.collect()

@@ -10,7 +10,13 @@ from tests.citizen_case import BATCH, Citizen
 IMAGE = (8, 8, 1)
 DENSE = {"encoder": "dense", "decoder": "dense", "width": 8}
 MLP = {"class": "MLP", "width": 16}
-TRANSLATOR = {"generator": {"class": "UNet", "width": 4}, "discriminator": {"class": "patch", "width": 4, "levels": 1}}
+
+
+def convolution(channels, strides):
+    """A network from images to images, or to logits of patches."""
+    layer = keras.layers.Conv2D(1, 3, strides, "same", data_format="channels_last")
+    parts = [keras.Input((8, 8, channels)), layer]
+    return keras.Sequential(parts if strides == 1 else [*parts, keras.layers.Reshape((4, 4))])
 
 
 class TestAutoencoder(Citizen):
@@ -100,7 +106,7 @@ class TestPix2Pix(Citizen):
     called = "translate"
 
     def make(self):
-        return kerasgen.Pix2Pix(IMAGE, **TRANSLATOR)
+        return kerasgen.Pix2Pix(IMAGE, generator=convolution(1, 1), discriminator=convolution(2, 2))
 
 
 class TestCycleGAN(Citizen):
@@ -109,7 +115,9 @@ class TestCycleGAN(Citizen):
     called = "translate"
 
     def make(self):
-        return kerasgen.CycleGAN(IMAGE, pool_size=4, **TRANSLATOR)
+        return kerasgen.CycleGAN(
+            IMAGE, [convolution(1, 1) for _ in range(2)], [convolution(1, 2) for _ in range(2)], pool_size=4
+        )
 
 
 class TestClassifier(Citizen):

@@ -41,6 +41,13 @@ def make_gan():
     return GAN(IMAGE, 3, *networks, num_classes=4, penalty="gradient_penalty", augmentation=("translation",))
 
 
+def convolution(strides):
+    """A translator, or a discriminator of patches."""
+    layer = layers.Conv2D(1, 3, strides, "same", data_format="channels_last", dtype="float32")
+    parts = [keras.Input(IMAGE), layer]
+    return keras.Sequential(parts if strides == 1 else [*parts, layers.Reshape((4, 4))])
+
+
 def make_latent_diffusion():
     return LatentDiffusion(Autoencoder(IMAGE, 3, **DENSE), {"class": "DiffusionModel", "network": MLP})
 
@@ -53,11 +60,11 @@ FAMILIES = {
     "variational_glow": lambda: Glow(IMAGE, levels=1, steps=1, width=4, dequantization="variational"),
     "gan": make_gan,
     "pix2pix": lambda: Pix2Pix(IMAGE, generator={"class": "UNet", "width": 4}, discriminator=PATCH),
-    "cyclegan": lambda: CycleGAN(IMAGE, {"class": "UNet", "width": 4}, PATCH, pool_size=8),
+    "cyclegan": lambda: CycleGAN(IMAGE, [convolution(1) for _ in "ab"], [convolution(2) for _ in "ab"], pool_size=8),
     "diffusion": make_diffusion,
     "flow_matching": lambda: FlowMatching((64,), network=MLP, optimal_transport=True),
     "latent_diffusion": make_latent_diffusion,
-    "classifier": lambda: Classifier(IMAGE, 4, width=4, dropout=0.2, max_shift=1),
+    "classifier": lambda: Classifier(IMAGE, 4, backbone="lenet", width=4, dropout=0.2, max_shift=1),
 }
 
 

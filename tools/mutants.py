@@ -596,8 +596,8 @@ MUTANTS = (
     ),
     Mutant(
         "base/gate.py",
-        "if is_endless(x) and not endless:",
-        "if False:",
+        'if is_endless(x) and not endless:\n            raise InputError("the data have no end: say steps_per_epoch',
+        'if False:\n            raise InputError("the data have no end: say steps_per_epoch',
         "test_keras_citizenship.py::TestAutoencoder::test_data_sets_of_other_forms",
     ),
     Mutant(

@@ -263,5 +263,5 @@ def load_checkpoint(
             if not np.isfinite(array).all():
                 raise CheckpointError(f"{_name(value, name)} in {path} has values that are not finite.")
     if memory_limit is not None:
-        bounds.check_use(model, memory_limit, lenient=bool(trusted))
+        bounds.check_use(model, config, memory_limit, lenient=bool(trusted))
     return model
