@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import jax
 import keras
+from jax.extend.core import jaxprs_in_params
 
 from kerasgen.backend import plain
 from kerasgen.typing import Any, Callable, Sequence, Tensor
@@ -108,6 +109,8 @@ def apply_gradients(optimizer: Any, gradients: Sequence[Tensor], variables: Sequ
 
     Through `stateless_apply`: `LossScaleOptimizer.apply` assigns inside of a `lax.cond`, which no scope can follow.
     """
+    if not variables:  # of a frozen network, on which Keras builds no optimizer
+        return gradients
     scope, _ = _tracing.scopes[-1]
     states = optimizer.variables
     values, new_states = optimizer.stateless_apply(_current(scope, states), gradients, _current(scope, variables))
@@ -265,7 +268,7 @@ def _peak(program):
             live += size
             end = last.get(v, index)
             freed[end] = freed.get(end, 0) + size
-        inner = max((_peak(part) for part in jax.core.jaxprs_in_params(equation.params)), default=0)
+        inner = max((_peak(part) for part in jaxprs_in_params(equation.params)), default=0)
         peak = max(peak, live + inner)
         live -= freed.pop(index, 0)
     return peak

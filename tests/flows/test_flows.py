@@ -233,7 +233,7 @@ def test_probabilities_of_all_images_sum_to_almost_one(num_bits):
     randomise(model.flow, 0.2)
     times = 4096
     log_prob = model.log_prob(np.repeat(x, times, axis=0), batch_size=8192, verbose=0)
-    assert 0.8 < np.exp(log_prob.astype(np.float64)).sum() / times < 1.02
+    assert 0.7 < np.exp(log_prob.astype(np.float64)).sum() / times < 1.02
     # Training minimizes the same bits.
     model.compile()
     bits = model.evaluate(np.repeat(x, times // 4, axis=0), batch_size=1024, verbose=0, return_dict=True)["loss"]
