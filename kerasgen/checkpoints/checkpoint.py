@@ -108,7 +108,7 @@ def _description(model, optimizer):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Keras warns of lambdas, which are refused below
-            config = keras.saving.serialize_keras_object(model)
+            config = configs.portable(keras.saving.serialize_keras_object(model))
         config = configs.only_own_compile_config(config) if optimizer else configs.without_compile_config(config)
         text = json.dumps(config, indent=1).encode()
     except CheckpointError:

@@ -74,6 +74,19 @@ def read_open(file: BinaryIO) -> bytes:
     return file.read(MAX_BYTES + 1)
 
 
+def portable(config: Any) -> Any:
+    """The config with Keras' own optimizers by the names that every backend knows.
+
+    On PyTorch Keras makes them of classes of its own, in `keras.src.backend.torch.optimizers`, and names these.
+    """
+    if isinstance(config, dict):
+        config = {key: portable(value) for key, value in config.items()}
+        if str(config.get("module")).startswith("keras.src.backend.torch.optimizers."):
+            config["module"] = "keras.optimizers"
+        return config
+    return [portable(item) for item in config] if isinstance(config, (list, tuple)) else config
+
+
 def parse(text: bytes, trusted: Iterable[Any] = (), compiled: bool = True) -> dict[str, Any]:
     """The checked config in the text of a config.json, to be built by `weights.build` with the same `trusted`.
 
@@ -89,7 +102,7 @@ def parse(text: bytes, trusted: Iterable[Any] = (), compiled: bool = True) -> di
         raise CheckpointError(f"config.json is over {MAX_BYTES} bytes; this is not a config that kerasgen wrote.")
     try:
         keep = only_own_compile_config if compiled else without_compile_config
-        config = keep(json.loads(text, parse_constant=_refuse_constant))
+        config = keep(portable(json.loads(text, parse_constant=_refuse_constant)))
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"config.json is not JSON ({error}); restore it or save the model again.") from error
     known = trust.by_name(trusted)
