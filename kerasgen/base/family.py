@@ -60,7 +60,8 @@ def plain(value: Any) -> Any:
 def _direct_parts(layer: keras.layers.Layer) -> dict[str, keras.layers.Layer]:
     """The layers that a layer has itself: by the attribute that holds one, else by their place among them."""
     parts = layer._flatten_layers(include_self=False, recursive=False)  # in the order in which they were given to it
-    names = {id(value): name for name, value in vars(layer).items()}
+    held = vars(layer) | (vars(layer).get("_modules") or {})  # where PyTorch keeps those that are attributes
+    names = {id(value): name for name, value in held.items()}
     return {names.get(id(part), str(index)): part for index, part in enumerate(parts)}
 
 
