@@ -58,6 +58,7 @@ class Citizen:
     vectors = False
     num_classes = None
     pairs = False
+    coupled = False  # whether the examples of a batch meet in training
     lowered = "loss"  # what training lowers, or `None`
     called = None  # the method that `model(x)` stands for, or `None`
 
@@ -156,7 +157,15 @@ class Citizen:
         assert_same_values(values(model.trainable_variables), [start[id(v)] for v in model.trainable_variables], 2e-7)
         weight = (np.arange(NUM) % 4 != 3).astype(np.float32)
         other = x.copy()
-        other[weight == 0] = other[weight == 0][..., ::-1, :] if not self.vectors else -other[weight == 0]
+        other[weight == 0] = -other[weight == 0] if self.vectors else 1.0 - other[weight == 0]
+        if not self.coupled:
+            trained = []
+            for given in (x, other):
+                for variable, value in zip(self.state(model), compiled[1], strict=True):
+                    variable.assign(value)
+                self.fit(model, (given, y), sample_weight=weight)
+                trained.append(values(model.trainable_variables))
+            assert_same_values(*trained, 1e-5)
         names = [name for name in model.loss_names if name != "diversity"]
         one, two = (
             model.evaluate(given, y, sample_weight=weight, batch_size=BATCH, verbose=0, return_dict=True)

@@ -40,7 +40,7 @@ class TestVariationalAutoencoder(Citizen):
     called = "reconstruct"
 
     def make(self):
-        return kerasgen.VariationalAutoencoder(IMAGE, 2, free_bits=0.1, kl_warmup_steps=10, **DENSE)
+        return kerasgen.VariationalAutoencoder(IMAGE, 2, kl_warmup_steps=10, **DENSE)
 
 
 class TestConditionalVariationalAutoencoder(Citizen):
@@ -111,6 +111,7 @@ class TestPix2Pix(Citizen):
 
 class TestCycleGAN(Citizen):
     pairs = True
+    coupled = True  # by the pools of fakes
     lowered = "cycle_distance"
     called = "translate"
 
@@ -122,6 +123,7 @@ class TestCycleGAN(Citizen):
 
 class TestClassifier(Citizen):
     num_classes = 2
+    coupled = True  # by batch normalization
     called = "classify"
 
     def make(self):

@@ -595,12 +595,6 @@ MUTANTS = (
         "test_keras_citizenship.py::TestAutoencoder::test_bad_batches_are_named",
     ),
     Mutant(
-        "base/gate.py",
-        'if is_endless(x) and not endless:\n            raise InputError("the data have no end: say steps_per_epoch',
-        'if False:\n            raise InputError("the data have no end: say steps_per_epoch',
-        "test_keras_citizenship.py::TestAutoencoder::test_data_sets_of_other_forms",
-    ),
-    Mutant(
         "modalities/labels.py",
         "if low < 0 or high > last:",
         "if high > last:",
