@@ -322,7 +322,7 @@ def not_finite(file):
 WEIGHT_FAULTS = {
     "missing": (lambda file: file.__delitem__(BIAS), "lacks"),
     "extra": (lambda file: file.__setitem__("other/vars/0", np.zeros(1, "f4")), "other/vars/0"),
-    "misshaped": (lambda file: replace(file, BIAS, np.zeros(7, "f4")), r"\(7,\)"),
+    "misshaped": (lambda file: replace(file, BIAS, np.zeros(7, "f4")), r"has shape \(7,\); config\.json implies"),
     "integer": (lambda file: replace(file, BIAS, np.zeros(file[BIAS].shape, "i4")), "int32"),
     "double": (lambda file: replace(file, BIAS, np.zeros(file[BIAS].shape, "f8")), "float64"),
     "string": (lambda file: replace(file, BIAS, "text"), BIAS),
