@@ -367,3 +367,16 @@ class Citizen:
             model(1000.0 * x if x.ndim == 4 else np.full_like(x, np.nan))
         with pytest.raises(InputError):
             model.predict(x[0], verbose=0)
+
+    @pytest.mark.backend("tensorflow")
+    def test_export(self, model, data, tmp_path):
+        """What a SavedModel serves, without a call before, is what `predict` gives."""
+        if self.called is None:
+            return
+        import tensorflow as tf
+
+        self.make().export(tmp_path / "fresh", verbose=False)
+        model.export(tmp_path / "model", verbose=False)
+        served = tf.saved_model.load(tmp_path / "model")
+        x = self.inputs(model, data)
+        np.testing.assert_allclose(served.serve(x).numpy(), model.predict(x, verbose=0), atol=1e-5)
