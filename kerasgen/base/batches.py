@@ -125,8 +125,7 @@ def _checked_dataset(dataset, watch, shape, target_shape):
     def on_host(index, *tensors):
         watch(tf.nest.pack_sequence_as(spec, tensors), int(index))
 
-    def check(index, *batch):
-        batch = batch[0] if len(batch) == 1 else batch
+    def check(index, batch):
         tensors = tf.nest.flatten(batch)
         with tf.control_dependencies([tf.numpy_function(on_host, [index, *tensors], [])]):
             tensors = [tf.identity(tensor) for tensor in tensors]
@@ -135,7 +134,7 @@ def _checked_dataset(dataset, watch, shape, target_shape):
                 tensor.set_shape((tensor.shape[0] if tensor.shape.rank else None, *known))
         return tf.nest.pack_sequence_as(batch, tensors)
 
-    return dataset.enumerate().map(lambda index, batch: check(index, batch)).prefetch(1)
+    return dataset.enumerate().map(check).prefetch(1)
 
 
 class CheckedPyDataset(keras.utils.PyDataset):
@@ -201,11 +200,8 @@ def sample(x: Any, y: Any, num: int, seed: int) -> tuple[Array, Array | None, An
         return (*_drawn(batches, num, rng), (batch for batch in itertools.chain(batches, x)))
     if isinstance(x, keras.utils.PyDataset) and x.num_batches is not None:
         order = rng.permutation(x.num_batches).tolist()
-        read = list(_up_to((x[index] for index in order), num))
-        return (
-            *_drawn([batch for _, batch in sorted(zip(order, read, strict=False), key=lambda p: p[0])], num, rng),
-            x,
-        )
+        read = dict(zip(order, _up_to((x[index] for index in order), num), strict=False))
+        return (*_drawn([read[index] for index in sorted(read)], num, rng), x)
     return (*_drawn(_up_to(x, SEEN), num, rng), x)
 
 

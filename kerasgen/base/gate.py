@@ -51,15 +51,15 @@ class Gate:
         for name, given in (("y", y), ("sample_weight", weights)):
             if given is not None:
                 raise InputError(f"{name} is given beside a {type(x).__name__}, whose batches have it: leave it out.")
-        if is_endless(x) and not endless:
-            raise InputError("the data have no end: say steps_per_epoch (of fit) or steps (of evaluate), or end them.")
-        batches = self.watch(x, self.model.check_batch, self.model.source_shape, self.model.target_shape)
+        batches = self.watch(x, self.model.check_batch, endless, self.model.source_shape, self.model.target_shape)
         if is_dataset(x):
             self.model.check_spec(*parts(x.element_spec))
         return batches, None, None
 
-    def watch(self, x: Any, check: Callable, *shapes: Any) -> Any:
+    def watch(self, x: Any, check: Callable, endless: bool, *shapes: Any) -> Any:
         """The batches of `x`, each checked as it comes."""
+        if is_endless(x) and not endless:
+            raise InputError("the data have no end: say steps_per_epoch (of fit) or steps (elsewhere), or end them.")
         self.watches.append(Watch(check))
         return checked(x, self.watches[-1], *shapes)
 
@@ -86,6 +86,4 @@ class Gate:
         modality = self.model.input_modality()
         if is_array(x):
             return modality.check(x)
-        if is_endless(x) and not endless:
-            raise InputError("the data have no end: say how many steps, or end them.")
-        return self.watch(x, lambda x, y, weights: modality.check(x), modality.shape)
+        return self.watch(x, lambda x, y, weights: modality.check(x), endless, modality.shape)
