@@ -172,7 +172,7 @@ def test_a_step_fails_inside_its_program(fails_at):
 
 
 def interrupt(delay, done):
-    """Interrupts after a delay, and again if it came where Python ignores what is raised, as in `__del__`."""
+    """Interrupts after a delay, and again if it was lost: in a `__del__`, or in Keras' `pythonify_logs`, which takes all."""
     while not done.wait(delay):
         _thread.interrupt_main()
         delay = 5.0
