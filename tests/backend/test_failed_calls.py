@@ -172,7 +172,7 @@ def test_a_step_fails_inside_its_program(fails_at):
 
 
 def interrupt(delay, done):
-    """Interrupts after a delay, and again if it was lost: in a `__del__`, or in Keras' `pythonify_logs`, which takes all."""
+    """Interrupts after a delay, and again if it was lost, as in a `__del__`, or in Keras' `pythonify_logs`."""
     while not done.wait(delay):
         _thread.interrupt_main()
         delay = 5.0
