@@ -5,7 +5,7 @@
 
 import importlib
 
-from kerasgen import errors as errors
+from kerasgen import errors as errors, onednn as onednn  # the latter before what imports Keras
 from kerasgen.autoencoders.autoencoder import Autoencoder as Autoencoder
 from kerasgen.autoencoders.variational_autoencoder import VariationalAutoencoder as VariationalAutoencoder
 from kerasgen.base.family import register_family as register_family

@@ -5,6 +5,7 @@ import os
 import tempfile
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as `import kerasgen` does, which comes after Keras here
 if os.environ.get("KERAS_BACKEND") == "jax":
     # Two devices for the tests of replicas; and less time to compile, which is most of the time on JAX.
     flags = ("force_host_platform_device_count=2", "backend_optimization_level=0", "llvm_disable_expensive_passes=true")

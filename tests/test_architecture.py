@@ -17,7 +17,7 @@ LAYERS = (
     *("__main__", "__init__", "cli", "training", "hub", "metrics"),
     *("diffusion", "sequences", "gans", "flows", "autoencoders", "classifiers"),
     *("base", "networks", "data", "modalities", "checkpoints", "recipes", "backend"),
-    *("pictures", "noise", "inputs", "files", "typing", "errors", "version"),
+    *("pictures", "noise", "inputs", "files", "typing", "errors", "onednn", "version"),
 )
 # The folders of families, and what other family each may use.
 FAMILIES = {

@@ -35,6 +35,7 @@ replica_gather = _backend.replica_gather
 jit_compile = _backend.jit_compile
 SYNCHRONIZED = _backend.SYNCHRONIZED
 some_rows = _backend.some_rows
+transposed_convolution = _backend.transposed_convolution
 notify = _backend.notify
 finish_callbacks = _backend.finish_callbacks
 StateKeeper = _backend.StateKeeper

@@ -3,6 +3,8 @@
 import contextlib
 from collections.abc import Iterator
 
+from keras import ops
+
 from kerasgen.typing import Any, Callable, Tensor
 
 SYNCHRONIZED = False  # whether Keras must be told to take the moments of a batch over all replicas
@@ -55,6 +57,11 @@ def replica_gather(x: Tensor) -> Tensor:
 def some_rows(function: Callable, x: Tensor) -> Tensor:
     """`function(x)`, from a leading axis B to one, also where B is 0. Here no share of a batch is empty."""
     return function(x)
+
+
+def transposed_convolution(x: Tensor, kernel: Tensor) -> Tensor:
+    """Twice the sides, by a kernel `[2k, 2k, filters, C]` of stride 2: `[B, H, W, C]` to `[B, 2H, 2W, filters]`."""
+    return ops.conv_transpose(x, kernel, 2, "same", data_format="channels_last")
 
 
 def jit_compile() -> Any:

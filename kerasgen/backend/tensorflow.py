@@ -10,6 +10,7 @@ from kerasgen.backend.plain import (
     keeping as keeping,
     test_step as test_step,
     train_step as train_step,
+    transposed_convolution as transposed_convolution,
 )
 from kerasgen.errors import InputError
 from kerasgen.typing import Any, Callable, Sequence, Tensor

@@ -15,6 +15,7 @@ StateKeeper, finish_callbacks, replica_seed = plain.StateKeeper, plain.finish_ca
 replica_sum, replica_rows = plain.replica_sum, plain.replica_rows
 replica_gather, jit_compile = plain.replica_gather, plain.jit_compile
 SYNCHRONIZED, some_rows = plain.SYNCHRONIZED, plain.some_rows
+transposed_convolution = plain.transposed_convolution
 
 
 def _whole(method):

@@ -40,12 +40,8 @@ def conv_decoder(
     x = layers.Reshape((*coarsest, channels), dtype=dtype, name="reshape")(x)
     x = Conv2D(channels, 3, activation="silu", dtype=dtype, name="conv")(x)
     for level in range(len(finer), 0, -1):
-        side = finer[level - 1]
-        x = layers.UpSampling2D(2, LAST, dtype=dtype, name=f"resize_{level}")(x)
-        excess = tuple((0, have - want) for have, want in zip(x.shape[1:3], side, strict=True))
-        if any(right for _, right in excess):
-            x = layers.Cropping2D(excess, LAST, dtype=dtype, name=f"crop_{level}")(x)
         filters = channels_of(width, level - 2, most=4) if level > 1 else max(width // 2, output_shape[-1])
-        x = Conv2D(filters, 3, activation="silu", dtype=dtype, name=f"up_{level}")(x)
+        resample = {"resample": "enlarge", "sides": finer[level - 1]}
+        x = Conv2D(filters, 3, activation="silu", dtype=dtype, name=f"up_{level}", **resample)(x)
     x = Conv2D(output_shape[-1], 3, dtype=dtype, name="outputs")(x)
     return keras.Model(latents, x, name=name)

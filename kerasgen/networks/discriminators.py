@@ -11,8 +11,9 @@ from keras import ops
 from kerasgen.errors import InputError
 from kerasgen.inputs import check_choice
 from kerasgen.networks.build import SLOPE, Dtype, Network, Shape, Tensor, conv, dense, group_norm
-from kerasgen.networks.geometry import channels_of, flatten, halve, sides_of
+from kerasgen.networks.geometry import channels_of, flatten, sides_of
 from kerasgen.networks.layers.attention import Attention
+from kerasgen.networks.layers.convolution import halve
 from kerasgen.networks.layers.minibatch_stddev import MinibatchStandardDeviation
 from kerasgen.typing import Any, Sequence
 
@@ -47,7 +48,8 @@ class DownBlock(Network):
         self.norm_a = group_norm(inputs, "norm_a", dtype, 1) if normalization == "layer" and not first else None
         self.norm_b = group_norm(filters, "norm_b", dtype, 1) if normalization == "layer" else None
         self.conv_a = conv(inputs, filters, 3, "conv_a", dtype, spectral)
-        self.conv_b = conv(filters, filters, 3, "conv_b", dtype, spectral)
+        resample = "halve" if halves else None
+        self.conv_b = conv(filters, filters, 3, "conv_b", dtype, spectral, resample=resample)
         straight = inputs == filters and not halves
         self.shortcut = None if straight else conv(inputs, filters, 1, "shortcut", dtype, spectral)
 
@@ -56,7 +58,7 @@ class DownBlock(Network):
         y = self.conv_a(y if self.first else ops.relu(y))
         y = y if self.norm_b is None else self.norm_b(y)
         y = self.conv_b(ops.relu(y))
-        x, y = (halve(x), halve(y)) if self.halves else (x, y)
+        x = halve(x) if self.halves else x
         return y + (x if self.shortcut is None else self.shortcut(x))
 
 

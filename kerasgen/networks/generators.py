@@ -10,9 +10,10 @@ import math
 from keras import ops
 
 from kerasgen.networks.build import Network, Shape, Tensor, conv, dense
-from kerasgen.networks.geometry import channels_of, enlarge, sides_of
+from kerasgen.networks.geometry import channels_of, sides_of
 from kerasgen.networks.layers.attention import Attention
 from kerasgen.networks.layers.conditional_batch_normalization import ConditionalBatchNormalization
+from kerasgen.networks.layers.convolution import enlarge
 from kerasgen.typing import Any, Sequence
 
 
@@ -29,14 +30,14 @@ class UpBlock(Network):
         dtype = self.dtype_policy
         self.sides, self.residual = sides, residual
         self.norm_a = ConditionalBatchNormalization(inputs, num_classes, name="norm_a", dtype=dtype)
-        self.conv_a = conv(inputs, filters, 3, "conv_a", dtype, spectral)
+        self.conv_a = conv(inputs, filters, 3, "conv_a", dtype, spectral, resample="enlarge", sides=sides)
         if residual:
             self.norm_b = ConditionalBatchNormalization(filters, num_classes, name="norm_b", dtype=dtype)
             self.conv_b = conv(filters, filters, 3, "conv_b", dtype, spectral)
             self.shortcut = conv(inputs, filters, 1, "shortcut", dtype, spectral)
 
     def call(self, x: Tensor, one_hot: Tensor | None = None) -> Tensor:
-        y = self.conv_a(enlarge(ops.relu(self.norm_a(x, one_hot)), self.sides))
+        y = self.conv_a(ops.relu(self.norm_a(x, one_hot)))
         if not self.residual:
             return y
         return self.conv_b(ops.relu(self.norm_b(y, one_hot))) + enlarge(self.shortcut(x), self.sides)

@@ -4,8 +4,6 @@ import math
 
 from keras import ops
 
-from kerasgen import backend
-from kerasgen.networks.layers.convolution import LAST
 from kerasgen.typing import Tensor
 
 
@@ -20,17 +18,6 @@ def sides_of(height: int, width: int) -> list[tuple[int, int]]:
 def channels_of(width: int, level: int, most: int = 8) -> int:
     """Channels at a level, 0 the finest: `width`, doubled from level to level, up to `most` times as many."""
     return width * min(2**level, most)
-
-
-def enlarge(x: Tensor, sides: tuple[int, ...] | None = None) -> Tensor:
-    """`[B, H, W, C]` with every pixel four times, `[B, 2H, 2W, C]`, cropped to `sides` if given."""
-    x = ops.repeat(ops.repeat(x, 2, axis=1), 2, axis=2)
-    return x if sides is None else x[:, : sides[0], : sides[1]]
-
-
-def halve(x: Tensor) -> Tensor:
-    """Means over squares of 2 x 2, at odd sides over what there is of them: `[B, ceil(H / 2), ceil(W / 2), C]`."""
-    return backend.some_rows(lambda x: ops.average_pool(x, 2, 2, "same", data_format=LAST), x)
 
 
 def flatten(x: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from kerasgen import backend
 from kerasgen.errors import InputError
 from kerasgen.inputs import check_choice
 from kerasgen.networks.build import SLOPE, Dtype, Network, Shape, Tensor, conv, group_norm
-from kerasgen.networks.geometry import channels_of, enlarge, sides_of
+from kerasgen.networks.geometry import channels_of, sides_of
 from kerasgen.typing import Any
 
 NORMALIZATIONS = (None, "instance", "spectral")
@@ -28,7 +28,7 @@ class ConvBlock(Network):
 
     Args:
         sides: to which its input is enlarged before, if any.
-        reflect: whether the borders are filled with reflections rather than zeros, at stride 1.
+        reflect: whether the borders are filled with reflections rather than zeros, at stride 1 and without `sides`.
     """
 
     def __init__(
@@ -45,13 +45,13 @@ class ConvBlock(Network):
         reflect: bool = False,
     ):
         super().__init__(name, dtype=dtype)
-        self.sides, self.slope, self.border = sides, slope, kernel // 2 if reflect else 0
+        self.slope, self.border = slope, kernel // 2 if reflect else 0
         padding = "valid" if reflect else "same"
-        self.conv = conv(inputs, filters, kernel, "conv", dtype, strides=strides, padding=padding)
+        resample = {} if sides is None else {"resample": "enlarge", "sides": sides}
+        self.conv = conv(inputs, filters, kernel, "conv", dtype, strides=strides, padding=padding, **resample)
         self.norm = instance_norm(filters, "norm", dtype) if norm else None
 
     def call(self, x: Tensor) -> Tensor:
-        x = x if self.sides is None else enlarge(x, self.sides)
         if self.border:
             sides = [[0, 0], [self.border] * 2, [self.border] * 2, [0, 0]]
             x = backend.some_rows(lambda x: ops.pad(x, sides, mode="reflect"), x)

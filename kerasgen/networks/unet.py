@@ -6,7 +6,7 @@ from keras import layers, ops
 
 from kerasgen.errors import InputError
 from kerasgen.networks.build import Dtype, Network, Tensor, conv, dense, group_norm
-from kerasgen.networks.geometry import depth_to_space, enlarge, space_to_depth
+from kerasgen.networks.geometry import depth_to_space, space_to_depth
 from kerasgen.networks.layers.attention import SelfAttention
 from kerasgen.networks.layers.conditioning import Conditioning
 from kerasgen.typing import Any, Sequence
@@ -104,7 +104,9 @@ class UNet(Network):
             for index in range(blocks + 1):
                 parts = block(channels + skips.pop(), width * multiplier, level, f"up_{level}_{index}")
                 channels = width * multiplier
-                resize = conv(channels, channels, 3, f"up_{level}", dtype) if level and index == blocks else None
+                resize = None
+                if level and index == blocks:
+                    resize = conv(channels, channels, 3, f"up_{level}", dtype, resample="enlarge")
                 self.up.append((*parts, resize))
         self.norm = group_norm(channels, "norm", dtype)
         self.out = conv(channels, outputs * patch**2, 3, "out", dtype, kernel_initializer="zeros")
@@ -132,6 +134,6 @@ class UNet(Network):
         for residual, attention, resize in self.up:
             x = residual(ops.concatenate([x, skips.pop()], axis=-1), embedding)
             x = x if attention is None else attention(x)
-            x = x if resize is None else resize(enlarge(x))
+            x = x if resize is None else resize(x)
         x = self.out(ops.silu(self.norm(x)))
         return depth_to_space(x, self.patch) if self.patch > 1 else x

@@ -7,7 +7,8 @@ from keras import layers, ops
 
 from kerasgen.errors import InputError
 from kerasgen.networks import resolve
-from kerasgen.networks.geometry import depth_to_space, enlarge, sides_of, space_to_depth, with_label_planes
+from kerasgen.networks.geometry import depth_to_space, sides_of, space_to_depth, with_label_planes
+from kerasgen.networks.layers.convolution import enlarge
 
 IMAGE = (9, 8, 2)
 DENSE = {"class": "dense", "width": 4, "spectral": True}
