@@ -1,39 +1,35 @@
 """Measures speed against peers in one run, as ratios.
 
+- vae, gan, glow, unet: training and sampling, and peak memory, against peers of the same layers: see
+  tools/contestants.py. Each model has a process of its own with nothing else in it; all take turns.
 - import: what `import kerasgen` adds to `import keras`.
-- flows: training steps and sampling of `kerasgen.Glow` and of normflows' Glow (extra `peers`), in images a second, on
-  the CPU. Both have the same levels, steps of flow, affine couplings by convolutions of 3 x 3, 1 x 1 and 3 x 3 and
-  hidden channels (64, 128, 256, as ours doubles them), batches of 32 images 32 x 32 x 3, float32 and Adam. Ours runs by
-  `train_on_batch` and `sample` on the backend of KERAS_BACKEND; normflows as in its example of Glow, in eager PyTorch:
-  `MultiscaleFlow` of `GlowBlock`, `Squeeze` and `Merge` over `DiagGaussian`. Ours has a bias for each position and
-  convolutions for the priors of its splits besides; both numbers of parameters are reported. The two take turns in
-  every round, so that other load on the machine meets both.
-- diffusion: training steps, and sampling by 20 steps of DDIM, of `kerasgen.DiffusionModel` and of diffusers'
-  `UNet2DModel` and `DDIMPipeline` (extra `peers`): the same images, batches and turns as for flows; two levels of 32
-  and 64 channels with two residual blocks each, attention at the lower one, Adam.
-- gan: training steps (both players) and sampling of `kerasgen.GAN` and of a DCGAN in eager PyTorch (extra `torch`) of
-  the same layers: three levels of 32, 64 and 128 channels, enlargement and convolution, batch normalization in the
-  generator, non-saturating loss, Adam for each player.
+- cold: from the start of a process to the first image, against diffusers with a network of the same size.
 - gate: what the checks of `fit` cost: seconds of an epoch of `fit`, over those of `keras.Model.fit` without them, of a
   VAE and a diffusion model on a `tf.data.Dataset` and on an array; the two take turns.
 - slider: seconds of each of 20 temperatures of `ddpm-mnist`, 4 images, after the first, and what memory grows by.
 
-python tools/benchmark.py --benchmarks=import,flows --repeats=7 --output=benchmark.json
+The report names the processor, its flags and the settings of threads and instructions. Of a processor with AVX-512,
+one without is imitated by ONEDNN_MAX_CPU_ISA=AVX2 (TensorFlow, PyTorch), ATEN_CPU_CAPABILITY=avx2 (PyTorch) and
+XLA_FLAGS=--xla_cpu_max_isa=AVX2 (JAX) together.
+
+python tools/benchmark.py --benchmarks=vae,glow --repeats=5 --output=results.json
 """
 
+import functools
 import json
-import math
 import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 from absl import app, flags
+from contestants import CHANNELS, OURS, PEER_MODES, SIDE, UNET
 
-BENCHMARKS = flags.DEFINE_list("benchmarks", ["import"], "which to run: import, flows, diffusion, gan, gate, slider")
-REPEATS = flags.DEFINE_integer("repeats", 7, "measurements; the median counts", lower_bound=1)
+BENCHMARKS = flags.DEFINE_list("benchmarks", ["import"], "which to run, of those above")
+REPEATS = flags.DEFINE_integer("repeats", 5, "measurements; the median counts", lower_bound=1)
 OUTPUT = flags.DEFINE_string("output", None, "also write the figures to this JSON file")
 
 
@@ -46,13 +42,38 @@ import kerasgen
 print(middle - start, time.perf_counter() - middle)
 """
 
-LEVELS, STEPS, WIDTHS = 3, 4, (64, 128, 256)
-BATCH, IMAGE_SIZE = 32, 32
-TRAINING_STEPS = 8  # in one measurement
-SAMPLES = 256  # in one measurement, in batches of BATCH
-UNET = (32, 64)  # channels of the two levels
-SAMPLER_STEPS = 20
-GAN_WIDTH, GAN_LATENTS = 32, 64
+NETWORK = {"class": "UNet", "width": UNET[0], "multipliers": [1, 2], "blocks": 2, "attention": [1]}
+COLD = {  # what makes a folder, and what draws from it
+    "kerasgen": (
+        f"""
+import sys, kerasgen
+shape = ({SIDE}, {SIDE}, {CHANNELS})
+kerasgen.DiffusionModel(shape, network={NETWORK}, schedule="linear", prediction="epsilon").save(sys.argv[1])
+""",
+        """
+import sys, kerasgen
+kerasgen.load(sys.argv[1]).sample(1, seed=0, sampler="ddim", steps=10, verbose=0)
+""",
+    ),
+    "diffusers": (
+        f"""
+import sys, diffusers
+network = diffusers.UNet2DModel(
+    sample_size={SIDE}, in_channels={CHANNELS}, out_channels={CHANNELS}, layers_per_block=2, block_out_channels={UNET},
+    down_block_types=("DownBlock2D", "AttnDownBlock2D"), up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+    norm_num_groups=8,
+)
+diffusers.DDIMPipeline(network, diffusers.DDIMScheduler(num_train_timesteps=1000)).save_pretrained(sys.argv[1])
+""",
+        """
+import sys, diffusers
+pipeline = diffusers.DDIMPipeline.from_pretrained(sys.argv[1])
+pipeline.set_progress_bar_config(disable=True)
+pipeline(batch_size=1, num_inference_steps=10, output_type="np")
+""",
+    ),
+}
+SETTINGS = ("OMP_", "TF_", "ONEDNN_", "DNNL_", "ATEN_", "XLA_", "MALLOC_", "GLIBC_")  # of threads and instructions
 
 
 def import_time(repeats):
@@ -69,232 +90,74 @@ def import_time(repeats):
     }
 
 
-def our_glow(images):
-    """`(parameters, train, sample)` of kerasgen's Glow: a step on `images`, and SAMPLES images."""
-    import keras
-
-    import kerasgen
-
-    model = kerasgen.Glow((IMAGE_SIZE, IMAGE_SIZE, 3), levels=LEVELS, steps=STEPS, width=WIDTHS[0])
-    model.compile(keras.optimizers.Adam(1e-3))
-    parameters = sum(math.prod(variable.shape) for variable in model.trainable_variables)
-    return (
-        parameters,
-        lambda: model.train_on_batch(images),
-        lambda: model.sample(SAMPLES, seed=0, batch_size=BATCH, verbose=0),
-    )
-
-
-def peer_glow(images):
-    """`(parameters, train, sample)` of normflows' Glow, which counts its levels from the coarsest."""
-    import normflows
-    import torch
-
-    bases, flows, merges = [], [], []
-    for level in reversed(range(LEVELS)):
-        channels, side = 12 * 2**level, IMAGE_SIZE // 2 ** (level + 1)
-        blocks = [normflows.flows.GlowBlock(channels, WIDTHS[level]) for _ in range(STEPS)]
-        flows.append([*blocks, normflows.flows.Squeeze()])
-        last = level == LEVELS - 1
-        bases.append(normflows.distributions.DiagGaussian((channels if last else channels // 2, side, side)))
-        if not last:
-            merges.append(normflows.flows.Merge())
-    model = normflows.MultiscaleFlow(bases, flows, merges, class_cond=False)
-    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
-    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
-
-    def train():
-        x = (pixels + torch.rand(pixels.shape)) / 256.0
-        optimizer.zero_grad()
-        loss = model.forward_kld(x)
-        loss.backward()
-        optimizer.step()
-        return loss.item()
-
-    @torch.no_grad()
-    def sample():
-        for _ in range(SAMPLES // BATCH):
-            model.sample(BATCH)
-
-    return sum(parameter.numel() for parameter in model.parameters()), train, sample
-
-
-def images_per_second(function, calls, images):
-    start = time.perf_counter()
-    for _ in range(calls):
-        function()
-    return calls * images / (time.perf_counter() - start)
-
-
-def our_diffusion(images):
-    """`(parameters, train, sample)` of a kerasgen.DiffusionModel that predicts the noise."""
-    import keras
-
-    import kerasgen
-
-    network = {"class": "UNet", "width": UNET[0], "multipliers": [1, 2], "blocks": 2, "attention": [1]}
-    model = kerasgen.DiffusionModel(images.shape[1:], network=network, schedule="linear", prediction="epsilon")
-    model.compile(keras.optimizers.Adam(1e-3))
-    return (
-        model.network.count_params(),
-        lambda: model.train_on_batch(images),
-        lambda: model.sample(len(images), seed=0, sampler="ddim", steps=SAMPLER_STEPS, verbose=0),
-    )
-
-
-def peer_diffusion(images):
-    """`(parameters, train, sample)` of diffusers' U-Net, trained as in its example, and its DDIM pipeline."""
-    import diffusers
-    import torch
-
-    side, channels = images.shape[1], images.shape[3]
-    network = diffusers.UNet2DModel(
-        sample_size=side,
-        in_channels=channels,
-        out_channels=channels,
-        layers_per_block=2,
-        block_out_channels=UNET,
-        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
-        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
-        norm_num_groups=8,
-    )
-    scheduler = diffusers.DDPMScheduler(num_train_timesteps=1000)
-    optimizer = torch.optim.Adam(network.parameters(), 1e-3)
-    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
-    pipeline = diffusers.DDIMPipeline(network, diffusers.DDIMScheduler(num_train_timesteps=1000))
-    pipeline.set_progress_bar_config(disable=True)
-
-    def train():
-        x = pixels / 127.5 - 1.0
-        noise, times = torch.randn(x.shape), torch.randint(0, 1000, (len(x),))
-        optimizer.zero_grad()
-        output = network(scheduler.add_noise(x, noise, times), times).sample
-        loss = torch.nn.functional.mse_loss(output, noise)
-        loss.backward()
-        optimizer.step()
-        return loss.item()
-
-    return (
-        network.num_parameters(),
-        train,
-        lambda: pipeline(batch_size=len(images), num_inference_steps=SAMPLER_STEPS, output_type="np"),
-    )
-
-
-def our_gan(images):
-    """`(parameters, train, sample)` of a kerasgen.GAN; the parameters are those of both players."""
-    import keras
-
-    import kerasgen
-
-    network = {"class": "conv", "width": GAN_WIDTH}
-    model = kerasgen.GAN(images.shape[1:], GAN_LATENTS, network, network)
-    model.compile(kerasgen.GANOptimizer(*(keras.optimizers.Adam(2e-4, beta_1=0.5) for _ in range(2))))
-    return (
-        sum(math.prod(variable.shape) for variable in model.trainable_variables),
-        lambda: model.train_on_batch(images),
-        lambda: model.sample(SAMPLES, seed=0, batch_size=BATCH, verbose=0),
-    )
-
-
-def peer_gan(images):
-    """`(parameters, train, sample)` of the same networks in PyTorch, trained as in its example of DCGAN."""
-    import torch
-    from torch import nn
-
-    side, channels = images.shape[1], images.shape[3]
-    levels = int(math.log2(side // 4))
-    widths = [GAN_WIDTH * 2**level for level in range(levels + 1)]
-    blocks = [nn.Linear(GAN_LATENTS, 16 * widths[-1]), nn.Unflatten(1, (widths[-1], 4, 4))]
-    for wide, narrow in zip(widths[:0:-1], widths[-2::-1], strict=True):
-        blocks += [nn.BatchNorm2d(wide), nn.ReLU(), nn.Upsample(scale_factor=2), nn.Conv2d(wide, narrow, 3, padding=1)]
-    last = [nn.BatchNorm2d(widths[0]), nn.ReLU(), nn.Conv2d(widths[0], channels, 3, padding=1), nn.Tanh()]
-    generator = nn.Sequential(*blocks, *last)
-    blocks = []
-    for inputs, outputs in zip([channels, *widths[:-2]], widths[:-1], strict=True):
-        blocks += [nn.Conv2d(inputs, outputs, 4, 2, 1), nn.LeakyReLU(0.2)]
-    last = [nn.Conv2d(widths[-2], widths[-1], 3, padding=1), nn.LeakyReLU(0.2)]
-    last += [nn.Flatten(), nn.Linear(16 * widths[-1], 1)]
-    discriminator = nn.Sequential(*blocks, *last)
-    optimizers = [torch.optim.Adam(player.parameters(), 2e-4, (0.5, 0.999)) for player in (generator, discriminator)]
-    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
-
-    def train():
-        real = pixels / 127.5 - 1.0
-        fake = generator(torch.randn(len(real), GAN_LATENTS))
-        optimizers[1].zero_grad()
-        softplus = nn.functional.softplus
-        loss = softplus(-discriminator(real)).mean() + softplus(discriminator(fake.detach())).mean()
-        loss.backward()
-        optimizers[1].step()
-        optimizers[0].zero_grad()
-        loss = softplus(-discriminator(generator(torch.randn(len(real), GAN_LATENTS)))).mean()
-        loss.backward()
-        optimizers[0].step()
-        return loss.item()
-
-    @torch.no_grad()
-    def sample():
-        for _ in range(SAMPLES // BATCH):
-            generator(torch.randn(BATCH, GAN_LATENTS))
-
-    parameters = sum(p.numel() for player in (generator, discriminator) for p in player.parameters())
-    return parameters, train, sample
-
-
-def flow_speed(repeats):
-    """Of both Glows."""
-    images = some_images(BATCH, IMAGE_SIZE, 3)
-    work = {"training": (1, TRAINING_STEPS, BATCH), "sampling": (2, 1, SAMPLES)}
-    return speed({"kerasgen": our_glow(images), "normflows": peer_glow(images)}, work, repeats)
-
-
-def diffusion_speed(repeats):
-    """Of both diffusion models."""
-    images = some_images(BATCH, IMAGE_SIZE, 3)
-    work = {"training": (1, TRAINING_STEPS, BATCH), "sampling": (2, 1, BATCH)}
-    return speed({"kerasgen": our_diffusion(images), "diffusers": peer_diffusion(images)}, work, repeats)
-
-
-def gan_speed(repeats):
-    """Of both GANs."""
-    images = some_images(BATCH, IMAGE_SIZE, 3)
-    work = {"training": (1, TRAINING_STEPS, BATCH), "sampling": (2, 1, SAMPLES)}
-    return speed({"kerasgen": our_gan(images), "PyTorch": peer_gan(images)}, work, repeats)
-
-
 def some_images(num, side, channels):
     import numpy as np
 
     return np.random.default_rng(0).integers(0, 256, (num, side, side, channels), dtype=np.uint8)
 
 
-def speed(models, work, repeats):
-    """Images a second of both models, medians over rounds; the ratio, ours to theirs, is the median of the rounds'.
+class Contestant:
+    """One model in a process of its own, which waits until it is asked."""
 
-    Args:
-        models: `{name: (parameters, train, sample)}`, ours first.
-        work: `{kind: (index of the function, calls, images a call)}`.
+    def __init__(self, pair, name):
+        command = [sys.executable, Path(__file__).with_name("contestants.py"), pair, name]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        self.process = subprocess.Popen(command, **pipes)
+        line = self.process.stdout.readline()
+        if not line:
+            raise SystemExit(f"{pair}, {name}: {self.process.stderr.read()}")
+        self.parameters = json.loads(line)["parameters"]
+
+    def images_per_second(self, work):
+        print(work, file=self.process.stdin, flush=True)
+        return float(self.process.stdout.readline())
+
+    def peak_memory(self):
+        """MiB; the process ends."""
+        return float(self.process.communicate()[0])
+
+
+def compare(pair, repeats):
+    """Images a second of both models of a pair, medians over rounds; a ratio, ours to theirs, is the median of rounds'.
+
+    All take turns in every round, so that other load on the machine meets all of them.
     """
-    for model in models.values():
-        for index, calls, _ in work.values():
-            images_per_second(model[index], calls, 0)  # warm-up
-    rounds = {(kind, name): [] for kind in work for name in models}
+    names = ["kerasgen", *PEER_MODES]
+    contestants = {name: Contestant(pair, name) for name in names}
+    kinds = ["training", "reconstruction" if pair == "vae" else "sampling"]
+    rounds = {(kind, name): [] for kind in kinds for name in names}
     for number in range(repeats):
-        for kind, (index, calls, size) in work.items():
-            for name in list(models)[:: 1 if number % 2 else -1]:
-                rounds[kind, name].append(images_per_second(models[name][index], calls, size))
-    report = {f"parameters of {name}": model[0] for name, model in models.items()}
-    for kind in work:
-        ours, theirs = (rounds[kind, name] for name in models)
-        ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
-        report[kind] = {
-            "kerasgen, images a second": round(statistics.median(ours), 1),
-            f"{list(models)[1]}, images a second": round(statistics.median(theirs), 1),
-            "ratio": round(statistics.median(ratios), 3),
-            "lowest and highest ratio of a round": [round(min(ratios), 3), round(max(ratios), 3)],
-        }
-    return report
+        for kind in kinds:
+            for name in names[number % len(names) :] + names[: number % len(names)]:
+                rounds[kind, name].append(contestants[name].images_per_second(kind))
+    report = {"parameters": {name: contestants[name].parameters for name in names[:2]}}
+    for kind in kinds:
+        report[kind] = {"images a second": {name: round(statistics.median(rounds[kind, name]), 1) for name in names}}
+        for peer in PEER_MODES:
+            ratios = sorted(a / b for a, b in zip(rounds[kind, "kerasgen"], rounds[kind, peer], strict=True))
+            report[kind][f"ratio to {peer}: median, lowest, highest"] = [
+                round(value, 2) for value in (statistics.median(ratios), ratios[0], ratios[-1])
+            ]
+    memory = {name: round(contestants[name].peak_memory()) for name in names}
+    return report | {"peak memory, MiB": memory}
+
+
+def cold_start(repeats):
+    """Seconds from the start of a process to its first image, by 10 steps of DDIM, of a model from a folder."""
+    images = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, (make, use) in COLD.items():
+            subprocess.run([sys.executable, "-c", make, f"{folder}/{name}"], check=True, capture_output=True)
+            images[name] = [sys.executable, "-c", use, f"{folder}/{name}"]
+        rounds = {name: [] for name in images}
+        for number in range(repeats + 1):
+            for name, command in images.items():
+                start = time.perf_counter()
+                subprocess.run(command, check=True, capture_output=True)
+                if number:  # the first one fills the cache of files
+                    rounds[name].append(time.perf_counter() - start)
+    report = {f"{name}, seconds": round(statistics.median(times), 2) for name, times in rounds.items()}
+    return report | {"ratio": round(statistics.median(a / b for a, b in zip(*rounds.values(), strict=True)), 2)}
 
 
 def gate_cost(repeats):
@@ -371,8 +234,8 @@ def slider(_):
 
 
 RUNS = {
-    **{"import": import_time, "flows": flow_speed, "diffusion": diffusion_speed, "gan": gan_speed},
-    **{"gate": gate_cost, "slider": slider},
+    **{pair: functools.partial(compare, pair) for pair in OURS},
+    **{"import": import_time, "cold": cold_start, "gate": gate_cost, "slider": slider},
 }
 flags.register_validator(
     BENCHMARKS, lambda names: set(names) <= set(RUNS), message=f"--benchmarks takes any of {', '.join(RUNS)}"
@@ -381,9 +244,11 @@ flags.register_validator(
 
 def main(_):
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the CPU for all of them
-    from kerasgen.training.hardware import describe
+    from kerasgen.training.hardware import describe, processor_flags
 
-    report = describe() | {name: RUNS[name](REPEATS.value) for name in BENCHMARKS.value}
+    settings = {name: value for name, value in sorted(os.environ.items()) if name.startswith(SETTINGS)}
+    report = describe() | {"flags": " ".join(processor_flags()), "settings": settings}
+    report |= {name: RUNS[name](REPEATS.value) for name in BENCHMARKS.value}
     text = json.dumps(report, indent=2)
     if OUTPUT.value:
         Path(OUTPUT.value).write_text(text + "\n")

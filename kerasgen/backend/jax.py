@@ -15,12 +15,15 @@ import keras
 from jax.extend.core import jaxprs_in_params
 
 from kerasgen.backend import plain
+from kerasgen.backend.memory import keep_freed_memory
 from kerasgen.typing import Any, Callable, Sequence, Tensor
 
 replica_seed, replica_sum, replica_rows = plain.replica_seed, plain.replica_sum, plain.replica_rows
 replica_gather, jit_compile = plain.replica_gather, plain.jit_compile
 
 SYNCHRONIZED, some_rows = plain.SYNCHRONIZED, plain.some_rows
+
+keep_freed_memory()
 
 
 class _Tracing(threading.local):

@@ -9,6 +9,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from kerasgen.backend import plain
+from kerasgen.backend.memory import keep_freed_memory
 from kerasgen.typing import Any, Callable, Sequence, Tensor
 
 StateKeeper, finish_callbacks, replica_seed = plain.StateKeeper, plain.finish_callbacks, plain.replica_seed
@@ -16,6 +17,8 @@ replica_sum, replica_rows = plain.replica_sum, plain.replica_rows
 replica_gather, jit_compile = plain.replica_gather, plain.jit_compile
 SYNCHRONIZED, some_rows = plain.SYNCHRONIZED, plain.some_rows
 transposed_convolution = plain.transposed_convolution
+
+keep_freed_memory()
 
 
 def _whole(method):

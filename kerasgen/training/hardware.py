@@ -7,13 +7,20 @@ from pathlib import Path
 import keras
 
 
-def _processor():
+def _cpuinfo(key):
+    """What the system says of the first processor under a key, or nothing."""
     cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    return next((line.split(":", 1)[1].strip() for line in lines if line.split(":")[0].strip() == key), "")
+
+
+def _processor():
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def processor_flags() -> list[str]:
+    """The sets of vector instructions that the processor has, such as "avx2" and "avx512f"."""
+    return sorted(f for f in _cpuinfo("flags").split() if f.startswith(("avx", "amx", "fma", "sse4", "f16c")))
 
 
 def _accelerators():

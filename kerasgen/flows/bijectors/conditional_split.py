@@ -32,13 +32,13 @@ class ConditionalSplit(Bijector):
         return context if self.num_classes is None else with_label_planes(context, one_hot)
 
     def initialize(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        kept = x[..., : self.num_kept]
-        return kept, self.flow.initialize(x[..., self.num_kept :], self._context(kept, condition))
+        kept, x = ops.split(x, [self.num_kept], axis=-1)
+        return kept, self.flow.initialize(x, self._context(kept, condition))
 
     def forward_and_log_det(self, x: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
         """`(kept, z)`, and the log-determinant of x to both."""
-        kept = x[..., : self.num_kept]
-        z, log_det = self.flow.forward_and_log_det(x[..., self.num_kept :], self._context(kept, condition), training)
+        kept, x = ops.split(x, [self.num_kept], axis=-1)
+        z, log_det = self.flow.forward_and_log_det(x, self._context(kept, condition), training)
         return (kept, z), log_det
 
     def inverse_and_log_det(self, z: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:

@@ -86,7 +86,7 @@ class Coupling(Bijector, abstract=True):
             y, log_derivative = self.transform(x, outputs, inverse)
             return mask * x + (1.0 - mask) * y, sum_per_example((1.0 - mask) * log_derivative)
         first = self.shape[-1] - self.num_kept if self.swap else self.num_kept
-        a, b = x[..., :first], x[..., first:]
+        a, b = ops.split(x, [first], axis=-1)
         kept, changed = (b, a) if self.swap else (a, b)
         y, log_derivative = self.transform(changed, self._outputs(kept, condition, training), inverse)
         parts = [y, kept] if self.swap else [kept, y]

@@ -39,7 +39,7 @@ class Split(Bijector):
 
     def forward_and_log_det(self, x: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
         """`(kept, z)`, and the log-determinant of x to both."""
-        kept, second = x[..., : self.num_kept], x[..., self.num_kept :]
+        kept, second = ops.split(x, [self.num_kept], axis=-1)
         mean, log_scale = self._prior(kept, condition, training)
         return (kept, (second - mean) * ops.exp(-log_scale)), -sum_per_example(log_scale)
 

@@ -35,9 +35,10 @@ class SelfAttention(layers.Layer):
         shape = ops.shape(x)
         places = math.prod(shape[1:-1])  # T; of an empty batch no -1 could be inferred
         tokens = ops.reshape(x, (shape[0], places, self.channels))  # [B, T, C]
-        qkv = ops.reshape(self.qkv(tokens), (shape[0], places, 3, self.heads, self.channels // self.heads))
-        q, k, v = (qkv[:, :, part] for part in range(3))  # [B, T, heads, C / heads]
-        scores = ops.einsum("bqhd,bkhd->bhqk", q, k) * (self.channels // self.heads) ** -0.5
+        size = self.channels // self.heads
+        parts = ops.split(self.qkv(tokens), 3, axis=-1)
+        q, k, v = (ops.reshape(part, (shape[0], places, self.heads, size)) for part in parts)
+        scores = ops.einsum("bqhd,bkhd->bhqk", q * size**-0.5, k)
         weights = ops.cast(ops.softmax(ops.cast(scores, "float32")), scores.dtype)
         mixed = ops.reshape(ops.einsum("bhqk,bkhd->bqhd", weights, v), (shape[0], places, self.channels))
         return ops.reshape(self.out(mixed), shape)
