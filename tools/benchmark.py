@@ -9,8 +9,8 @@
 - slider: seconds of each of 20 temperatures of `ddpm-mnist`, 4 images, after the first, and what memory grows by.
 
 The report names the processor, its flags and the settings of threads and instructions. Of a processor with AVX-512,
-one without is imitated by ONEDNN_MAX_CPU_ISA=AVX2 (TensorFlow, PyTorch), ATEN_CPU_CAPABILITY=avx2 (PyTorch) and
-XLA_FLAGS=--xla_cpu_max_isa=AVX2 (JAX) together.
+one without is imitated by ONEDNN_MAX_CPU_ISA=AVX2 (TensorFlow, PyTorch), ATEN_CPU_CAPABILITY=avx2 (PyTorch, eager),
+TORCHINDUCTOR_CPP_SIMDLEN=256 (PyTorch, compiled) and XLA_FLAGS=--xla_cpu_max_isa=AVX2 (JAX) together.
 
 python tools/benchmark.py --benchmarks=vae,glow --repeats=5 --output=results.json
 """
@@ -73,7 +73,8 @@ pipeline(batch_size=1, num_inference_steps=10, output_type="np")
 """,
     ),
 }
-SETTINGS = ("OMP_", "TF_", "ONEDNN_", "DNNL_", "ATEN_", "XLA_", "MALLOC_", "GLIBC_")  # of threads and instructions
+# Of threads and instructions.
+SETTINGS = ("OMP_", "TF_", "ONEDNN_", "DNNL_", "ATEN_", "XLA_", "MALLOC_", "GLIBC_", "TORCHINDUCTOR_")
 
 
 def import_time(repeats):
@@ -102,7 +103,10 @@ class Contestant:
     def __init__(self, pair, name):
         command = [sys.executable, Path(__file__).with_name("contestants.py"), pair, name]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        self.process = subprocess.Popen(command, **pipes)
+        environment = dict(os.environ)
+        if name == "compiled":  # PyTorch 2.13 crashes on the two together
+            environment.pop("ATEN_CPU_CAPABILITY", None)
+        self.process = subprocess.Popen(command, env=environment, **pipes)
         line = self.process.stdout.readline()
         if not line:
             raise SystemExit(f"{pair}, {name}: {self.process.stderr.read()}")
