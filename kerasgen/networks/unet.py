@@ -29,8 +29,8 @@ class ResidualBlock(Network):
 
     def call(self, x: Tensor, embedding: Tensor) -> Tensor:
         y = self.conv_a(ops.silu(self.norm_a(x)))
-        scale, shift = ops.split(self.scale_shift(ops.silu(embedding))[:, None, None, :], 2, axis=-1)
-        y = ops.silu(self.norm_b(y) * (1.0 + scale) + shift)
+        scale, shift = ops.split(self.scale_shift(ops.silu(embedding)), 2, axis=-1)
+        y = ops.silu(self.norm_b(y, scale, shift))
         y = y if self.drop is None else self.drop(y)
         return (x if self.shortcut is None else self.shortcut(x)) + self.conv_b(y)
 

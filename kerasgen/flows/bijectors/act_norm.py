@@ -3,12 +3,12 @@
 import numpy as np
 from keras import ops
 
-from kerasgen.flows.bijectors.base import Array, DataDependentBijector, Result, Shape, Tensor, positions, repeated
+from kerasgen.flows.bijectors.base import Array, ChannelMap, DataDependentBijector, Shape, Tensor, positions
 
 FLOOR = 1e-3  # of standard deviations
 
 
-class ActNorm(DataDependentBijector):
+class ActNorm(DataDependentBijector, ChannelMap):
     """z = (x + bias) exp(log_scale), with a bias and a scale for each channel.
 
     log |det dz/dx| = height x width x sum(log_scale). `initialize` gives z mean 0 and variance 1 per channel over the
@@ -33,10 +33,12 @@ class ActNorm(DataDependentBijector):
         stddev = values.std(axis=0)
         self.log_scale.assign(-np.log(np.where(stddev < FLOOR, 1.0, stddev)))
 
-    def forward_and_log_det(self, x: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
-        z = (x + self.bias) * ops.exp(self.log_scale)
-        return z, repeated(positions(self.shape) * ops.sum(self.log_scale), x)
+    def affine(self) -> tuple[Tensor, Tensor]:
+        scale = ops.exp(self.log_scale)
+        return ops.diag(scale), scale * self.bias
 
-    def inverse_and_log_det(self, z: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
-        x = z * ops.exp(-self.log_scale) - self.bias
-        return x, repeated(-positions(self.shape) * ops.sum(self.log_scale), z)
+    def inverse_affine(self) -> tuple[Tensor, Tensor]:
+        return ops.diag(ops.exp(-self.log_scale)), -ops.convert_to_tensor(self.bias)
+
+    def log_det(self) -> Tensor:
+        return positions(self.shape) * ops.sum(self.log_scale)

@@ -53,6 +53,37 @@ class Bijector(keras.layers.Layer):
         return in_parts(lambda *part: self.forward_and_log_det(*part)[0], x, condition)
 
 
+class ChannelMap(Bijector, abstract=True):
+    """z = W x + b at every position; a run of them is one such map, and passes over the data once (`Invertible`)."""
+
+    def affine(self) -> tuple[Tensor, Tensor]:
+        """W `[C, C]` and b `[C]`."""
+        raise NotImplementedError
+
+    def inverse_affine(self) -> tuple[Tensor, Tensor]:
+        """W^-1 and -W^-1 b, of x = W^-1 z - W^-1 b."""
+        raise NotImplementedError
+
+    def log_det(self) -> Tensor:
+        """log |det W| times the number of positions, in nats, a scalar."""
+        raise NotImplementedError
+
+    def forward_and_log_det(self, x: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
+        return apply_affine([self.affine()], x), repeated(self.log_det(), x)
+
+    def inverse_and_log_det(self, z: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
+        return apply_affine([self.inverse_affine()], z), repeated(-self.log_det(), z)
+
+
+def apply_affine(maps: list[tuple[Tensor, Tensor]], x: Tensor) -> Tensor:
+    """x `[..., C]` through maps (W, b), the first one first: one matrix product over the data."""
+    (weight, bias), *others = maps
+    for w, b in others:
+        weight, bias = ops.matmul(w, weight), ops.matmul(w, bias) + b
+    flat = ops.reshape(x, (-1, x.shape[-1]))
+    return ops.reshape(ops.matmul(flat, ops.transpose(weight)) + bias, (-1, *x.shape[1:]))
+
+
 class DataDependentBijector(Bijector, abstract=True):
     """A bijector with variables that `initialize` sets from the first examples it gets, once.
 

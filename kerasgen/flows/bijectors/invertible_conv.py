@@ -5,7 +5,7 @@ import functools
 import numpy as np
 from keras import ops
 
-from kerasgen.flows.bijectors.base import Array, Bijector, Result, Shape, Tensor, positions, repeated
+from kerasgen.flows.bijectors.base import Array, ChannelMap, Shape, Tensor, positions
 
 
 @functools.lru_cache(maxsize=8)
@@ -27,7 +27,7 @@ def rotation_lu(size: int, seed: int | tuple[int, ...]) -> tuple[Array, Array, A
     return permutation, lower, u
 
 
-class InvertibleConv1x1(Bijector):
+class InvertibleConv1x1(ChannelMap):
     """z = W x at every position, W = P L (U + diag(sign exp(log_diagonal))) (Glow, eq. 10).
 
     L is lower triangular with a unit diagonal, U strictly upper triangular; the permutation P and the signs are fixed.
@@ -70,12 +70,11 @@ class InvertibleConv1x1(Bijector):
         transposed, lower, upper = self.factors()
         return ops.solve_triangular(upper, ops.solve_triangular(lower, transposed, lower=True))
 
-    def _apply(self, x, weight):
-        flat = ops.reshape(x, (-1, self.shape[-1]))
-        return ops.reshape(ops.matmul(flat, ops.transpose(weight)), (-1, *self.shape))
+    def affine(self) -> tuple[Tensor, Tensor]:
+        return self.weight(), ops.zeros(self.shape[-1:], "float32")
 
-    def forward_and_log_det(self, x: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
-        return self._apply(x, self.weight()), repeated(positions(self.shape) * ops.sum(self.log_diagonal), x)
+    def inverse_affine(self) -> tuple[Tensor, Tensor]:
+        return self.inverse_weight(), ops.zeros(self.shape[-1:], "float32")
 
-    def inverse_and_log_det(self, z: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
-        return self._apply(z, self.inverse_weight()), repeated(-positions(self.shape) * ops.sum(self.log_diagonal), z)
+    def log_det(self) -> Tensor:
+        return positions(self.shape) * ops.sum(self.log_diagonal)
