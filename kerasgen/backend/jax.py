@@ -152,13 +152,14 @@ def transposed_convolution(x: Tensor, kernel: Tensor) -> Tensor:
     """Twice the sides, by a kernel `[2m, 2m, filters, C]` of stride 2: `[B, H, W, C]` to `[B, 2H, 2W, filters]`.
 
     y[o] = sum_i x[i] kernel[o - 2i + m - 1]: with o + m - 1 = 2q + a that is, for each a of 0 and 1, a convolution over
-    i = q - m + 1 .. q. All four are one convolution here, whose results lie side by side: XLA's gradient of transposed
-    convolutions takes ten times as long on CPUs.
+    i = q - m + 1 .. q. All four are one convolution here, whose results lie side by side. On CPUs, XLA's gradients of
+    transposed convolutions take ten times as long, and so do those of kernels where the convolution itself pads.
     """
     m, filters, channels = len(kernel) // 2, *kernel.shape[2:]
     taps = jax.numpy.flip(kernel.reshape(m, 2, m, 2, filters, channels), (0, 2))
     taps = taps.transpose(0, 2, 5, 1, 3, 4).reshape(m, m, channels, 4 * filters)
-    y = jax.lax.conv_general_dilated(x, taps, (1, 1), [(m - 1, m - 1)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    x = jax.numpy.pad(x, [(0, 0), (m - 1, m - 1), (m - 1, m - 1), (0, 0)])
+    y = jax.lax.conv_general_dilated(x, taps, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
     b, height, width, _ = y.shape
     y = y.reshape(b, height, width, 2, 2, filters).transpose(0, 1, 3, 2, 4, 5).reshape(b, 2 * height, 2 * width, -1)
     crop = slice(m - 1, 1 - m or None)
