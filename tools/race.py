@@ -210,9 +210,8 @@ def slug(name):
 def run(race, stage):
     """Runs a part of a race in a process of its own, on the cores of all contestants."""
     arguments = [f"--{flag.name}={flag.value}" for flag in (MINUTES, OUTPUT, SEED, EVALUATED, TRIAL)]
-    environment = os.environ | {
-        "OMP_NUM_THREADS": str(len(cores()))
-    }  # PyTorch; TensorFlow goes by the cores it may use
+    # For PyTorch; TensorFlow goes by the cores that it may use.
+    environment = os.environ | {"OMP_NUM_THREADS": str(len(cores()))}
     if stage == PEERS[race][0]:
         environment["KERAS_BACKEND"] = "torch"  # of the figures, so that a peer's process never imports TensorFlow
     log = folder_of(race) / f"{slug(stage)}.log"
@@ -253,7 +252,7 @@ def table(results):
         f"{head}{how['minutes']:g} minutes each on {how['threads']} cores of {machine['name']} "
         f"({' '.join(machine['flags'])}), seed {how['seed']}, {how['evaluated']:,} samples or test images. {found}.",
         "",
-        "| race | contestant | figure, lower is better | precision | recall | steps | images seen | seconds | parameters |",
+        "| race | contestant | lower is better | precision | recall | steps | images seen | seconds | parameters |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for race, both in results["races"].items():
@@ -285,7 +284,9 @@ def main(_):
     if EVALUATED.value < ENOUGH and not TRIAL.value:
         raise app.UsageError(f"--evaluated is {EVALUATED.value}; a race takes {ENOUGH:,}, and --trial fewer")
     if missing := [PEERS[race][2] for race in RACES.value if importlib.util.find_spec(PEERS[race][2]) is None]:
-        raise app.UsageError(f"{', '.join(missing)} cannot be imported; pip install -e '.[peers,torch]' has the peers")
+        raise app.UsageError(
+            f"{', '.join(missing)} cannot be imported; pip install -e '.[peers,race,torch]' has the peers"
+        )
     results = results or {"protocol": protocol(), "races": {}}
     if results["protocol"] != protocol():
         raise app.UsageError(f"{OUTPUT.value}/results.json is of races by another protocol; take another folder")

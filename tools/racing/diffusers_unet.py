@@ -1,9 +1,9 @@
 """diffusers' unconditional example: huggingface/diffusers, examples/unconditional_image_generation.
 
 Its settings are those of train_unconditional.py and of the command in its README: DDPM with 1,000 steps and a linear
-schedule, prediction of the noise, AdamW of learning rate 1e-4, betas 0.95 and 0.999, weight decay 1e-6 and epsilon 1e-8,
-gradients of norm at most 1, a cosine schedule after 500 steps of warm-up, averaged weights of decay at most 0.9999,
-batches of 16, float32.
+schedule, prediction of the noise, AdamW of learning rate 1e-4, betas 0.95 and 0.999, weight decay 1e-6 and epsilon
+1e-8, gradients of norm at most 1, a cosine schedule after 500 steps of warm-up, averaged weights of decay at most
+0.9999, batches of 16, float32.
 
 Its U-Net is one of 64 x 64: six levels, of which 28 x 28 has room for three. Scaled to 28 x 28 it is that of Hugging
 Face's own course for this size (huggingface/diffusion-models-class, unit 1, "Diffusion models from scratch": levels of

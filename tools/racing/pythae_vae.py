@@ -8,6 +8,7 @@ cannot be put beside those of pixels. The time ends within an epoch, and the wei
 The clock starts with pythae's `on_train_begin`.
 """
 
+import contextlib
 import tempfile
 
 import numpy as np
@@ -51,10 +52,8 @@ def train(race, given, clock, seed, bfloat16):
     with tempfile.TemporaryDirectory() as folder:
         how = {"learning_rate": LEARNING_RATE, "num_epochs": 10**6, "seed": seed, **sizes}
         pipeline = TrainingPipeline(model, BaseTrainerConfig(output_dir=folder, **how))
-        try:
+        with contextlib.suppress(TimeIsUp):
             pipeline(train_data=images, eval_data=validation, callbacks=[Stop(clock)])
-        except TimeIsUp:
-            pass
     model.eval()
     parameters = sum(parameter.numel() for parameter in model.parameters())
     last = model.decoder.layers[-1]
