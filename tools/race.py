@@ -284,9 +284,8 @@ def main(_):
     if EVALUATED.value < ENOUGH and not TRIAL.value:
         raise app.UsageError(f"--evaluated is {EVALUATED.value}; a race takes {ENOUGH:,}, and --trial fewer")
     if missing := [PEERS[race][2] for race in RACES.value if importlib.util.find_spec(PEERS[race][2]) is None]:
-        raise app.UsageError(
-            f"{', '.join(missing)} cannot be imported; pip install -e '.[peers,race,torch]' has the peers"
-        )
+        advice = "pip install -e '.[peers,race,torch]'"
+        raise app.UsageError(f"{', '.join(missing)} cannot be found; {advice} installs the peers")
     results = results or {"protocol": protocol(), "races": {}}
     if results["protocol"] != protocol():
         raise app.UsageError(f"{OUTPUT.value}/results.json is of races by another protocol; take another folder")
