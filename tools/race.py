@@ -87,8 +87,9 @@ def contend(race, name):
         given = Data(**arrays)
     contestant = importlib.import_module(f"racing.{'kerasgen_recipes' if name == OURS else PEERS[race][1]}")
     clock = Clock(60.0 * MINUTES.value)
-    load = os.getloadavg()[0]
+    others, begun = others_seconds(), time.perf_counter()
     trained = contestant.train(race, given, clock, SEED.value, computes_in_bfloat16())
+    others = (others_seconds() - others) / (time.perf_counter() - begun) / len(cores())
 
     start = time.perf_counter()
     num, drawn = EVALUATED.value, EVALUATED.value if TITLES[race][1] == "frechet_distance" else SHOWN
@@ -114,7 +115,7 @@ def contend(race, name):
         "batch_size": trained.batch_size,
         "samples": {"number": drawn, "seconds": round(seconds, 1)},
         "threads": threads_of_this_process(),
-        "load_before": round(load, 2),
+        "share_of_cores_taken_by_others": round(others, 3),
         "settings": trained.settings,
     }
     (folder_of(race) / f"{slug(name)}.json").write_text(json.dumps(result, indent=2))
@@ -177,6 +178,15 @@ def cores():
     if num > len(there):
         raise app.UsageError(f"--threads is {num}; there are {len(there)} cores")
     return there[:num]
+
+
+def others_seconds():
+    """Seconds, since the machine started, for which others than this process kept its cores busy."""
+    names = {f"cpu{core}" for core in os.sched_getaffinity(0)}
+    lines = (line.split() for line in Path("/proc/stat").read_text().splitlines())
+    # user, nice, system, idle, iowait, irq, softirq, steal: man 5 proc
+    busy = sum(int(n) for name, *times in lines if name in names for n in (*times[:3], *times[5:8]))
+    return busy / os.sysconf("SC_CLK_TCK") - sum(os.times()[:4])
 
 
 def threads_of_this_process():
@@ -250,10 +260,11 @@ def table(results):
     head = "**A trial, of which no figure counts.** " if how["trial"] else ""
     lines = [
         f"{head}{how['minutes']:g} minutes each on {how['threads']} cores of {machine['name']} "
-        f"({' '.join(machine['flags'])}), seed {how['seed']}, {how['evaluated']:,} samples or test images. {found}.",
+        f"({' '.join(machine['flags'])}), seed {how['seed']}, {how['evaluated']:,} samples or test images. "
+        f"The last column is the share of these cores that other processes took. {found}.",
         "",
-        "| race | contestant | lower is better | precision | recall | steps | images seen | seconds | parameters |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| race | contestant | lower is better | precision | recall | steps | images | seconds | parameters | others |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for race, both in results["races"].items():
         title, main_figure, unit = TITLES[race]
@@ -267,6 +278,7 @@ def table(results):
             others = (entry["figures"].get(other) for other in ("precision", "recall"))
             others = ["-" if other is None else f"{other['value']:.3f}" for other in others]
             counts = [f"{entry[key]:,}" for key in ("steps", "images_seen", "seconds", "parameters")]
+            counts.append(f"{entry['share_of_cores_taken_by_others']:.1%}")
             lines.append("| " + " | ".join([title, name, text, *others, *counts]) + " |")
     return "\n".join(lines)
 
