@@ -86,7 +86,7 @@ def test_our_contestant_keeps_to_the_time():
 PEERS = {"diffusion": ((28, 28, 1), "diffusers"), "glow": ((8, 8, 3), "normflows"), "gan": ((28, 28, 1), "torch")}
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of theirs
+@pytest.mark.filterwarnings("ignore")  # of theirs
 @pytest.mark.parametrize("race", [pytest.param("diffusion", marks=pytest.mark.slow), "glow", "gan"])
 def test_peers_keep_to_the_time(race):
     shape, package = PEERS[race]
