@@ -1,10 +1,13 @@
 """What a run was made on, for metrics.json and cards."""
 
+import importlib.util
 import os
 import platform
 from pathlib import Path
 
 import keras
+
+from kerasgen.typing import Any
 
 
 def _cpuinfo(key):
@@ -37,6 +40,18 @@ def _accelerators():
     import torch
 
     return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+
+
+def faster_backend(model: Any) -> str | None:
+    """The installed backend that trains such a model fastest on a CPU, if this is one and that is another.
+
+    Measured (docs/performance.md): TensorFlow for images, whose convolutions oneDNN computes; JAX for vectors, where
+    fusing many small operations counts.
+    """
+    fastest = "jax" if len(model.shape) == 1 else "tensorflow"
+    if keras.backend.backend() == fastest or _accelerators() or not importlib.util.find_spec(fastest):
+        return None
+    return fastest
 
 
 def describe() -> dict[str, str]:

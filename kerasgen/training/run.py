@@ -3,6 +3,7 @@
 import fcntl
 import json
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -118,6 +119,8 @@ def train(recipe: Recipe, workdir: str | Path, verbose: Verbose = "auto") -> Pat
         epoch = backup.restore(model)
         load_split(recipe, recipe.evaluation.split)  # what it will be measured on is there and whole
         if epoch < training.epochs:
+            if verbose and (faster := hardware.faster_backend(model)):
+                print(f"On a CPU such a model trains faster with KERAS_BACKEND={faster}.", file=sys.stderr)
             _fit(recipe, model, steps, epoch, backup, workdir, verbose)
         if isinstance(model, GenerativeModel):
             images, _ = load_split(recipe, recipe.dataset.train_split)

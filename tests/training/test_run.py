@@ -3,6 +3,7 @@
 import base64
 import csv
 import html
+import importlib.util
 import io
 import json
 import os
@@ -11,7 +12,9 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -21,6 +24,7 @@ from kerasgen.errors import RecipeError, UnknownModelError
 from kerasgen.hub.figure_names import title
 from kerasgen.hub.publication import write_package
 from kerasgen.recipes import Recipe
+from kerasgen.training import hardware
 from kerasgen.training.report import write_report
 from kerasgen.training.run import build, load_split, train
 
@@ -305,3 +309,11 @@ def test_optimizers():
         values = [float(rate(step)) for step in (0, 5, 10, 55, 100)]
         middle = 0.1 if schedule == "constant" else 0.05
         np.testing.assert_allclose(values, [0.0, 0.05, 0.1, middle, last], atol=1e-6)
+
+
+def test_a_faster_backend_is_named():
+    """On a CPU: TensorFlow for images, JAX, where it is installed, for vectors."""
+    images, vectors = (hardware.faster_backend(SimpleNamespace(shape=shape)) for shape in ((28, 28, 1), (2,)))
+    backend = keras.backend.backend()
+    assert images == (None if backend == "tensorflow" else "tensorflow")
+    assert vectors == (None if backend == "jax" or not importlib.util.find_spec("jax") else "jax")
