@@ -31,6 +31,7 @@ from contestants import CHANNELS, OURS, PEER_MODES, SIDE, UNET
 BENCHMARKS = flags.DEFINE_list("benchmarks", ["import"], "which to run, of those above")
 REPEATS = flags.DEFINE_integer("repeats", 5, "measurements; the median counts", lower_bound=1)
 OUTPUT = flags.DEFINE_string("output", None, "also write the figures to this JSON file")
+TABLE = flags.DEFINE_string("table", None, "print the table of this JSON file, and measure nothing")
 
 
 IMPORTS = """
@@ -246,7 +247,30 @@ flags.register_validator(
 )
 
 
+def table(report):
+    """Markdown: a line for each pair and kind of work."""
+    titles = ["kerasgen", *(f"PyTorch, {mode}" for mode in PEER_MODES), *(f"over {mode}" for mode in PEER_MODES)]
+    yield f"| images a second | {' | '.join(titles)} |"
+    yield "| --- |" + " --- |" * len(titles)
+    for pair in OURS:
+        for kind in ("training", "sampling", "reconstruction"):
+            if kind not in report.get(pair, {}):
+                continue
+            found = report[pair][kind]
+            cells = [f"{value:,.4g}" for value in found["images a second"].values()]
+            for mode in PEER_MODES:
+                median, low, high = found[f"ratio to {mode}: median, lowest, highest"]
+                cells.append(f"**{median}** ({low} to {high})")
+            yield f"| {pair}, {kind} | {' | '.join(cells)} |"
+    for pair in OURS:
+        if pair in report:
+            memory = " | ".join(map(str, report[pair]["peak memory, MiB"].values()))
+            yield f"| {pair}, peak memory, MiB | {memory} | | | |"
+
+
 def main(_):
+    if TABLE.value:
+        return print("\n".join(table(json.loads(Path(TABLE.value).read_text()))))
     os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the CPU for all of them
     from kerasgen.training.hardware import describe, processor_flags
 
