@@ -363,14 +363,14 @@ def test_folders_that_are_refused(folder, tmp_path):
     with pytest.raises(CheckpointError, match=r"no pickled weights \(.bin\)"):
         kerasgen.load(folder)
     (folder / "scheduler_config.json").unlink()
-    with pytest.raises(CheckpointError, match="scheduler_config.json cannot be read"):
+    with pytest.raises(CheckpointError, match=r"scheduler_config.json cannot be read"):
         kerasgen.load(folder)
     index = {"_class_name": "StableDiffusionPipeline", "unet": ["diffusers", "UNet2DConditionModel"]}
     index |= {"vae": ["diffusers", "AutoencoderKL"], "scheduler": ["diffusers", "PNDMScheduler"]}
     other = tmp_path / "pipeline"
     make_kl().save_pretrained(other / "vae")
     (other / "model_index.json").write_text(json.dumps(index))
-    with pytest.raises(CheckpointError, match="of unet .*, vae .*reads its vae: name it as part"):
+    with pytest.raises(CheckpointError, match=r"of unet .*, vae .*reads its vae: name it as part"):
         kerasgen.load(other)
     model, _ = import_checkpoint(other, tmp_path / "ours", part="vae")
     assert type(model) is kerasgen.VariationalAutoencoder
@@ -390,7 +390,7 @@ def test_indices_that_are_refused(unet, folder):
             kerasgen.load(folder)
     del index["weight_map"]["conv_in.bias"]
     path.write_text(json.dumps(index))
-    with pytest.raises(CheckpointError, match="do not agree on 'conv_in.bias'"):
+    with pytest.raises(CheckpointError, match=r"do not agree on 'conv_in.bias'"):
         kerasgen.load(folder)
     path.write_text("[]")
     with pytest.raises(CheckpointError, match="is no index"):

@@ -1,5 +1,6 @@
 """Files of tensors alone: DCGAN of PyTorch's examples, Glow of rosinality, against their computation in PyTorch."""
 
+import itertools
 import math
 
 import keras
@@ -44,7 +45,7 @@ class Generator(nn.Module):
         super().__init__()
         sizes = [latents, 2 * width, width]
         layers = []
-        for index, (before, after) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        for index, (before, after) in enumerate(itertools.pairwise(sizes)):
             first = index == 0
             layers.append(nn.ConvTranspose2d(before, after, 4, 1 if first else 2, 0 if first else 1, bias=False))
             layers += [nn.BatchNorm2d(after), nn.ReLU(True)]
