@@ -10,6 +10,7 @@ from kerasgen.importers.settings import read_json
 INDEX, CONFIG, SCHEDULER = "model_index.json", "config.json", "scheduler_config.json"
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 CLASSES = ("UNet2DModel", "AutoencoderKL", "AutoencoderTiny")
+PARTS = ("unet", "vae")  # sub-folders that are looked into
 HELPERS = ("scheduler", "feature_extractor", "image_processor", "safety_checker", "tokenizer")
 
 
@@ -62,7 +63,7 @@ def find(folder: Path, part: str | None = None) -> Source:
     listed = {name: value for name, value in index.items() if isinstance(value, list) and len(value) == 2 and value[1]}
     networks = {name: str(kind) for name, (_, kind) in listed.items() if not name.startswith(("_", *HELPERS))}
     alone = len(networks) == 1
-    usable = [n for n, kind in networks.items() if kind in CLASSES and (alone or kind != CLASSES[0])]
+    usable = [n for n in PARTS if networks.get(n) in CLASSES and (alone or networks[n] != CLASSES[0])]
     if (part is None and not (alone and usable)) or (part is not None and part not in usable):
         found = f"{folder} is a {index.get('_class_name')} of {', '.join(f'{n} ({k})' for n, k in networks.items())}"
         told = f"kerasgen reads its {' or '.join(usable)}: name it as part" if usable else "kerasgen reads none of them"

@@ -12,7 +12,6 @@ from kerasgen import noise
 from kerasgen.checkpoints import FILES
 from kerasgen.cli import main as cli
 from kerasgen.errors import CheckpointError, HubError, InputError
-from kerasgen.hub.foreign import import_checkpoint
 from tests.hub_server import Repository
 from tests.model_case import assert_same
 
@@ -147,7 +146,7 @@ def make_tiny():
 def test_autoencoder_tiny(tmp_path, images_16):
     theirs = make_tiny()
     theirs.save_pretrained(tmp_path / "theirs")
-    model, _ = import_checkpoint(tmp_path / "theirs", tmp_path / "ours", image_size=(16, 16))
+    model, _ = kerasgen.import_checkpoint(tmp_path / "theirs", tmp_path / "ours", image_size=(16, 16))
     model = kerasgen.load(tmp_path / "ours")
     latents = theirs.encode(channels_first(2 * images_16 - 1)).latents
     expected = channels_last((latents - 0.2) * 0.7).reshape(2, -1)
@@ -162,7 +161,7 @@ def test_autoencoder_tiny(tmp_path, images_16):
 @pytest.mark.parametrize("make", [make_kl, make_tiny])
 def test_latent_diffusion_over_what_was_imported(make, tmp_path, images_16):
     make().save_pretrained(tmp_path)
-    autoencoder, _ = import_checkpoint(tmp_path, tmp_path / "ours", image_size=(16, 16))
+    autoencoder, _ = kerasgen.import_checkpoint(tmp_path, tmp_path / "ours", image_size=(16, 16))
     network = {"class": "MLP", "width": 8}
     model = kerasgen.LatentDiffusion(autoencoder, {"class": "DiffusionModel", "network": network})
     before = [keras.ops.convert_to_numpy(v) for v in autoencoder.variables]
@@ -191,7 +190,7 @@ SCHEDULES = [
 def test_schedules(given, folder, tmp_path):
     scheduler = diffusers.DDPMScheduler(**given)
     scheduler.save_pretrained(folder)
-    model, _ = import_checkpoint(folder, tmp_path / "ours")
+    model, _ = kerasgen.import_checkpoint(folder, tmp_path / "ours")
     _, alpha, sigma = model.table()
     squares = scheduler.alphas_cumprod.numpy()
     assert_same(alpha**2, squares, 1e-5)
@@ -215,7 +214,7 @@ def test_trajectories(kind, unet, tmp_path, monkeypatch):
     scheduler = getattr(diffusers, name)(num_train_timesteps=20, beta_end=0.4, **config)
     unet.save_pretrained(tmp_path / "theirs")
     scheduler.save_pretrained(tmp_path / "theirs")
-    model, sampling = import_checkpoint(tmp_path / "theirs", tmp_path / "ours")
+    model, sampling = kerasgen.import_checkpoint(tmp_path / "theirs", tmp_path / "ours")
     sampling["steps"] = steps = 20 if name == "DDPMScheduler" else 10
     found = model.sample(2, seed=3, intermediates=True, verbose=0, **sampling)
     keys = keras.ops.convert_to_tensor(noise.keys(0, 2, 3))
@@ -372,10 +371,10 @@ def test_folders_that_are_refused(folder, tmp_path):
     (other / "model_index.json").write_text(json.dumps(index))
     with pytest.raises(CheckpointError, match=r"of unet .*, vae .*reads its vae: name it as part"):
         kerasgen.load(other)
-    model, _ = import_checkpoint(other, tmp_path / "ours", part="vae")
+    model, _ = kerasgen.import_checkpoint(other, tmp_path / "ours", part="vae")
     assert type(model) is kerasgen.VariationalAutoencoder
     with pytest.raises(CheckpointError, match="reads its vae"):
-        import_checkpoint(other, tmp_path / "ours", part="unet")
+        kerasgen.import_checkpoint(other, tmp_path / "ours", part="unet")
 
 
 def test_indices_that_are_refused(unet, folder):

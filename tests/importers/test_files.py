@@ -10,7 +10,6 @@ import pytest
 import kerasgen
 from kerasgen.cli import main as cli
 from kerasgen.errors import CheckpointError, InputError
-from kerasgen.hub.foreign import import_checkpoint
 from tests.model_case import assert_same
 
 torch = pytest.importorskip("torch")
@@ -59,7 +58,7 @@ class Generator(nn.Module):
 def test_dcgan(prefix, tmp_path):
     theirs = randomized(Generator())
     path = save(theirs, tmp_path / "g.safetensors", prefix)
-    import_checkpoint(path, tmp_path / "ours", format="dcgan")
+    kerasgen.import_checkpoint(path, tmp_path / "ours", format="dcgan")
     model = kerasgen.load(tmp_path / "ours")
     assert (type(model), model.shape, model.latent_dim) == (kerasgen.GAN, (16, 16, 2), 5)
     z = np.random.default_rng(0).standard_normal((3, 5)).astype(np.float32)
@@ -209,7 +208,7 @@ def make_glow(**arguments):
 def test_glow(affine, factored, tmp_path):
     theirs = make_glow(affine=affine, factored=factored)
     path = save(theirs, tmp_path / "glow.safetensors", "module." if affine else "")
-    import_checkpoint(path, tmp_path / "ours", format="glow", image_size=(8, 16), num_bits=5)
+    kerasgen.import_checkpoint(path, tmp_path / "ours", format="glow", image_size=(8, 16), num_bits=5)
     model = kerasgen.load(tmp_path / "ours")
     assert (type(model), model.shape, model.num_bits) == (kerasgen.Glow, (8, 16, 3), 5)
     rng = np.random.default_rng(0)
@@ -238,20 +237,20 @@ def test_files_that_are_refused(glow, tmp_path):
         ({"num_bits": 5}, "setting of formats"),
     ):
         with pytest.raises(InputError, match=message):
-            import_checkpoint(glow, ours, **arguments)
+            kerasgen.import_checkpoint(glow, ours, **arguments)
     with pytest.raises(InputError, match="is no file"):
-        import_checkpoint(tmp_path, ours, format="glow")
+        kerasgen.import_checkpoint(tmp_path, ours, format="glow")
     with pytest.raises(InputError, match="import it first"):
         kerasgen.load(glow)
     with pytest.raises(CheckpointError, match="is no DCGAN"):
-        import_checkpoint(glow, ours, format="dcgan")
+        kerasgen.import_checkpoint(glow, ours, format="dcgan")
     with pytest.raises(CheckpointError, match="cannot be squeezed 2 times"):
-        import_checkpoint(glow, ours, format="glow", image_size=(6, 6))
+        kerasgen.import_checkpoint(glow, ours, format="glow", image_size=(6, 6))
     generator = save(randomized(Generator()), tmp_path / "g.safetensors")
     with pytest.raises(CheckpointError, match="is no such Glow"):
-        import_checkpoint(generator, ours, format="glow", image_size=(8, 8))
+        kerasgen.import_checkpoint(generator, ours, format="glow", image_size=(8, 8))
     with pytest.raises(CheckpointError, match="images of 16 x 16, not"):
-        import_checkpoint(generator, ours, format="dcgan", image_size=(8, 8))
+        kerasgen.import_checkpoint(generator, ours, format="dcgan", image_size=(8, 8))
     assert not ours.exists()
 
 
@@ -269,7 +268,7 @@ def test_tensors_that_do_not_fit(edit, message, glow, tmp_path):
     edit(tensors)
     safetensors.save_file(tensors, glow)
     with pytest.raises(CheckpointError, match=message):
-        import_checkpoint(glow, tmp_path / "ours", format="glow", image_size=(8, 8))
+        kerasgen.import_checkpoint(glow, tmp_path / "ours", format="glow", image_size=(8, 8))
 
 
 def test_the_command(glow, tmp_path, capsys):

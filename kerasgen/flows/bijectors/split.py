@@ -29,9 +29,9 @@ class Split(Bijector):
         self,
         shape: Shape,
         num_classes: int | None = None,
-        network: str = "linear",
         network_dtype: Any = None,
         name: str = "split",
+        network: str = "linear",
     ):
         super().__init__(shape, name=name)
         self.bounded = inputs.check_choice("split", network, NETWORKS) == "linear"
