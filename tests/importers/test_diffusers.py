@@ -74,6 +74,13 @@ def unet():
     return make_unet()
 
 
+@pytest.fixture(scope="module")
+def least_unet():
+    """One level and no middle: little to compile."""
+    kinds = {"down_block_types": ["AttnDownBlock2D"], "up_block_types": ["UpBlock2D"], "mid_block_type": None}
+    return make_unet(block_out_channels=[8], **kinds)
+
+
 @pytest.fixture
 def folder(unet, tmp_path):
     return save(tmp_path / "theirs", unet)
@@ -124,12 +131,11 @@ def test_autoencoder_kl(kind, tmp_path, images_16):
     mean, log_variance = model.posterior(keras.ops.convert_to_tensor(images_16), None)
     expected = channels_last((posterior.mean - shift) * scale).reshape(2, -1)
     assert_same(keras.ops.convert_to_numpy(mean), expected, 1e-4)
-    assert_same(model.encode(images_16, verbose=0), expected, 1e-4)
     expected = channels_last(posterior.logvar).reshape(2, -1) + 2 * np.log(scale)
     assert_same(keras.ops.convert_to_numpy(log_variance), expected, 1e-4)
     expected = channels_last((theirs.decode(posterior.mean).sample / 2 + 0.5).clamp(0, 1))
     assert ((expected > 0) & (expected < 1)).mean() > 0.1
-    assert_same(model.reconstruct(images_16, verbose=0), expected, 1e-4)
+    assert_same(keras.ops.convert_to_numpy(model.decode_step(mean, None)), expected, 1e-4)
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +164,7 @@ def test_autoencoder_tiny(tmp_path, images_16):
         model.sample(1)
 
 
-@pytest.mark.parametrize("make", [make_kl, make_tiny])
+@pytest.mark.parametrize("make", [lambda: make_kl(mid_block_add_attention=False), make_tiny], ids=["KL", "tiny"])
 def test_latent_diffusion_over_what_was_imported(make, tmp_path, images_16):
     make().save_pretrained(tmp_path)
     autoencoder, _ = kerasgen.import_checkpoint(tmp_path, tmp_path / "ours", image_size=(16, 16))
@@ -208,11 +214,11 @@ TRAJECTORIES = {
 
 
 @pytest.mark.parametrize("kind", TRAJECTORIES)
-def test_trajectories(kind, unet, tmp_path, monkeypatch):
+def test_trajectories(kind, least_unet, tmp_path, monkeypatch):
     """All of them from noise to image, with the same noise; those of DDPM through all levels of the chain."""
     name, config = TRAJECTORIES[kind]
     scheduler = getattr(diffusers, name)(num_train_timesteps=20, beta_end=0.4, **config)
-    unet.save_pretrained(tmp_path / "theirs")
+    least_unet.save_pretrained(tmp_path / "theirs")
     scheduler.save_pretrained(tmp_path / "theirs")
     model, sampling = kerasgen.import_checkpoint(tmp_path / "theirs", tmp_path / "ours")
     sampling["steps"] = steps = 20 if name == "DDPMScheduler" else 10
@@ -228,7 +234,7 @@ def test_trajectories(kind, unet, tmp_path, monkeypatch):
     arguments = {"use_clipped_model_output": True} if name == "DDIMScheduler" else {}
     with torch.no_grad():
         for t in scheduler.timesteps:
-            path.append(scheduler.step(unet(path[-1], t).sample, t, path[-1], **arguments).prev_sample)
+            path.append(scheduler.step(least_unet(path[-1], t).sample, t, path[-1], **arguments).prev_sample)
     expected = np.stack([channels_last((x / 2 + 0.5).clamp(0, 1)) for x in path], axis=1)
     assert_same(found, expected, 1e-3)
     assert np.abs(found[:, -1] - found[:, 0]).mean() > 0.1
@@ -270,9 +276,9 @@ def test_layouts(unet, folder, tmp_path):
         assert np.array_equal(keras.ops.convert_to_numpy(kernel), expected)
 
 
-def test_it_is_a_model_like_others(folder, tmp_path):
+def test_it_is_a_model_like_others(least_unet, tmp_path):
     """It trains, and is saved and loaded."""
-    model = kerasgen.load(folder)
+    model = kerasgen.load(save(tmp_path / "theirs", least_unet))
     before = keras.ops.convert_to_numpy(model.network.conv_in.kernel)
     model.compile()
     x = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
@@ -289,7 +295,7 @@ def test_it_is_a_model_like_others(folder, tmp_path):
     ("edit", "message"),
     [
         (lambda x: x.pop("conv_in.bias"), r"lacks 1 of \d+ tensors: conv_in.bias"),
-        (lambda x: x.update(more=x["conv_in.bias"]), "has 1 tensors over.*: more"),
+        (lambda x: x.update(more=torch.zeros(8)), "has 1 tensors over.*: more"),
         (lambda x: x.update({"conv_in.bias": torch.zeros(9)}), r"conv_in.bias \(9,\), not \(8,\)"),
         (lambda x: x.update({k.replace("to_q", "query"): v.clone() for k, v in x.items()}), "two tensors for"),
         (lambda x: x.update({"conv_in.bias": torch.full((8,), torch.nan)}), "not finite"),
@@ -382,7 +388,7 @@ def test_indices_that_are_refused(unet, folder):
     unet.save_pretrained(folder, max_shard_size="20KB")
     path = folder / f"{WEIGHTS}.index.json"
     index = json.loads(path.read_text())
-    for value, message in (("../elsewhere.safetensors", "files other than"), ("no.safetensors", "is no safetensors")):
+    for value, message in (("../elsewhere.safetensors", "files other than"), ("no.safetensors", "do not agree on")):
         changed = index["weight_map"] | {"conv_in.bias": value}
         path.write_text(json.dumps({"weight_map": changed}))
         with pytest.raises(CheckpointError, match=message):
