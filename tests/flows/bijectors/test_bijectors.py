@@ -20,6 +20,7 @@ from kerasgen.flows.bijectors import (
     MultiScale,
     Permute,
     RationalQuadraticSpline,
+    SigmoidCoupling,
     Split,
     Squeeze,
     UniformDequantization,
@@ -76,6 +77,8 @@ IMAGE_CASES = {
     "Logit": lambda: Logit(IMAGE),
     "Invertible": lambda: Invertible([ActNorm(IMAGE), Permute(IMAGE), AffineCoupling(IMAGE, width=8)]),
     "MultiScale": multi_scale,
+    "SigmoidCoupling": lambda: SigmoidCoupling(IMAGE, "padded", 8),
+    "padded split": lambda: Split(IMAGE, network="padded_linear"),
     "residual network": lambda: AffineCoupling(IMAGE, "residual", 8),
 } | couplings(IMAGE, "conv")
 VECTOR_CASES = {
