@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from kerasgen.errors import InputError
-from kerasgen.typing import Any, Array, Config, Tensor
+from kerasgen.typing import Any, Array, Callable, Config, Tensor
 
 # log alpha^2 stays between these: a standard deviation of 4.5e-5 of noise next to data, and of data next to noise.
 LOWEST, HIGHEST = -20.0, -2e-9
@@ -44,7 +44,7 @@ RHO = 7.0  # of Karras' spacing
 
 
 # Betas of a discrete chain between two, by the names that diffusers has for them.
-BETAS = {
+BETAS: dict[str, Callable[..., Array]] = {
     "linear": lambda start, end, num: np.linspace(start, end, num),
     "scaled_linear": lambda start, end, num: np.linspace(start**0.5, end**0.5, num) ** 2,
     "sigmoid": lambda start, end, num: start + (end - start) / (1.0 + np.exp(-np.linspace(-6.0, 6.0, num))),

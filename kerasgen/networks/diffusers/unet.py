@@ -138,7 +138,7 @@ class DiffusersUNet(Network):
         """`[B, time_embedding_dim]`."""
         half = self.waves // 2
         frequencies = np.exp(-math.log(10_000.0) * np.arange(half) / (half - self.freq_shift)).astype(np.float32)
-        angles = ops.cast(time, "float32")[:, None] * self.time_scale * frequencies
+        angles = ops.cast(time, "float32")[:, None] * self.time_scale * ops.convert_to_tensor(frequencies)
         waves = [ops.sin(angles), ops.cos(angles)]
         waves = ops.concatenate(waves[::-1] if self.flip_sin_to_cos else waves, axis=-1)
         if self.waves % 2:
