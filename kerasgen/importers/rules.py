@@ -1,5 +1,6 @@
 """Which tensors of a file become which variable of a model; all of both, and of the right shapes."""
 
+import json
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -50,8 +51,6 @@ class Plan:
 
     def described(self) -> Config:
         """The checked config of the model, as a checkpoint has it. Raises `CheckpointError`: it is out of bounds."""
-        import json
-
         name = self.family.__name__
         described = {"module": self.family.__module__, "class_name": name, "config": self.config}
         return parse(json.dumps(described | {"registered_name": f"kerasgen>{name}"}).encode())
@@ -85,7 +84,9 @@ def check(rules: list[Rule], tensors: dict[str, Place], source: str) -> None:
     if missing:
         raise CheckpointError(f"{source} lacks {len(missing)} of {len(wanted)} tensors: {listed(missing)}.")
     if more:
-        raise CheckpointError(f"{source} has {len(more)} tensors over, which its config implies not: {listed(more)}.")
+        raise CheckpointError(
+            f"{source} has {len(more)} tensors over, which its config does not imply: {listed(more)}."
+        )
     wrong = [name for name, shape in wanted.items() if tensors[name][2] != shape]
     if wrong:
         told = [f"{name} {tensors[name][2]}, not {wanted[name]}" for name in sorted(wrong)]
