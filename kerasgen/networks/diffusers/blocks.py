@@ -6,6 +6,7 @@ The path of a variable names its tensor there: `down_blocks/0/resnets/1/conv1/ke
 
 import contextlib
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import keras
@@ -17,7 +18,7 @@ from kerasgen.networks.geometry import enlarge
 
 
 @contextlib.contextmanager
-def within(path: str):
+def within(path: str) -> Iterator[None]:
     """Where variables get `path` before their own."""
     with contextlib.ExitStack() as stack:
         for name in filter(None, path.split("/")):
