@@ -111,13 +111,13 @@ def import_checkpoint(
     """
     from kerasgen.importers import convert
 
-    path = Path(source).expanduser()
+    path, sampling = Path(source).expanduser(), dict[str, Any]()
     if format is not None:
         if part is not None:
             raise InputError("part is of folders, and format of files; give one of them.")
         if not path.is_file():
             raise InputError(f"{source} is no file; a format is of {SUFFIX} files.")
-        model, sampling = convert.from_file(path, format, image_size, **settings), {}
+        model = convert.from_file(path, format, image_size, **settings)
     elif settings:
         raise InputError(f"{', '.join(settings)} is a setting of formats of files; give format.")
     elif path.is_file():

@@ -8,7 +8,7 @@ from keras import layers, ops
 
 from kerasgen.networks.build import Dtype, Network, Shape, conv, float_input
 from kerasgen.networks.layers.convolution import Conv2D
-from kerasgen.typing import Tensor
+from kerasgen.typing import Config, Tensor
 
 
 @keras.saving.register_keras_serializable("kerasgen")
@@ -66,7 +66,7 @@ class PaddedLinear(Network):
     def __init__(self, input_shape: Shape, output_shape: Shape, width: int, name: str, dtype: Dtype = None):
         super().__init__(name, dtype=dtype)
         with keras.name_scope(name):
-            settings = {"padding": "valid", "kernel_initializer": "zeros"}
+            settings: Config = {"padding": "valid", "kernel_initializer": "zeros"}
             self.out = conv(input_shape[-1], output_shape[-1], 3, "out", self.dtype_policy, **settings)
 
     def call(self, x: Tensor, training: bool = False) -> Tensor:

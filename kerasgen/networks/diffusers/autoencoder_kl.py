@@ -18,7 +18,7 @@ from kerasgen.typing import Sequence
 def latent_shape(image: Shape, levels: int, values: int, name: str) -> tuple[int, int, int]:
     """`(h, w, L)` of latents of `values` numbers. Raises `InputError`: there is no such L."""
     factor = 2 ** (levels - 1)
-    check_sides(*image[:2], factor, name)
+    check_sides(image[0], image[1], factor, name)
     height, width = image[0] // factor, image[1] // factor
     if values % (height * width):
         found = f"{values} latents do not divide over {height} x {width} places"

@@ -9,7 +9,7 @@ from kerasgen.networks.build import Dtype, Network, Shape, Tensor, conv
 from kerasgen.networks.diffusers.autoencoder_kl import latent_shape
 from kerasgen.networks.diffusers.blocks import Enlarge, Halve, within
 from kerasgen.networks.geometry import flatten
-from kerasgen.typing import Sequence
+from kerasgen.typing import Any, Sequence
 
 LEAST = 1e-6  # of pixels as they go into a logit
 
@@ -53,7 +53,7 @@ class TinyEncoder(Network):
         dtype = self.dtype_policy
         self.scaling_factor, self.shift_factor = scaling_factor, shift_factor
         *_, latents = latent_shape(shape, len(num_blocks), outputs, "AutoencoderTiny")
-        self.steps = []
+        self.steps: list[Any] = []
         with within("encoder/layers"):
             for level, blocks in enumerate(num_blocks):
                 path = str(len(self.steps))
@@ -96,7 +96,7 @@ class TinyDecoder(Network):
         dtype = self.dtype_policy
         self.scaling_factor, self.shift_factor = scaling_factor, shift_factor
         self.latent_shape = latent_shape(output_shape, len(num_blocks), inputs, "AutoencoderTiny")
-        self.steps = []
+        self.steps: list[Any] = []
         with within("decoder/layers"):
             self.conv_in = conv(self.latent_shape[-1], width, 3, "0", dtype)
             place = 2  # behind a rectifier

@@ -15,6 +15,7 @@ from keras import layers, ops
 from kerasgen.errors import InputError
 from kerasgen.networks.build import Dtype, Network, Tensor, conv, dense, group_norm
 from kerasgen.networks.geometry import enlarge
+from kerasgen.typing import Config
 
 
 @contextlib.contextmanager
@@ -148,7 +149,7 @@ class Halve(Network):
             raise InputError(f"downsample_padding is {padding!r}; expected 0 or 1.")
         self.padding = padding
         outer, _, name = path.rpartition("/")
-        settings = {"strides": 2, "padding": "valid", "use_bias": use_bias}
+        settings: Config = {"strides": 2, "padding": "valid", "use_bias": use_bias}
         with within(outer):
             self.conv = conv(channels, channels, 3, name, dtype, **settings)
 
