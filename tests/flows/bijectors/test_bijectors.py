@@ -31,7 +31,7 @@ from kerasgen.flows.bijectors.rational_quadratic_spline import spline
 from tests.flows.bijectors.flow_case import check_bijector, randomise
 
 IMAGE, VECTOR = (4, 4, 3), (5,)
-COUPLINGS = (AdditiveCoupling, AffineCoupling, RationalQuadraticSpline)
+COUPLINGS = (AdditiveCoupling, AffineCoupling, RationalQuadraticSpline, SigmoidCoupling)
 
 
 def couplings(shape, network):
@@ -77,7 +77,7 @@ IMAGE_CASES = {
     "Logit": lambda: Logit(IMAGE),
     "Invertible": lambda: Invertible([ActNorm(IMAGE), Permute(IMAGE), AffineCoupling(IMAGE, width=8)]),
     "MultiScale": multi_scale,
-    "SigmoidCoupling": lambda: SigmoidCoupling(IMAGE, "padded", 8),
+    "padded network": lambda: SigmoidCoupling(IMAGE, "padded", 8),
     "padded split": lambda: Split(IMAGE, network="padded_linear"),
     "residual network": lambda: AffineCoupling(IMAGE, "residual", 8),
 } | couplings(IMAGE, "conv")
