@@ -20,6 +20,7 @@ from kerasgen.gans.cyclegan import CycleGAN as CycleGAN
 from kerasgen.gans.gan import GAN as GAN
 from kerasgen.gans.optimizer import GANOptimizer as GANOptimizer
 from kerasgen.gans.pix2pix import Pix2Pix as Pix2Pix
+from kerasgen.hub.foreign import import_checkpoint as import_checkpoint
 from kerasgen.hub.publication import publish as publish
 from kerasgen.hub.registry import list_models as list_models, load as load, save as save
 from kerasgen.typing import Any

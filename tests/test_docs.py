@@ -37,7 +37,7 @@ def test_the_page_lists_all_functions_of_the_backend():
 @pytest.mark.parametrize(
     "page",
     [
-        *("docs/architecture.md", "docs/performance.md", "docs/train-steps.md", "docs/training.md"),
+        *("docs/architecture.md", "docs/importing.md", "docs/performance.md", "docs/train-steps.md", "docs/training.md"),
         *("CONTRIBUTING.md", "SECURITY.md", "README.md"),
     ],
 )

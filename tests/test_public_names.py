@@ -29,7 +29,8 @@ def test_modules_are_attributes(module, name):
 
 
 def test_names():
-    for name in ("load", "save", "list_models", "publish", "register_family", "GANOptimizer", "errors", "__version__"):
+    names = "load save list_models publish import_checkpoint register_family GANOptimizer errors __version__"
+    for name in names.split():
         assert name in dir(kerasgen)
         assert hasattr(kerasgen, name)
     with pytest.raises(AttributeError, match="no attribute 'modles'"):

@@ -56,6 +56,7 @@ SAMPLERS = "diffusion/samplers/test_gaussian.py::test_"
 IDEAL = "diffusion/test_ideal_denoiser.py::test_"
 VAE = "autoencoders/test_variational_autoencoder.py::test_"
 BIJECTORS = "flows/bijectors/test_bijectors.py::test_"
+IMPORTS = "importers/test_diffusers.py::test_"
 GANS = "gans/test_gan.py::test_"
 GAN_SETTINGS = "gans/test_settings_matter.py::test_"
 METRICS = "metrics/test_metrics.py::test_"
@@ -617,6 +618,22 @@ MUTANTS = (
         "(1.0 + n) / (10.0 + n)",
         "(1.0 + n) / (100.0 + n)",
         "training/test_averaging.py::test_averages_are_those_of_the_formula",
+    ),
+    # What is imported
+    Mutant("networks/diffusers/blocks.py", " * self.head**-0.5", "", IMPORTS + "unets"),
+    Mutant("networks/diffusers/blocks.py", "sides = (self.padding, 1)", "sides = (1, 1)", IMPORTS + "unets"),
+    Mutant("networks/diffusers/unet.py", "/ (half - self.freq_shift)", "/ half", IMPORTS + "unets"),
+    Mutant(
+        "networks/diffusers/autoencoder_kl.py",
+        "2.0 * math.log(self.scaling_factor)",
+        "math.log(self.scaling_factor)",
+        IMPORTS + "autoencoder_kl",
+    ),
+    Mutant("diffusion/schedules.py", "start**0.5, end**0.5", "start, end", IMPORTS + "schedules"),
+    Mutant("flows/bijectors/sigmoid_coupling.py", "raw + 2.0", "raw", "importers/test_files.py::test_glow"),
+    Mutant("networks/coupling.py", "constant_values=1.0", "constant_values=0.0", "importers/test_files.py::test_glow"),
+    Mutant(
+        "importers/glow.py", "0.5 if first and entry", "0.0 if first and entry", "importers/test_files.py::test_glow"
     ),
 )
 

@@ -37,7 +37,7 @@ class Autoencoder(LatentModel):
         width: of networks given by name.
         noise_stddev: of Gaussian noise added to the encoder's images in training, on the scale of [0, 1].
         latent_penalty: weight of the squared norm of latents, beside the squared error summed over pixels.
-        num_components: of the Gaussian mixture over latents.
+        num_components: of the Gaussian mixture over latents, or `None` for no density: such a model does not sample.
     """
 
     loss_names = ("loss", "mean_squared_error")
@@ -52,7 +52,7 @@ class Autoencoder(LatentModel):
         width: int = 32,
         noise_stddev: float = 0.0,
         latent_penalty: float = 1e-2,
-        num_components: int = 10,
+        num_components: int | None = 10,
         seed: int = 0,
         **kwargs: Any,
     ):
@@ -61,11 +61,13 @@ class Autoencoder(LatentModel):
         self.width = width
         self.noise_stddev = inputs.check_number("noise_stddev", noise_stddev, 0.0)
         self.latent_penalty = inputs.check_number("latent_penalty", latent_penalty, 0.0)
-        self.num_components = inputs.check_integer("num_components", num_components, 1)
+        self.num_components, self.density = num_components, None
         self.keep(encoder=encoder, decoder=decoder)
         self.encoder = resolve.encoder(encoder, self.shape, self.latent_dim, width, self.dtype_policy)
         self.decoder = resolve.decoder(decoder, self.latent_dim, self.shape, width, self.dtype_policy)
-        self.density = MixtureDensity(self.num_components, self.latent_dim, name="density")
+        if num_components is not None:
+            self.num_components = inputs.check_integer("num_components", num_components, 1)
+            self.density = MixtureDensity(self.num_components, self.latent_dim, name="density")
 
     def latents(self, images: Tensor, training: bool = False) -> Tensor:
         """Images in [0, 1] to latents `[B, latent_dim]`."""
@@ -91,7 +93,7 @@ class Autoencoder(LatentModel):
         target, corrupted = x if target is None else target, x
         if training and self.noise_stddev:
             corrupted = x + self.noise_stddev * self.normal(ops.shape(x))
-        if training:
+        if training and self.density is not None:
             self.density.forget()  # it is of the latents before this step
         z = self.latents(corrupted, training)
         error = ops.mean(ops.square(target - self.images(z, training)), axis=(1, 2, 3))  # [B]
@@ -104,21 +106,29 @@ class Autoencoder(LatentModel):
 
     def fit_density(self, x: ArrayLike, batch_size: int = 64, verbose: Verbose = "auto") -> None:
         """Fits the Gaussian mixture to the latents of the images `x`, for `sample`."""
+        density = self.check_density()
         x = self.modality.check(x)
         if len(x) <= self.latent_dim:
             raise InputError(
                 f"fit_density got {len(x)} images; a density over {self.latent_dim} latents needs at least "
                 f"{self.latent_dim + 1}."
             )
-        self.density.assign(*fit_mixture(self.encode(x, None, batch_size, verbose), self.num_components, self.seed))
+        density.assign(*fit_mixture(self.encode(x, None, batch_size, verbose), self.num_components, self.seed))
+
+    def check_density(self) -> "MixtureDensity":
+        """The density over latents. Raises `InputError`: the model was built without."""
+        if self.density is None:
+            raise InputError("this autoencoder has no density over its latents (num_components is None) to draw from.")
+        return self.density
 
     def prepare_sampling(self, x: ArrayLike) -> None:
-        """Fits the density to the latents of the training images."""
-        self.fit_density(x)
+        """Fits the density to the latents of the training images, if there is one."""
+        if self.density is not None:
+            self.fit_density(x)
 
     def draw_latents(self, start: int, stop: int, seed: int, temperature: float) -> np.ndarray:
         """z from the fitted mixture, float32 `[stop - start, latent_dim]`; `temperature` scales its components."""
-        return self.density.draw(start, stop, seed, temperature)
+        return self.check_density().draw(start, stop, seed, temperature)
 
     def encode_step(self, images: Tensor, labels: Tensor | None) -> Tensor:
         return self.latents(self.modality.scale(images))

@@ -5,7 +5,7 @@ import contextvars
 import copy
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
 from kerasgen.checkpoints import trust
@@ -76,7 +76,7 @@ class _Budget(list):
     def append(self, variable):
         self.left -= max(math.prod(variable.shape), 1)
         if self.left < 0:
-            found = "config.json asks for more parameters than model.weights.h5 holds"
+            found = "the config asks for more parameters than the weights file holds"
             raise CheckpointError(f"{found}; the two do not belong together.")
         super().append(variable)
 
@@ -144,13 +144,9 @@ def fill(model: Any, opened: BinaryIO, optimizer: bool) -> None:
             raise CheckpointError(f"model.weights.h5 does not fit config.json: {str(error).splitlines()[0]}") from error
 
 
-def implied_shapes(
-    config: dict[str, Any], limit: float = math.inf, trusted: Iterable[Any] = ()
-) -> dict[str, tuple[tuple[int, ...], str]]:
-    """`{path in the weights file: (shape, dtype name)}` of the model of a checked config, allocating no variable.
-
-    Raises `CheckpointError`: the config builds no model, or one far over `limit` elements.
-    """
+@contextlib.contextmanager
+def without_values(limit: float = math.inf) -> Iterator[None]:
+    """Where variables are made without values, and `CheckpointError` ends what makes far over `limit` elements."""
     import keras
     from keras.src.backend.common import global_state
 
@@ -160,9 +156,22 @@ def implied_shapes(
     global_state.set_global_attribute("uninitialized_variables", _Budget(limit + UNSAVED))
     try:
         with keras.StatelessScope(initialize_variables=False):
-            variables = recorded(build(config, trusted)).items()
+            yield
     finally:
         global_state.set_global_attribute("uninitialized_variables", before or [])
+
+
+def implied_shapes(
+    config: dict[str, Any], limit: float = math.inf, trusted: Iterable[Any] = ()
+) -> dict[str, tuple[tuple[int, ...], str]]:
+    """`{path in the weights file: (shape, dtype name)}` of the model of a checked config, allocating no variable.
+
+    Raises `CheckpointError`: the config builds no model, or one far over `limit` elements.
+    """
+    import keras
+
+    with without_values(limit):
+        variables = recorded(build(config, trusted)).items()
     return {path: (tuple(value.shape), keras.backend.standardize_dtype(value.dtype)) for path, value in variables}
 
 

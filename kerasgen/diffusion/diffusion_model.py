@@ -11,7 +11,7 @@ from kerasgen.diffusion import schedules
 from kerasgen.diffusion.denoiser import Condition, Denoiser
 from kerasgen.diffusion.samplers import Levels, spacings
 from kerasgen.errors import InputError
-from kerasgen.typing import Any, Sequence, Tensor
+from kerasgen.typing import Any, Config, Sequence, Tensor
 
 PREDICTIONS = ("epsilon", "x0", "v")
 LOSSES = ("simple", "min_snr", "edm")
@@ -28,7 +28,8 @@ class DiffusionModel(Denoiser):
         shape, num_classes, network, label_dropout, self_conditioning, super_resolution, seed: see `Denoiser`.
         schedule: "linear", "cosine" or "sigmoid" (see schedules.py), or "edm": log(sigma / alpha) is normal in
             training, and samplers go from 80 to 0.002 as Karras et al. 2022 do. With "v", the loss "edm" and
-            sigma_data 0.5 that is EDM: x_t is its scaled input c_in x, and F its F.
+            sigma_data 0.5 that is EDM: x_t is its scaled input c_in x, and F its F. For discrete time also a
+            dictionary with the betas (`schedules.betas_of`).
         num_steps: levels of the discrete chain, or `None` for continuous time.
         zero_terminal_snr: whether the last level is pure noise (Lin et al. 2024); for discrete time, not "epsilon".
         prediction: what the network gives: "epsilon", "x0" or "v".
@@ -43,7 +44,7 @@ class DiffusionModel(Denoiser):
         shape: Sequence[int] = (28, 28, 1),
         num_classes: int | None = None,
         network: Any = None,
-        schedule: str = "cosine",
+        schedule: str | Config = "cosine",
         num_steps: int | None = 1000,
         zero_terminal_snr: bool = False,
         prediction: str = "v",
@@ -58,7 +59,11 @@ class DiffusionModel(Denoiser):
     ):
         shared = (label_dropout, self_conditioning, super_resolution, sigma_data, seed)
         super().__init__(shape, num_classes, network, *shared, **kwargs)
-        self.schedule = inputs.check_choice("schedule", schedule, (*schedules.SCHEDULES, "edm"))
+        if not isinstance(schedule, dict):
+            inputs.check_choice("schedule", schedule, (*schedules.SCHEDULES, "edm"))
+        elif num_steps is None:
+            raise InputError("schedule gives betas, which are of discrete time: give num_steps.")
+        self.schedule = dict(schedule) if isinstance(schedule, dict) else schedule
         self.prediction = inputs.check_choice("prediction", prediction, PREDICTIONS)
         self.loss_weighting = inputs.check_choice("loss", loss, LOSSES)
         self.keep(loss=loss)

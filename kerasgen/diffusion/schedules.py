@@ -8,7 +8,8 @@ import math
 
 import numpy as np
 
-from kerasgen.typing import Any, Array, Tensor
+from kerasgen.errors import InputError
+from kerasgen.typing import Any, Array, Callable, Config, Tensor
 
 # log alpha^2 stays between these: a standard deviation of 4.5e-5 of noise next to data, and of data next to noise.
 LOWEST, HIGHEST = -20.0, -2e-9
@@ -42,15 +43,46 @@ EDM_LOW, EDM_HIGH = 0.002, 80.0
 RHO = 7.0  # of Karras' spacing
 
 
-def discrete(name: str, num_steps: int) -> Array:
+# Betas of a discrete chain between two, by the names that diffusers has for them.
+BETAS: dict[str, Callable[..., Array]] = {
+    "linear": lambda start, end, num: np.linspace(start, end, num),
+    "scaled_linear": lambda start, end, num: np.linspace(start**0.5, end**0.5, num) ** 2,
+    "sigmoid": lambda start, end, num: start + (end - start) / (1.0 + np.exp(-np.linspace(-6.0, 6.0, num))),
+}
+
+
+def betas_of(schedule: Config, num_steps: int) -> Array:
+    """Betas `[num_steps]`, float64, of `{"class": name, "beta_start": b, "beta_end": c}` or `{"betas": [...]}`.
+
+    Raises `InputError`: the dictionary is neither, or betas are not between 0 and 1.
+    """
+    name, keys = schedule.get("class"), set(schedule)
+    if keys == {"betas"} and isinstance(schedule["betas"], (list, tuple)):
+        given = schedule["betas"]
+    elif keys == {"class", "beta_start", "beta_end"} and name in BETAS:
+        given = [schedule["beta_start"], schedule["beta_end"]]
+    else:
+        told = f"'class', one of {sorted(BETAS)}, with 'beta_start' and 'beta_end', or 'betas', a list"
+        raise InputError(f"schedule is a dictionary of {sorted(keys, key=str)}; expected {told}.")
+    numbers = [x for x in given if isinstance(x, (int, float)) and 0.0 < x < 1.0]
+    if len(numbers) != len(given) or len(given) != (num_steps if name is None else 2):
+        told = f"{num_steps} of them" if name is None else "a first and a last one"
+        raise InputError(f"schedule has {len(numbers)} betas between 0 and 1; expected {told}.")
+    return np.array(given, np.float64) if name is None else BETAS[name](*given, num_steps)
+
+
+def discrete(schedule: str | Config, num_steps: int) -> Array:
     """log alpha^2 `[num_steps]`, float64, of the discrete chain: betas 1e-4 to 0.02 for "linear" at 1000 steps.
 
-    Other schedules take alpha^2 at the ends of the steps, with betas of at most 0.999 (Nichol and Dhariwal 2021).
+    A dictionary gives the betas (`betas_of`). Other schedules take alpha^2 at the ends of the steps, with betas of at
+    most 0.999 (Nichol and Dhariwal 2021).
     """
-    if name == "linear":
+    if isinstance(schedule, dict):
+        betas = betas_of(schedule, num_steps)
+    elif schedule == "linear":
         betas = np.linspace(0.1, 20.0, num_steps) / num_steps
     else:
-        ends = np.exp(SCHEDULES[name](np, np.linspace(0.0, 1.0, num_steps + 1)))
+        ends = np.exp(SCHEDULES[schedule](np, np.linspace(0.0, 1.0, num_steps + 1)))
         betas = 1.0 - ends[1:] / ends[:-1]
     return np.cumsum(np.log1p(-np.minimum(betas, 0.999)))
 

@@ -42,7 +42,7 @@ class Flow(LikelihoodModel, LatentModel):
         network: of the couplings: a name from `kerasgen.networks.COUPLINGS`, a dictionary with it as "class" and
             arguments, or a list of Keras layers, one for each coupling, the first next to the data.
         width: of networks given by name, at the first level; it doubles at each further one, up to four times.
-        coupling: "affine", "additive" or "spline".
+        coupling: "affine", "additive", "sigmoid" or "spline".
         num_bits: bits of a pixel, 1 to 8.
         dequantization: "uniform" or "variational".
         equalize: whether pixels are first brought to a uniform distribution by the histogram of some examples

@@ -38,6 +38,7 @@ class Glow(Flow):
             an image of half the size, go on. The last level models both. The coarse levels learn independently of the
             details, and faster.
         network, width, coupling, num_bits, dequantization, equalize, num_classes, remat, seed: see `Flow`.
+        split: the convolution of the prior of what leaves: "linear", or "padded_linear" (`bijectors.Split`).
     """
 
     modalities = (Images,)
@@ -57,6 +58,7 @@ class Glow(Flow):
         num_classes: int | None = None,
         remat: bool = False,
         seed: int = 0,
+        split: str = "linear",
         **kwargs: Any,
     ):
         self.levels = inputs.check_integer("levels", levels, 1)
@@ -66,6 +68,9 @@ class Glow(Flow):
         self.squeeze = inputs.check_choice("squeeze", squeeze, SQUEEZES)
         if equalize and squeeze == "haar":
             raise InputError("equalize=True is for squeeze='blocks': averages of equalized pixels are no image.")
+        self.split = split
+        if squeeze == "haar" and split != "linear":
+            raise InputError(f"split={split!r} is for squeeze='blocks': wavelets leave by steps of flow.")
         self.steps = [inputs.check_integer("steps", number, 1) for number in steps]
         shared = (network, width, coupling, num_bits, dequantization, equalize, num_classes, remat, seed)
         super().__init__(shape, *shared, **kwargs)
@@ -92,7 +97,8 @@ class Glow(Flow):
         if level == self.levels:
             end = GaussianPrior(shape, self.num_classes, name="prior")
         else:
-            end = Split(shape, self.num_classes, network_dtype=self.dtype_policy, name=f"{name}_split")
+            settings = {"network": self.split, "network_dtype": self.dtype_policy}
+            end = Split(shape, self.num_classes, **settings, name=f"{name}_split")
         return Invertible([*start, *self.make_steps(shape, level), end], self.remat, name=name)
 
     def make_haar_level(self, shape: tuple, level: int) -> Bijector:

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,11 @@ from kerasgen.version import __version__ as version
 
 HANDLE = re.compile(r"(?:hf://)?(?P<repo_id>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[^\s@]+))?")
 FILES = (*CHECKPOINT_FILES, "recipe.toml", "metrics.json", "log.csv", "samples.png", "README.md")
+# What tells of networks of diffusers, without their weights.
+DESCRIPTIONS = (
+    *("model_index.json", "scheduler_config.json", "scheduler/scheduler_config.json"),
+    *("unet/config.json", "vae/config.json", "*diffusion_pytorch_model.safetensors.index.json"),
+)
 LIBRARY: dict[str, Any] = {"library_name": "kerasgen", "library_version": version}
 Handle = str | os.PathLike[str]  # of a model: see `kerasgen.load`
 Revision = str | None  # a branch, tag or commit; the main one for `None`
@@ -104,27 +110,30 @@ STATUS = {
 
 
 def download(
-    handle: str, revision: Revision = None, token: Auth = None, cache_dir: Dir = None, local_files_only: bool = False
+    handle: str,
+    revision: Revision = None,
+    token: Auth = None,
+    cache_dir: Dir = None,
+    local_files_only: bool = False,
+    patterns: Sequence[str] = FILES,
 ) -> Path:
-    """The folder of a repository's files in the client's cache, all of one revision, each verified by its hash.
+    """The folder of a repository in the client's cache, all of one revision, with its files of these patterns verified.
 
-    Arguments are those of `kerasgen.load`.
+    Other arguments are those of `kerasgen.load`.
 
     Raises `HubError`: it cannot be had; nothing of a broken download stays in the cache.
     """
     from huggingface_hub import snapshot_download
+    from huggingface_hub.utils import filter_repo_objects
 
     repo_id, revision = parse_handle(handle, revision)
     subject = f"{repo_id}@{revision or 'main'}"
     with _one_line(subject, "downloaded", token):
         how: dict[str, Any] = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only, **LIBRARY}
-        folder = Path(snapshot_download(repo_id, revision=revision, allow_patterns=list(FILES), **how))
-        for name in FILES:
-            if (folder / name).exists():
-                _verify(folder / name, subject)
-    missing = [name for name in CHECKPOINT_FILES if not (folder / name).is_file()]
-    if missing:
-        raise HubError(f"{subject} has no {', '.join(missing)}; it is no checkpoint of kerasgen or Keras.")
+        folder = Path(snapshot_download(repo_id, revision=revision, allow_patterns=list(patterns), **how))
+        names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+        for name in filter_repo_objects(names, allow_patterns=list(patterns)):
+            _verify(folder / name, subject)
     return folder
 
 

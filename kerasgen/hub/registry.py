@@ -13,7 +13,7 @@ from typing import Any
 
 from kerasgen.checkpoints import LIMIT, WEIGHTS, load_checkpoint, sha256
 from kerasgen.errors import CheckpointError, HubError, RecipeError, UnknownModelError
-from kerasgen.hub import client
+from kerasgen.hub import client, foreign
 from kerasgen.hub.client import Auth, Dir, Handle, Revision
 from kerasgen.recipes import Recipe
 
@@ -104,7 +104,7 @@ def find_recipe(handle: Handle) -> Path:
     """
     name = os.fspath(handle)
     if is_repository(handle) and not name.endswith(".toml"):
-        path = client.download(name)
+        path = foreign.checkpoint(name)
     elif _is_path(handle) or name.endswith(".toml"):
         path = _folder(handle)
     else:
@@ -132,7 +132,7 @@ def checkpoint_folder(
         return _folder(handle)
     name = os.fspath(handle)
     if is_repository(handle):
-        return client.download(name, revision, token, cache_dir, local_files_only)
+        return foreign.checkpoint(name, revision, token, cache_dir, local_files_only)
     if revision is not None:
         raise HubError(f"{handle!r} is a name of the zoo, which pins its revision; revision=... is for repositories.")
     entry = find(name)
@@ -140,7 +140,7 @@ def checkpoint_folder(
     if entry.bundled:
         folder, remedy = entry.folder, "install kerasgen again"
     elif weights.handle is not None:
-        folder = client.download(weights.handle, weights.revision, token, cache_dir, local_files_only)
+        folder = foreign.checkpoint(weights.handle, weights.revision, token, cache_dir, local_files_only)
         remedy = "report this"
     else:
         advice = f"train them with 'kerasgen train {handle} --workdir DIR' and load DIR"
@@ -162,6 +162,8 @@ def load(
     compile: bool = True,
 ) -> Any:
     """The model of a checkpoint folder or `.keras` file, a name of the zoo, or a repository of the Hugging Face Hub.
+
+    Folders and repositories of diffusers are imported first (docs/importing.md).
 
     Args:
         handle: in this order, the path of a folder that exists, of a `.keras` file, or one that starts with "/", "./",
@@ -186,7 +188,8 @@ def load(
         entry = find(os.fspath(handle))
         digest = entry.recipe.weights.sha256
         memory_limit = None if entry.bundled else memory_limit
-    model = load_checkpoint(folder, trusted, memory_limit, compile, digest)
+    with foreign.imported(folder) as folder:
+        model = load_checkpoint(folder, trusted, memory_limit, compile, digest)
     if is_repository(handle):
         model.origin = "@".join(filter(None, client.parse_handle(os.fspath(handle), revision)))
     elif not _is_path(handle):

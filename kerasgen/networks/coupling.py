@@ -4,11 +4,11 @@ Each takes the shape of the part that is read and the shape of the outputs, both
 """
 
 import keras
-from keras import layers
+from keras import layers, ops
 
-from kerasgen.networks.build import Dtype, Shape, float_input
+from kerasgen.networks.build import Dtype, Network, Shape, conv, float_input
 from kerasgen.networks.layers.convolution import Conv2D
-from kerasgen.typing import Tensor
+from kerasgen.typing import Config, Tensor
 
 
 @keras.saving.register_keras_serializable("kerasgen")
@@ -55,6 +55,37 @@ def linear_coupling(input_shape: Shape, output_shape: Shape, width: int, name: s
     """One 3 x 3 convolution; `width` is not used."""
     inputs = float_input(input_shape, "kept")
     return keras.Model(inputs, _outputs(inputs, output_shape, 3, dtype), name=name)
+
+
+class PaddedLinear(Network):
+    """One 3 x 3 convolution, with ones around the image; `width` is not used.
+
+    So a Glow of others tells the places at the border (`Conv2dZeros` of Kingma and Dhariwal's code).
+    """
+
+    def __init__(self, input_shape: Shape, output_shape: Shape, width: int, name: str, dtype: Dtype = None):
+        super().__init__(name, dtype=dtype)
+        with keras.name_scope(name):
+            settings: Config = {"padding": "valid", "kernel_initializer": "zeros"}
+            self.out = conv(input_shape[-1], output_shape[-1], 3, "out", self.dtype_policy, **settings)
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        return self.out(ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=1.0))
+
+
+class PaddedCoupling(Network):
+    """Convolutions of 3 x 3, 1 x 1 and 3 x 3, the last of them a `PaddedLinear`."""
+
+    def __init__(self, input_shape: Shape, output_shape: Shape, width: int, name: str, dtype: Dtype = None):
+        super().__init__(name, dtype=dtype)
+        dtype = self.dtype_policy
+        with keras.name_scope(name):
+            self.conv_1 = conv(input_shape[-1], width, 3, "conv_1", dtype)
+            self.conv_2 = conv(width, width, 1, "conv_2", dtype)
+            self.last = PaddedLinear((*input_shape[:-1], width), output_shape, width, "last", dtype)
+
+    def call(self, x: Tensor, training: bool = False) -> Tensor:
+        return self.last(ops.relu(self.conv_2(ops.relu(self.conv_1(x)))))
 
 
 def _outputs(x, output_shape, size, dtype):

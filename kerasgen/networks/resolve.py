@@ -12,8 +12,12 @@ from kerasgen import inputs
 from kerasgen.errors import InputError
 from kerasgen.networks.classifiers import lenet, resnet
 from kerasgen.networks.conv import conv_decoder, conv_encoder
-from kerasgen.networks.coupling import conv_coupling, linear_coupling, residual_coupling
+from kerasgen.networks.coupling import PaddedCoupling, PaddedLinear, conv_coupling, linear_coupling, residual_coupling
+from kerasgen.networks.dcgan import DCGANGenerator
 from kerasgen.networks.dense import dense_coupling, dense_decoder, dense_encoder
+from kerasgen.networks.diffusers.autoencoder_kl import KLDecoder, KLEncoder
+from kerasgen.networks.diffusers.autoencoder_tiny import TinyDecoder, TinyEncoder
+from kerasgen.networks.diffusers.unet import DiffusersUNet
 from kerasgen.networks.discriminators import ConvDiscriminator, DenseDiscriminator
 from kerasgen.networks.dit import DiT
 from kerasgen.networks.generators import ConvGenerator, DenseGenerator
@@ -23,15 +27,29 @@ from kerasgen.networks.unet import UNet
 from kerasgen.typing import Any, Callable
 
 BACKBONES = {"lenet": lenet, "resnet": resnet}
-ENCODERS = {"conv": conv_encoder, "dense": dense_encoder}
-DECODERS = {"conv": conv_decoder, "dense": dense_decoder}
-DENOISERS = {"DiT": DiT, "MLP": MLP, "UNet": UNet}  # MLP for vectors, the others for images
-GENERATORS = {"conv": ConvGenerator, "dense": DenseGenerator}
+ENCODERS = {
+    **{"conv": conv_encoder, "dense": dense_encoder},
+    **{"AutoencoderKL": KLEncoder, "AutoencoderTiny": TinyEncoder},
+}
+DECODERS = {
+    **{"conv": conv_decoder, "dense": dense_decoder},
+    **{"AutoencoderKL": KLDecoder, "AutoencoderTiny": TinyDecoder},
+}
+DENOISERS = {
+    "DiT": DiT,
+    "DiffusersUNet": DiffusersUNet,
+    "MLP": MLP,
+    "UNet": UNet,
+}  # MLP for vectors, the others for images
+GENERATORS = {"conv": ConvGenerator, "DCGAN": DCGANGenerator, "dense": DenseGenerator}
 DISCRIMINATORS = {"conv": ConvDiscriminator, "dense": DenseDiscriminator}
 TRANSLATORS = {"residual": ResidualGenerator, "UNet": UNetGenerator}
 PATCH_DISCRIMINATORS = {"patch": PatchDiscriminator}
-COUPLINGS = {"conv": conv_coupling, "dense": dense_coupling, "linear": linear_coupling, "residual": residual_coupling}
-FOR_IMAGES = ("conv", "residual", "linear")
+COUPLINGS = {
+    **{"conv": conv_coupling, "dense": dense_coupling, "linear": linear_coupling, "residual": residual_coupling},
+    **{"padded": PaddedCoupling, "padded_linear": PaddedLinear},
+}
+FOR_IMAGES = ("conv", "residual", "linear", "padded", "padded_linear")
 
 Shape = tuple[int | None, ...]
 

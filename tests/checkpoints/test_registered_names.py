@@ -12,8 +12,8 @@ NAMES = """
     GaussianPrior Glow GradientPenalty GroupNormalization Haar Hinge HistogramEqualization Invertible
     InvertibleConv1x1 LatentDiffusion LeastSquares Logit MaxPooling2D
     MinibatchStandardDeviation MixtureDensity MultiScale
-    NonSaturating Permute Pix2Pix Players PositionBias R1 RationalQuadraticSpline RealNVP SelfAttention Split
-    Squeeze UniformDequantization VariationalAutoencoder VariationalDequantization Wasserstein
+    NonSaturating Permute Pix2Pix Players PositionBias R1 RationalQuadraticSpline RealNVP SelfAttention
+    SigmoidCoupling Split Squeeze UniformDequantization VariationalAutoencoder VariationalDequantization Wasserstein
 """
 
 

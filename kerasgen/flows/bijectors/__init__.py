@@ -17,7 +17,11 @@ from kerasgen.flows.bijectors.invertible_conv import InvertibleConv1x1 as Invert
 from kerasgen.flows.bijectors.logit import Logit as Logit
 from kerasgen.flows.bijectors.permute import Permute as Permute
 from kerasgen.flows.bijectors.rational_quadratic_spline import RationalQuadraticSpline as RationalQuadraticSpline
+from kerasgen.flows.bijectors.sigmoid_coupling import SigmoidCoupling as SigmoidCoupling
 from kerasgen.flows.bijectors.split import Split as Split
 from kerasgen.flows.bijectors.squeeze import Squeeze as Squeeze
 
-COUPLINGS = {"additive": AdditiveCoupling, "affine": AffineCoupling, "spline": RationalQuadraticSpline}
+COUPLINGS = {
+    **{"additive": AdditiveCoupling, "affine": AffineCoupling},
+    **{"sigmoid": SigmoidCoupling, "spline": RationalQuadraticSpline},
+}

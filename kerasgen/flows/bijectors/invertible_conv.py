@@ -10,12 +10,17 @@ from kerasgen.flows.bijectors.base import Array, ChannelMap, Shape, Tensor, posi
 
 @functools.lru_cache(maxsize=8)
 def rotation_lu(size: int, seed: int | tuple[int, ...]) -> tuple[Array, Array, Array]:
-    """A random rotation as permutation, L, U: row `permutation[i]` of it is row i of `L @ U`.
+    """A random rotation as permutation, L, U: see `lu`."""
+    q, r = np.linalg.qr(np.random.default_rng(seed).standard_normal((size, size)))
+    return lu(q * np.sign(np.diag(r)))  # uniform over the orthogonal group (Mezzadri 2007)
+
+
+def lu(matrix: Array) -> tuple[Array, Array, Array]:
+    """A matrix `[C, C]` as permutation, L, U: row `permutation[i]` of it is row i of `L @ U`.
 
     Gaussian elimination with partial pivoting, in float64; L has a unit diagonal.
     """
-    q, r = np.linalg.qr(np.random.default_rng(seed).standard_normal((size, size)))
-    u = q * np.sign(np.diag(r))  # uniform over the orthogonal group (Mezzadri 2007)
+    u, size = matrix.astype(np.float64), len(matrix)
     lower, permutation = np.eye(size), np.arange(size)
     for k in range(size - 1):
         pivot = k + int(np.argmax(np.abs(u[k:, k])))

@@ -1,0 +1,1 @@
+"""Weights of other libraries as checkpoints of ours (docs/importing.md)."""
