@@ -14,7 +14,6 @@ from keras import layers, ops
 
 from kerasgen.errors import InputError
 from kerasgen.networks.build import Dtype, Network, Tensor, conv, dense, group_norm
-from kerasgen.networks.geometry import enlarge
 from kerasgen.typing import Config
 
 
@@ -165,10 +164,10 @@ class Enlarge(Network):
         super().__init__(path.replace("/", "_"), dtype=dtype)
         outer, _, name = path.rpartition("/")
         with within(outer):
-            self.conv = conv(channels, channels, 3, name, dtype, use_bias=use_bias)
+            self.conv = conv(channels, channels, 3, name, dtype, use_bias=use_bias, resample="enlarge")
 
     def call(self, x: Tensor) -> Tensor:
-        return self.conv(enlarge(x))
+        return self.conv(x)
 
 
 def check_sides(height: int, width: int, factor: int, name: str) -> None:
