@@ -1,0 +1,120 @@
+"""Formats of programs: how each is written, from a TensorFlow function, and run by its own runtime."""
+
+import contextlib
+import importlib.util
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+from kerasgen.errors import InputError
+from kerasgen.inputs import check_choice
+from kerasgen.typing import Any, Array
+
+
+class Format:
+    """A format: the suffix of its files ("" for a folder) and the packages that write and run it, the last one runs."""
+
+    suffix = ""
+    packages: tuple[str, ...] = ()
+
+    def write(self, program: Any, path: Path) -> None:
+        """Writes a `tf.function` of named inputs that gives a dictionary of one output."""
+        raise NotImplementedError
+
+    def run(self, path: Path, inputs: dict[str, Array], output: str) -> Array:
+        """What the program in the file makes of the inputs."""
+        raise NotImplementedError
+
+    @property
+    def runtime(self) -> str:
+        """Name and version of the runtime."""
+        return f"{self.packages[-1]} {version(self.packages[-1])}"
+
+
+class SavedModel(Format):
+    """TensorFlow's own: the function is `serve`, and the signature "serving_default"."""
+
+    packages = ("tensorflow",)
+
+    def write(self, program: Any, path: Path) -> None:
+        import tensorflow as tf
+
+        module = tf.Module()
+        module.serve = program
+        tf.saved_model.save(module, str(path), signatures=program)
+
+    def run(self, path: Path, inputs: dict[str, Array], output: str) -> Array:
+        import tensorflow as tf
+
+        signature = tf.saved_model.load(str(path)).signatures["serving_default"]
+        return signature(**{name: tf.constant(array) for name, array in inputs.items()})[output].numpy()
+
+
+class Onnx(Format):
+    """ONNX, by tf2onnx."""
+
+    suffix = ".onnx"
+    packages = ("onnx", "tf2onnx", "onnxruntime")
+
+    def write(self, program: Any, path: Path) -> None:
+        import tf2onnx
+
+        tf2onnx.convert.from_function(program, program.input_signature, opset=18, output_path=str(path))
+
+    def run(self, path: Path, inputs: dict[str, Array], output: str) -> Array:
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        return session.run([output], inputs)[0]
+
+
+class LiteRT(Format):
+    """LiteRT, once TensorFlow Lite, with its own operations alone."""
+
+    suffix = ".tflite"
+    packages = ("tensorflow", "ai-edge-litert")
+
+    def write(self, program: Any, path: Path) -> None:
+        import tensorflow as tf
+
+        with tempfile.TemporaryDirectory() as folder:
+            SavedModel().write(program, Path(folder))
+            path.write_bytes(tf.lite.TFLiteConverter.from_saved_model(folder).convert())
+
+    def run(self, path: Path, inputs: dict[str, Array], output: str) -> Array:
+        from ai_edge_litert.interpreter import Interpreter
+
+        return Interpreter(model_path=str(path)).get_signature_runner()(**inputs)[output]
+
+
+FORMATS: dict[str, Format] = {"tf_saved_model": SavedModel(), "onnx": Onnx(), "litert": LiteRT()}
+
+
+def find_format(name: str) -> Format:
+    """The format of a name, if what it needs is installed. Raises `InputError`."""
+    form = FORMATS[check_choice("format", name, FORMATS)]
+    missing = [package for package in form.packages if not importlib.util.find_spec(package.replace("-", "_"))]
+    if missing:
+        raise InputError(
+            f'format {name!r} needs {" and ".join(missing)}: pip install "kerasgen-zoo[export]", which has all.'
+        )
+    return form
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Keeps from the terminal what converters and runtimes say there, from C++ too: what matters they raise."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nothing, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        os.dup2(nothing.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
