@@ -19,6 +19,7 @@ class Exporting(Trainer):
     """A model that says which parts of it other runtimes can be given."""
 
     origin: str | None
+    run: Callable[..., Array]
 
     def export_parts(self) -> dict[str, Callable[..., Part]]:
         """By their names, functions that make parts; their arguments are settings."""

@@ -53,7 +53,7 @@ def write_checked(
             told = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
             raise InputError(f"{about['format']} cannot hold the {about['part']}: {told.strip()}") from error
         report = about | {
-            "inputs": {name: _spec(x) | {"about": INPUTS[name]} for name, x in part.read.items()},
+            "inputs": {name: _spec(x) | {"about": INPUTS.get(name, "")} for name, x in part.read.items()},
             "output": {part.output: _spec(expected)},
             "settings": part.settings,
             "runtime": form.runtime,

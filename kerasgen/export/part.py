@@ -6,7 +6,7 @@ from kerasgen.typing import Any, Array, Callable, Config, Tensor
 
 ROWS = 3  # examples that a program is tried on
 
-# What inputs are, by their names in all families.
+# What inputs of the library's families are, by their names.
 INPUTS = {
     "images": "float in [0, 1]",
     "vectors": "float of any range",
@@ -30,7 +30,7 @@ class Part:
 
     Args:
         function: of the inputs in their order.
-        inputs: by their names in `INPUTS`, arrays of `ROWS` examples to try it on; `None` for what is not read.
+        inputs: by their names (`INPUTS` has those in use), arrays of `ROWS` examples to try it on; `None` for what is not read.
         output: the name of what it gives.
         levels: how many values an output in [0, 1] is rounded to, or `None`.
         settings: what the function was made with, for the record.
