@@ -30,7 +30,7 @@ class Part:
 
     Args:
         function: of the inputs in their order.
-        inputs: by their names (`INPUTS` has those in use), arrays of `ROWS` examples to try it on; `None` for what is not read.
+        inputs: by their names, arrays of `ROWS` examples to try it on; `None` for what is not read.
         output: the name of what it gives.
         levels: how many values an output in [0, 1] is rounded to, or `None`.
         settings: what the function was made with, for the record.

@@ -21,7 +21,7 @@ for package in ("tensorflow", "onnx", "tf2onnx", "onnxruntime", "ai_edge_litert"
 SHAPE, SEED, NUM = (8, 8, 1), 7, 5
 DENSE = {"encoder": "dense", "decoder": "dense", "width": 8}
 PATCH = {"class": "patch", "width": 4, "levels": 1}
-UNET = {"class": "UNet", "width": 8, "multipliers": (1, 1), "blocks": 1, "groups": 4}
+UNET = {"class": "UNet", "width": 8, "multipliers": (1, 1), "blocks": 1}
 MLP = {"class": "MLP", "width": 16, "depth": 1}
 
 
@@ -38,7 +38,7 @@ def latent_diffusion():
 
 
 def translator(family):
-    network = {"class": "residual", "width": 4, "levels": 1, "blocks": 1}
+    network = {"class": "residual", "width": 4, "blocks": 1}
     return family(SHAPE, generator=network, discriminator=PATCH)
 
 
@@ -53,7 +53,7 @@ MAKE = {
     "super": lambda: kerasgen.DiffusionModel(SHAPE, network=UNET, super_resolution=2, self_conditioning=True),
     "flow": lambda: kerasgen.FlowMatching((4,), network=MLP),
     "latent": latent_diffusion,
-    "classifier": lambda: kerasgen.Classifier(SHAPE, 3, backbone="conv", width=4),
+    "classifier": lambda: kerasgen.Classifier(SHAPE, 3, width=4),
     "pix2pix": lambda: translator(kerasgen.Pix2Pix),
     "cyclegan": lambda: translator(kerasgen.CycleGAN),
 }
@@ -115,7 +115,7 @@ SAMPLERS = [
     ("vectors", {}, ("noise",)),
     ("diffusion", {"steps": 10}, ("noise",)),
     ("diffusion", {"steps": 3, "sampler": "ddpm", "guidance": 2.0, "temperature": 0.5}, ("noise", "keys")),
-    ("flow", {"steps": 10, "sampler": "unipc"}, ("noise",)),
+    ("flow", {"steps": 4, "sampler": "unipc"}, ("noise",)),
     ("latent", {"steps": 3, "sampler": "heun"}, ("noise",)),
 ]
 
