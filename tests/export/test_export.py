@@ -21,7 +21,7 @@ for package in ("tensorflow", "onnx", "tf2onnx", "onnxruntime", "ai_edge_litert"
 SHAPE, SEED, NUM = (8, 8, 1), 7, 5
 DENSE = {"encoder": "dense", "decoder": "dense", "width": 8}
 PATCH = {"class": "patch", "width": 4, "levels": 1}
-UNET = {"class": "UNet", "width": 8, "multipliers": (1, 1), "blocks": 1}
+DIT = {"class": "DiT", "width": 16, "depth": 1, "heads": 2, "patch": 2}
 MLP = {"class": "MLP", "width": 16, "depth": 1}
 
 
@@ -49,8 +49,8 @@ MAKE = {
     "glow": lambda: kerasgen.Glow(SHAPE, levels=2, steps=1, width=8),
     "spline": lambda: kerasgen.RealNVP(SHAPE, steps=1, scales=1, width=8, coupling="spline"),
     "vectors": lambda: kerasgen.RealNVP((4,), steps=2, width=8),
-    "diffusion": lambda: kerasgen.DiffusionModel(SHAPE, 3, network=UNET),
-    "super": lambda: kerasgen.DiffusionModel(SHAPE, network=UNET, super_resolution=2, self_conditioning=True),
+    "diffusion": lambda: kerasgen.DiffusionModel(SHAPE, 3, network=DIT),
+    "super": lambda: kerasgen.DiffusionModel(SHAPE, network=DIT, super_resolution=2, self_conditioning=True),
     "flow": lambda: kerasgen.FlowMatching((4,), network=MLP),
     "latent": latent_diffusion,
     "classifier": lambda: kerasgen.Classifier(SHAPE, 3, width=4),
