@@ -119,7 +119,7 @@ class LatentModel(DecodingModel):
         given = self.trial(self.modality) | {"labels": self.sample_labels(None, ROWS)}
         parts = {"encoder": lambda: Part(self.encode_step, given, "latents"), **super().export_parts()}
         if not self.lossless:
-            parts["whole"] = lambda: Part(self.reconstruct_step, given, self.modality.noun)
+            parts["whole"] = lambda: Part(self.reconstruct_step, given, "reconstructions")
         return parts
 
     def encode(

@@ -267,7 +267,8 @@ class DenoiserSampling(LatentModel):
         temperature: float = 1.0,
     ) -> Part:
         """`sample`, or `upscale`, with the loop over the steps; it reads keys only if the sampler draws noise."""
-        settings = {"steps": steps, "guidance": guidance, "spacing": spacing, "clip": clip, "temperature": temperature}
+        settings: Config = {"steps": steps, "guidance": guidance, "spacing": spacing, "clip": clip}
+        settings["temperature"] = temperature
         options = self.sampling_options(sampler, **settings)
         chosen, numbers, small = options.make_sampler(), self.numbers_of(options), self.given_shape
         structure = Structure(chosen, options.clip)

@@ -51,7 +51,7 @@ def write_checked(
             raise
         except Exception as error:  # of the converter or of the runtime, whatever they have
             told = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-            raise InputError(f"{about['format']} cannot hold the {about['part']}: {told.strip()}") from error
+            raise InputError(f"{about['format']} cannot hold the {about['part']}: {told.strip():.300}") from error
         report = about | {
             "inputs": {name: _spec(x) | {"about": INPUTS.get(name, "")} for name, x in part.read.items()},
             "output": {part.output: _spec(expected)},

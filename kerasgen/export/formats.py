@@ -3,12 +3,15 @@
 import contextlib
 import importlib.util
 import os
+import re
 import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
+
+import numpy as np
 
 from kerasgen.errors import InputError
 from kerasgen.inputs import check_choice
@@ -63,13 +66,26 @@ class Onnx(Format):
     def write(self, program: Any, path: Path) -> None:
         import tf2onnx
 
-        tf2onnx.convert.from_function(program, program.input_signature, opset=18, output_path=str(path))
+        handlers = {"Erfc": (_erfc, [])}
+        tf2onnx.convert.from_function(
+            program, program.input_signature, opset=18, custom_op_handlers=handlers, output_path=str(path)
+        )
 
     def run(self, path: Path, inputs: dict[str, Array], output: str) -> Array:
         import onnxruntime
 
         session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         return session.run([output], inputs)[0]
+
+
+def _erfc(graph, node, name, args):
+    """TensorFlow's complementary error function, of gelu, which tf2onnx has not: 1 - Erf."""
+    shapes, dtypes, output = node.output_shapes, node.output_dtypes, node.output
+    (x,) = node.input
+    graph.remove_node(node.name)
+    one = graph.make_const(f"{name}_one", np.float32(1.0)).output[0]
+    erf = graph.make_node("Erf", [x], shapes=shapes, dtypes=dtypes).output[0]
+    return graph.make_node("Sub", [one, erf], outputs=output, name=name, shapes=shapes, dtypes=dtypes)
 
 
 class LiteRT(Format):
@@ -83,7 +99,13 @@ class LiteRT(Format):
 
         with tempfile.TemporaryDirectory() as folder:
             SavedModel().write(program, Path(folder))
-            path.write_bytes(tf.lite.TFLiteConverter.from_saved_model(folder).convert())
+            try:
+                path.write_bytes(tf.lite.TFLiteConverter.from_saved_model(folder).convert())
+            except Exception as error:
+                missing = sorted(set(re.findall(r"'tf\.(\w+)' op is neither", str(error))))
+                if not missing:
+                    raise
+                raise InputError(f"LiteRT has no {', '.join(missing)}, which this part needs.") from error
 
     def run(self, path: Path, inputs: dict[str, Array], output: str) -> Array:
         from ai_edge_litert.interpreter import Interpreter

@@ -31,7 +31,7 @@ class Part:
     Args:
         function: of the inputs in their order.
         inputs: by their names, arrays of `ROWS` examples to try it on; `None` for what is not read.
-        output: the name of what it gives.
+        output: the name of what it gives, none of the inputs'.
         levels: how many values an output in [0, 1] is rounded to, or `None`.
         settings: what the function was made with, for the record.
     """

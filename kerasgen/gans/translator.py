@@ -111,7 +111,7 @@ class Translator(AdversarialModel):
         return {"whole": lambda: self.translation(self.translate_step)}
 
     def translation(self, step: Callable[[Tensor], Tensor]) -> Part:
-        return Part(step, self.trial(self.source), self.modality.noun)
+        return Part(step, self.trial(self.source), "translations")
 
     def synthesize(
         self,

@@ -26,7 +26,7 @@ def test_export(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert status("export", "vae-mnist") == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[:2] == ["input images: float32 [None, 28, 28, 1]", "output images: float32 [None, 28, 28, 1]"]
+    assert lines[:2] == ["input images: float32 [None, 28, 28, 1]", "output reconstructions: float32 [None, 28, 28, 1]"]
     assert lines[2].startswith("whole written to vae-mnist-whole.onnx; onnxruntime ")
     report = json.loads((tmp_path / "vae-mnist-whole.onnx.json").read_text())
     assert (report["family"], report["model"], report["part"]) == ("VariationalAutoencoder", "vae-mnist", "whole")
