@@ -55,10 +55,11 @@ class Exporting(Trainer):
     ) -> Config | None:
         """As `keras.Model.export`, of what `model(x)` does with floats unless `input_signature` says otherwise.
 
-        With `part`, that part of the model (docs/export.md), with the loop of a sampler in it, for batches of any size,
-        in the format "tf_saved_model", "onnx" or "litert". The file is run by its own runtime first, and kept if it
-        gives what the model does, to 1e-4 of the range; `filepath`.json beside it says what it takes and gives, and
-        so does the result. Other arguments are settings of the part, such as `steps` of a sampler.
+        With `part`, that part of the model (docs/export.md), with the loop of a sampler in it, in the format
+        "tf_saved_model", "onnx" or "litert", for batches of any size, or of 1 where LiteRT cannot. The file is run by
+        its own runtime first, and kept if it gives what the model does, to 1e-4 of the range; `filepath`.json beside it
+        says what it takes and gives, and so does the result. Other arguments are settings of the part, such as `steps`
+        of a sampler.
 
         Raises `InputError`: there is no such part or setting, the format needs a package, cannot be written there or
         cannot hold the part, or the program differs from the model; nothing was written.
@@ -76,9 +77,8 @@ class Exporting(Trainer):
 
         def make(file):
             if keras.backend.backend() == "tensorflow":
-                export.write(chosen, self.variables, form, file)
-            else:
-                export.write_in_child(self, file, format=format, part=part, **kwargs)
+                return export.write(chosen, self.variables, form, file)
+            return export.write_in_child(self, file, format=format, part=part, **kwargs)
 
         about = {"format": format, "part": part, "family": type(self).__name__, "model": self.origin}
         report = export.write_checked(chosen, expected, form, path, make, about)

@@ -9,7 +9,7 @@ import numpy as np
 
 from kerasgen.errors import InputError
 from kerasgen.export.formats import Format, quietly
-from kerasgen.export.part import INPUTS, Part
+from kerasgen.export.part import INPUTS, ROWS, Part
 from kerasgen.files import replacing
 from kerasgen.typing import Array, Callable, Config
 
@@ -27,11 +27,12 @@ def check_path(path: Path, form: Format) -> None:
 
 
 def write_checked(
-    part: Part, expected: Array, form: Format, path: Path, make: Callable[[Path], None], about: Config
+    part: Part, expected: Array, form: Format, path: Path, make: Callable[[Path], int | None], about: Config
 ) -> Config:
     """Has `make` write a file, runs it on one example and on all, and moves it to `path` if it gives what is expected.
 
-    Beside it stands `path`.json, which says what it takes and gives; that is also returned.
+    `make` gives the size of the program's batches, or `None` for any. Beside the file stands `path`.json, which says
+    what it takes and gives; that is also returned.
 
     Raises `InputError`: the path cannot be written to, the format cannot hold the part, or its runtime gives something
     else; nothing was kept.
@@ -44,20 +45,23 @@ def write_checked(
     with folder:
         file = Path(folder.name) / path.name
         try:
-            make(file)
+            batch = make(file)
+            starts = range(0, ROWS, batch or ROWS)
+            pieces = [slice(0, 1), *(slice(start, start + (batch or ROWS)) for start in starts)]
             with quietly():
-                results = [run_part(form, file, part, rows) for rows in (1, None)]
+                results = [(form.run(file, part.rows(rows), part.output), expected[rows]) for rows in pieces]
         except InputError:
             raise
         except Exception as error:  # of the converter or of the runtime, whatever they have
             told = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
             raise InputError(f"{about['format']} cannot hold the {about['part']}: {told.strip():.300}") from error
         report = about | {
-            "inputs": {name: _spec(x) | {"about": INPUTS.get(name, "")} for name, x in part.read.items()},
-            "output": {part.output: _spec(expected)},
+            "batch": batch,
+            "inputs": {name: _spec(x, batch) | {"about": INPUTS.get(name, "")} for name, x in part.read.items()},
+            "output": {part.output: _spec(expected, batch)},
             "settings": part.settings,
             "runtime": form.runtime,
-            "max_difference": max(difference(x, expected[: len(x)], part.levels) for x in results),
+            "max_difference": max(difference(*pair, part.levels) for pair in results),
         }
         _move(file, path, Path(folder.name) / "before")
     with replacing(path.with_name(f"{path.name}.json")) as text:
@@ -65,13 +69,8 @@ def write_checked(
     return report
 
 
-def run_part(form: Format, file: Path, part: Part, rows: int | None) -> Array:
-    """What the runtime makes of the first examples that a part is tried on, or of all."""
-    return form.run(file, {name: x[:rows] for name, x in part.read.items()}, part.output)
-
-
-def _spec(x):
-    return {"shape": [None, *x.shape[1:]], "dtype": x.dtype.name}
+def _spec(x, batch):
+    return {"shape": [batch, *x.shape[1:]], "dtype": x.dtype.name}
 
 
 def difference(found: Array, expected: Array, levels: int | None) -> float:

@@ -23,6 +23,7 @@ class Format:
 
     suffix = ""
     packages: tuple[str, ...] = ()
+    batches: tuple[int | None, ...] = (None,)  # sizes to try in turn; `None` is any
 
     def write(self, program: Any, path: Path) -> None:
         """Writes a `tf.function` of named inputs that gives a dictionary of one output."""
@@ -93,6 +94,7 @@ class LiteRT(Format):
 
     suffix = ".tflite"
     packages = ("tensorflow", "ai-edge-litert")
+    batches = (None, 1)  # convolutions need sides that are known, which enlarging loses where the batch is not
 
     def write(self, program: Any, path: Path) -> None:
         import tensorflow as tf

@@ -47,6 +47,10 @@ class Part:
         """The inputs that there are."""
         return {name: array for name, array in self.inputs.items() if array is not None}
 
+    def rows(self, some: slice) -> dict[str, Array]:
+        """Some rows of the inputs that there are."""
+        return {name: array[some] for name, array in self.read.items()}
+
     def call(self, *tensors: Any) -> Tensor:
         """The function of the inputs that there are."""
         given = dict(zip(self.read, tensors, strict=True))

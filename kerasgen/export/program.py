@@ -1,5 +1,6 @@
 """Programs: a part of a model with its weights, written by TensorFlow here or, under another backend, in a child."""
 
+import contextlib
 import functools
 import json
 import os
@@ -23,24 +24,38 @@ keras.saving.load_model(folder).export(path, **json.loads(settings))
 """
 
 
-def write(part: Part, variables: list, form: Format, path: Path) -> None:
-    """Writes a part to a file: it has the values of the variables as constants, and batches of any size."""
+def write(part: Part, variables: list, form: Format, path: Path) -> int | None:
+    """Writes a part to a file, with the values of the variables as constants.
+
+    The result is the size of its batches: `None` for any, or what the format falls back to.
+    """
+    *some, last = form.batches
+    for batch in some:
+        with quietly(), contextlib.suppress(Exception):  # what it raises then comes from the last one, too
+            form.write(program(part, variables, batch), path)
+            return batch
+    with quietly():
+        form.write(program(part, variables, last), path)
+    return last
+
+
+def program(part: Part, variables: list, batch: int | None) -> Any:
+    """The `tf.function` of a part, in which the variables have the values that they have now."""
     import tensorflow as tf
 
     values = [(variable, ops.convert_to_numpy(variable)) for variable in variables]
-    specs = [tf.TensorSpec((None, *x.shape[1:]), x.dtype, name=name) for name, x in part.read.items()]
+    specs = [tf.TensorSpec((batch, *x.shape[1:]), x.dtype, name=name) for name, x in part.read.items()]
 
     @functools.partial(tf.function, input_signature=specs, autograph=False)
-    def program(*tensors):
+    def function(*tensors):
         with keras.StatelessScope(state_mapping=[(v, tf.constant(value)) for v, value in values]):
             return {part.output: part.call(*tensors)}
 
-    with quietly():
-        form.write(program, path)
+    return function
 
 
-def write_in_child(model: Any, path: Path, **settings: Any) -> None:
-    """Has a process of its own, on TensorFlow, load the model and export it. Raises `InputError`: it failed."""
+def write_in_child(model: Any, path: Path, **settings: Any) -> int | None:
+    """As `write`, by a process of its own, on TensorFlow, that loads the model. Raises `InputError`: it failed."""
     try:
         given = json.dumps(settings)
     except TypeError as error:
@@ -53,3 +68,4 @@ def write_in_child(model: Any, path: Path, **settings: Any) -> None:
     if run.returncode:
         said = (run.stderr.strip() or f"exit status {run.returncode}").splitlines()[-1]
         raise InputError(f"TensorFlow, which writes exports in a process of its own, could not: {said}")
+    return json.loads(path.with_name(f"{path.name}.json").read_text())["batch"]
