@@ -67,7 +67,7 @@ class Onnx(Format):
     def write(self, program: Any, path: Path) -> None:
         import tf2onnx
 
-        handlers = {"Erfc": (_erfc, [])}
+        handlers: dict[str, tuple] = {"Erfc": (_erfc, [])}
         tf2onnx.convert.from_function(
             program, program.input_signature, opset=18, custom_op_handlers=handlers, output_path=str(path)
         )

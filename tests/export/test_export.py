@@ -243,9 +243,8 @@ def test_other_backends_write_by_tensorflow(model, tmp_path):
         MAKE["flow"]().export(path, "onnx", part="sampler", sampler=kerasgen.samplers.DDIM())
 
 
+@pytest.mark.backend("tensorflow")
 def test_keras_own_export_stays(model, tmp_path):
-    if keras.backend.backend() == "torch":
-        pytest.skip("Keras needs a package of its own")
     model, given = model("ae"), images()["images"]
     assert model.export(tmp_path / "model", verbose=False) is None
     tf = pytest.importorskip("tensorflow")
