@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parents[1] / "kerasgen"
 LAYERS = (
     *("__main__", "__init__", "cli", "training", "hub", "metrics", "importers"),
     *("diffusion", "sequences", "gans", "flows", "autoencoders", "classifiers"),
-    *("base", "networks", "data", "modalities", "checkpoints", "recipes", "backend"),
+    *("base", "export", "networks", "data", "modalities", "checkpoints", "recipes", "backend"),
     *("pictures", "noise", "inputs", "files", "typing", "errors", "onednn", "version"),
 )
 # The folders of families, and what other family each may use.

@@ -27,6 +27,19 @@ def test_the_train_step_of_the_page_trains():
     assert along < across - 1.0
 
 
+def test_exported_programs_give_what_the_page_says(tmp_path, monkeypatch):
+    for package in ("tensorflow", "tf2onnx", "onnxruntime", "ai_edge_litert"):
+        pytest.importorskip(package)
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("each of the files takes a child process")
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for block in blocks("docs/export.md"):
+        exec(block, names)
+    for found in (names["by_onnx"], names["by_tensorflow"], names["by_litert"]):
+        np.testing.assert_allclose(found, names["digits"], rtol=0, atol=1e-4)
+
+
 def test_the_page_lists_all_functions_of_the_backend():
     rows = re.findall(r"^\| (`.*?`) \|", (ROOT / "docs/train-steps.md").read_text(), re.MULTILINE)
     named = {name for row in rows for name in re.findall(r"`(\w+)\(", row)}
@@ -37,8 +50,8 @@ def test_the_page_lists_all_functions_of_the_backend():
 @pytest.mark.parametrize(
     "page",
     [
-        *("docs/architecture.md", "docs/importing.md", "docs/performance.md", "docs/train-steps.md"),
-        *("docs/training.md", "CONTRIBUTING.md", "SECURITY.md", "README.md"),
+        *("docs/architecture.md", "docs/export.md", "docs/importing.md", "docs/performance.md"),
+        *("docs/train-steps.md", "docs/training.md", "CONTRIBUTING.md", "SECURITY.md", "README.md"),
     ],
 )
 def test_files_that_are_named_are_there(page):

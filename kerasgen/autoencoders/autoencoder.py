@@ -11,8 +11,9 @@ from kerasgen import inputs, noise
 from kerasgen.autoencoders.mixture import fit_mixture
 from kerasgen.base import LatentModel, register_family
 from kerasgen.errors import InputError
+from kerasgen.export import ROWS, Part
 from kerasgen.networks import resolve
-from kerasgen.typing import Any, ArrayLike, Logs, Sequence, Tensor, Verbose
+from kerasgen.typing import Any, ArrayLike, Callable, Logs, Sequence, Tensor, Verbose
 
 HEADER = struct.Struct("<4sIIB")  # magic, number of images, latents an image, bits a latent
 MAGIC = b"kgae"
@@ -136,6 +137,16 @@ class Autoencoder(LatentModel):
     def decode_step(self, z: Tensor, labels: Tensor | None) -> Tensor:
         return self.images(z)
 
+    def export_parts(self) -> dict[str, Callable[..., Part]]:
+        return super().export_parts() | {"sampler": self.sampler_part}
+
+    def sampler_part(self) -> Part:
+        """From a normal and a uniform number to an image, as `sample`."""
+        self.density.check_fitted()
+        drawn = noise.normal(0, ROWS, (self.latent_dim,), 0), noise.uniform(0, ROWS, (1,), 0, stream=1)
+        given = {"noise": drawn[0], "uniform": drawn[1].astype(np.float32)}
+        return Part(lambda e, u: self.images(self.density.transform(e, u)), given, self.modality.noun)
+
     def denoise(self, x: ArrayLike, batch_size: int = 64, verbose: Verbose = "auto") -> np.ndarray:
         """Images with their noise removed: the reconstructions of a model trained with `noise_stddev`."""
         if not self.noise_stddev:
@@ -202,14 +213,25 @@ class MixtureDensity(keras.layers.Layer):
         """Takes the density back, within a step of training."""
         self.mixture_weights.assign(ops.zeros(self.mixture_weights.shape, "float32"))
 
-    def draw(self, start: int, stop: int, seed: int, temperature: float) -> np.ndarray:
-        """z `[stop - start, latent_dim]`, float32. Raises `InputError` before `assign`."""
-        weights, means, factors = map(ops.convert_to_numpy, (self.mixture_weights, self.means, self.factors))
-        if not weights.any():
+    def check_fitted(self) -> None:
+        """Raises `InputError`: before `assign`."""
+        if not ops.convert_to_numpy(self.mixture_weights).any():
             raise InputError(
                 "no density has been fitted to the latents, or training has changed them since: call "
                 "fit_density(images of the training set) before sample."
             )
+
+    def transform(self, normal: Tensor, u: Tensor) -> Tensor:
+        """z of normal numbers `[B, latent_dim]` and uniform ones `[B, 1]`, as `draw` takes them."""
+        edges = ops.cumsum(ops.convert_to_tensor(self.mixture_weights))
+        k = ops.sum(ops.cast(u * edges[-1] > edges[:-1], "int32"), axis=1)
+        factors = ops.take(ops.convert_to_tensor(self.factors), k, axis=0)
+        return ops.take(ops.convert_to_tensor(self.means), k, axis=0) + ops.einsum("nij,nj->ni", factors, normal)
+
+    def draw(self, start: int, stop: int, seed: int, temperature: float) -> np.ndarray:
+        """z `[stop - start, latent_dim]`, float32. Raises `InputError` before `assign`."""
+        self.check_fitted()
+        weights, means, factors = map(ops.convert_to_numpy, (self.mixture_weights, self.means, self.factors))
         edges = np.cumsum(weights, dtype=np.float64)
         u = edges[-1] * noise.uniform(start, stop, (1,), seed, stream=1)[:, 0]
         k = np.minimum(np.searchsorted(edges, u), len(edges) - 1)

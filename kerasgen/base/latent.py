@@ -7,9 +7,10 @@ from kerasgen.base.exhibit import Exhibit
 from kerasgen.base.generative import GenerativeModel
 from kerasgen.base.program import rows
 from kerasgen.errors import InputError
+from kerasgen.export import ROWS, Part
 from kerasgen.modalities import check_latents
 from kerasgen.recipes import Evaluation
-from kerasgen.typing import Any, ArrayLike, Labels, Seed, Tensor, Verbose
+from kerasgen.typing import Any, ArrayLike, Callable, Labels, Seed, Tensor, Verbose
 
 SHOWN = 10  # examples in a row of an exhibit
 
@@ -78,6 +79,17 @@ class DecodingModel(GenerativeModel):
 
         return self.run(self.decode_step, num_samples, batch, batch_size, verbose)
 
+    def decoding(self, z: str) -> Part:
+        """What decodes an input of this name, and the labels, if any."""
+        drawn = noise.normal(0, ROWS, (self.latent_dim,), 0)
+        return Part(self.decode_step, {z: drawn, "labels": self.sample_labels(None, ROWS)}, self.modality.noun)
+
+    def export_parts(self) -> dict[str, Callable[..., Part]]:
+        def sampler():
+            return self.decoding("noise")
+
+        return {"decoder": lambda: self.decoding("latents"), "sampler": sampler, "whole": sampler}
+
     def decode(
         self, z: ArrayLike, labels: Labels = None, batch_size: int = 64, verbose: Verbose = "auto"
     ) -> np.ndarray:
@@ -101,6 +113,14 @@ class LatentModel(DecodingModel):
 
     def reconstruct_step(self, images: Tensor, labels: Tensor | None) -> Tensor:
         return self.decode_step(self.encode_step(images, labels), labels)
+
+    def export_parts(self) -> dict[str, Callable[..., Part]]:
+        """As `DecodingModel`, and "encoder"; "whole" is the reconstruction, where that is not the example itself."""
+        given = self.trial(self.modality) | {"labels": self.sample_labels(None, ROWS)}
+        parts = {"encoder": lambda: Part(self.encode_step, given, "latents"), **super().export_parts()}
+        if not self.lossless:
+            parts["whole"] = lambda: Part(self.reconstruct_step, given, "reconstructions")
+        return parts
 
     def encode(
         self, x: ArrayLike, labels: Labels = None, batch_size: int = 64, verbose: Verbose = "auto"

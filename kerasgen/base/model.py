@@ -9,9 +9,9 @@ from keras import ops
 
 from kerasgen import inputs, noise
 from kerasgen.base.exhibit import Exhibit
+from kerasgen.base.exporting import Exporting
 from kerasgen.base.family import FAMILIES, policy_of
 from kerasgen.base.program import Programs, batched
-from kerasgen.base.trainer import Trainer
 from kerasgen.base.turns import Turns
 from kerasgen.errors import InputError
 from kerasgen.modalities import Images, Modality, modality_of
@@ -34,7 +34,7 @@ class _Presets:
         return {entry["name"]: entry for entry in entries if issubclass(FAMILIES[entry["family"]], cls)}
 
 
-class BaseModel(Trainer):
+class BaseModel(Exporting):
     """A `keras.Model` of examples of one shape that trains by `fit` with a `train_step` of its own.
 
     Images are `[batch, height, width, channels]`, uint8 in 0..255 or float in [0, 1]; results are NumPy float32, images

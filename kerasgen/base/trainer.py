@@ -221,14 +221,6 @@ class Trainer(backend.StateKeeper, Saving):
             f"meaning for it; what it offers: {', '.join(self.offers)}."
         )
 
-    def export(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
-        """As `keras.Model.export`, of what `model(x)` does with floats unless `input_signature` says otherwise."""
-        modality = self.input_modality()
-        if kwargs.get("input_signature") is None:
-            spec = keras.layers.InputSpec(shape=(None, *modality.shape), dtype=modality.dtype)
-            kwargs["input_signature"] = [spec]
-        super().export(filepath, *args, **kwargs)
-
     def refresh(self) -> None:
         """Takes anew what depends on weights and needs no data; `fit` calls it at the end of each epoch."""
 

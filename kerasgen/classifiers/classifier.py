@@ -7,9 +7,10 @@ from keras import layers, ops
 from kerasgen import inputs
 from kerasgen.base import BaseModel, register_family, rows
 from kerasgen.errors import InputError
+from kerasgen.export import Part
 from kerasgen.modalities import check_attributes
 from kerasgen.networks import resolve
-from kerasgen.typing import Any, ArrayLike, Config, Labels, Logs, Sequence, Tensor, Verbose
+from kerasgen.typing import Any, ArrayLike, Callable, Config, Labels, Logs, Sequence, Tensor, Verbose
 
 
 @register_family
@@ -120,6 +121,14 @@ class Classifier(BaseModel):
         features, logits = self.outputs(self.modality.scale(images))
         probabilities = ops.sigmoid(logits) if self.attributes else ops.softmax(logits)
         return ops.concatenate([features, probabilities], axis=-1)
+
+    def export_parts(self) -> dict[str, Callable[..., Part]]:
+        """The features as "encoder", the probabilities as "whole"."""
+        given, size = self.trial(self.modality), self.num_features
+        return {
+            "encoder": lambda: Part(lambda x: self.outputs_step(x)[:, :size], given, "features"),
+            "whole": lambda: Part(lambda x: self.outputs_step(x)[:, size:], given, "probabilities"),
+        }
 
     def extract(self, x: ArrayLike, batch_size: int = 250, verbose: Verbose = "auto") -> list[np.ndarray]:
         """Features `[N, num_features]` and probabilities `[N, num_classes]` in one pass, float32."""

@@ -17,7 +17,7 @@ from kerasgen.version import __version__
 # Modules of kerasgen.cli with `add_arguments(parser)` and `run(args)`; the docstring of a module is its help.
 COMMANDS = (
     *("list", "show", "sample", "reconstruct", "translate", "upscale", "train", "evaluate", "compare", "report"),
-    *("import", "download", "inspect", "publish"),
+    *("import", "export", "download", "inspect", "publish"),
 )
 
 

@@ -42,6 +42,10 @@ def add_sampling(parser: ArgumentParser) -> None:
     about = "the same seed gives the same images (default: %(default)s)"
     parser.add_argument("--seed", type=int, default=0, help=about)
     parser.add_argument("--temperature", type=float, default=1.0, help="spread of the latents (default: %(default)s)")
+    add_sampler(parser)
+
+
+def add_sampler(parser: ArgumentParser) -> None:
     parser.add_argument("--sampler", help="of diffusion and flow-matching models: ddpm, ddim, dpm++, unipc, ...")
     parser.add_argument("--steps", type=positive, help="of the sampler")
     parser.add_argument("--guidance", type=float, help="weight of the labels; 1 is none")

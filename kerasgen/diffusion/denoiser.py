@@ -6,15 +6,16 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasgen import inputs
+from kerasgen import inputs, noise
 from kerasgen.diffusion.editing import DenoiserEditing
 from kerasgen.diffusion.likelihood import DenoiserLikelihood
 from kerasgen.diffusion.samplers import Levels
 from kerasgen.diffusion.sampling import DenoiserSampling
 from kerasgen.errors import InputError
+from kerasgen.export import ROWS, Part
 from kerasgen.modalities import Images, Vectors
 from kerasgen.networks import resolve
-from kerasgen.typing import Any, Logs, Sequence, Tensor
+from kerasgen.typing import Any, Callable, Logs, Sequence, Tensor
 
 
 class Condition(NamedTuple):
@@ -46,6 +47,7 @@ class Denoiser(DenoiserSampling, DenoiserEditing, DenoiserLikelihood):
     loss_names = ("loss",)
     lossless = True  # the ODE leads back to the image, but for what its steps leave unresolved
     modalities = (Images, Vectors)
+    prediction: str  # what the network gives
 
     def __init__(
         self,
@@ -202,6 +204,25 @@ class Denoiser(DenoiserSampling, DenoiserEditing, DenoiserLikelihood):
             conditional, unconditional = ops.split(self.x0_from_output(twice, output, alpha, sigma), 2)
             x0 = unconditional + guidance * (conditional - unconditional)
         return self.clip_x0(x0) if clip else x0
+
+    def export_parts(self) -> dict[str, Callable[..., Part]]:
+        return super().export_parts() | {"denoiser": self.denoiser_part}
+
+    def denoiser_part(self) -> Part:
+        """The network: what it gives is its `prediction`."""
+        drawn, small = noise.normal(0, ROWS, self.shape, 0), self.given_shape
+        given = {
+            "x": drawn,
+            "time": self.levels(ROWS, "trailing").time[:ROWS].astype(np.float32),
+            "labels": self.sample_labels(None, ROWS),
+            "low_res": None if small is None else noise.uniform(0, ROWS, small, 0).astype(np.float32),
+            "last": np.tanh(drawn) if self.self_conditioning else None,
+        }
+
+        def predict(x, time, labels, low_res, last):
+            return self.network_output(x, time, self.condition_for(labels, low_res), last)
+
+        return Part(predict, given, "prediction", settings={"prediction": self.prediction})
 
     # Training
 

@@ -16,8 +16,9 @@ from kerasgen.diffusion.flow_matching import FlowMatching
 from kerasgen.diffusion.samplers import Sampler
 from kerasgen.diffusion.sampling import DenoiserSampling, Numbers, SamplingOptions, Structure
 from kerasgen.errors import InputError
+from kerasgen.export import Part
 from kerasgen.networks.resolve import resolve
-from kerasgen.typing import Any, ArrayLike, Labels, Logs, Seed, Sequence, Tensor, Verbose
+from kerasgen.typing import Any, ArrayLike, Callable, Labels, Logs, Seed, Sequence, Tensor, Verbose
 
 AUTOENCODERS = (Autoencoder, VariationalAutoencoder)
 CHANGED = "the autoencoder's encoder has changed since its latents were measured"
@@ -159,6 +160,10 @@ class LatentDiffusion(DenoiserSampling):
         self, key: Tensor, z: Tensor, labels: Tensor | None, low_res: None, numbers: Numbers, structure: Structure
     ) -> Tensor:
         return self.images(self.denoiser.sample_step(key, z, labels, None, numbers, structure), labels)
+
+    def export_parts(self) -> dict[str, Callable[..., Part]]:
+        """As of all that draw by a sampler, and the denoiser of latents."""
+        return super().export_parts() | {"denoiser": self.denoiser.export_parts()["denoiser"]}
 
     def encode_step(self, images: Tensor, labels: Tensor | None) -> Tensor:
         return self.denoiser.encode_step(self.latents(images, labels), labels)

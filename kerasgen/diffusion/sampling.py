@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -12,6 +13,7 @@ from kerasgen.base import LatentModel, rows, slerp
 from kerasgen.base.relay import listening, relay
 from kerasgen.diffusion.samplers import DDIM, SAMPLERS, DPMSolver, Levels, Sampler
 from kerasgen.errors import InputError
+from kerasgen.export import ROWS, Part
 from kerasgen.networks import resolve
 from kerasgen.typing import Any, Callable, Config, Labels, Seed, Tensor, Verbose
 
@@ -248,6 +250,40 @@ class DenoiserSampling(LatentModel):
         options = self.sampling_options(sampler, **settings, keep=bool(intermediates), callback=callback)
         arrays = (labels, None)
         return self._draw(self.sample_step, num_samples, shape, arrays, seed, batch_size, verbose, options)
+
+    def export_parts(self) -> dict[str, Callable[..., Part]]:
+        parts = super().export_parts() | {"sampler": self.sampler_part, "whole": self.sampler_part}
+        if self.given_shape is not None:
+            del parts["decoder"]  # which would need the image to enlarge
+        return parts
+
+    def sampler_part(
+        self,
+        sampler: str | Sampler = "dpm++",
+        steps: int = 20,
+        guidance: float = 1.0,
+        spacing: str = "trailing",
+        clip: bool = True,
+        temperature: float = 1.0,
+    ) -> Part:
+        """`sample`, or `upscale`, with the loop over the steps; it reads keys only if the sampler draws noise."""
+        settings: Config = {"steps": steps, "guidance": guidance, "spacing": spacing, "clip": clip}
+        settings["temperature"] = temperature
+        options = self.sampling_options(sampler, **settings)
+        chosen, numbers, small = options.make_sampler(), self.numbers_of(options), self.given_shape
+        structure = Structure(chosen, options.clip)
+
+        def draw(z, key, labels, low_res):
+            tensors = keras.tree.map_structure(lambda a: None if a is None else ops.convert_to_tensor(a), numbers)
+            return self.sample_step(key, z, labels, low_res, tensors, structure)
+
+        given = {
+            "noise": noise.normal(0, ROWS, self.noise_shape, 0),
+            "keys": noise.keys(0, ROWS, 0) if chosen.stochastic else None,
+            "labels": self.sample_labels(None, ROWS),
+            "low_res": None if small is None else noise.uniform(0, ROWS, small, 0).astype(np.float32),
+        }
+        return Part(draw, given, self.modality.noun, settings=self.sampling_config(sampler=sampler, **settings))
 
     # Latents: the noise that the probability-flow ODE leads to
 

@@ -5,6 +5,7 @@ With f the flow from data x to latents z ~ N(0, I), log p(x) = log N(f(x); 0, I)
 not a density, which dequantization bounds: see bijectors/dequantization.py.
 """
 
+import dataclasses
 import math
 
 import keras
@@ -14,6 +15,7 @@ from keras import ops
 from kerasgen import inputs, noise
 from kerasgen.base import LatentModel, LikelihoodModel, rows
 from kerasgen.errors import InputError
+from kerasgen.export import Part
 from kerasgen.flows.bijectors import (
     COUPLINGS,
     Bijector,
@@ -189,6 +191,9 @@ class Flow(LikelihoodModel, LatentModel):
         if self.vectors:
             return x
         return ops.clip(ops.floor(x * 2.0**self.num_bits) / (2.0**self.num_bits - 1.0), 0.0, 1.0)
+
+    def decoding(self, z: str) -> Part:
+        return dataclasses.replace(super().decoding(z), levels=None if self.vectors else self.num_levels)
 
     def log_prob_step(self, x: Tensor, labels: Tensor | None, u: Tensor | None) -> Tensor:
         x = self.modality.scale(x)

@@ -9,6 +9,7 @@ from keras import ops
 from kerasgen import backend, inputs
 from kerasgen.base import SAMPLED, Exhibit, register_family
 from kerasgen.errors import InputError
+from kerasgen.export import Part
 from kerasgen.gans.translator import Translator, distance, mean_over_patches
 from kerasgen.networks import resolve
 from kerasgen.recipes import Evaluation
@@ -231,6 +232,13 @@ class CycleGAN(Translator):
 
     def b_to_a_step(self, images: Tensor) -> Tensor:
         return self.run_generator(self.generator_b_to_a, images)
+
+    def export_parts(self) -> dict[str, Callable[..., Part]]:
+        """The translations, by their directions; "whole" is that from a to b."""
+        steps = {"a_to_b": self.a_to_b_step, "b_to_a": self.b_to_a_step}
+        return super().export_parts() | {
+            name: functools.partial(lambda step: self.translation(step), step) for name, step in steps.items()
+        }
 
     def translate(
         self, x: ArrayLike, direction: str = "a_to_b", batch_size: int = 64, verbose: Verbose = "auto"

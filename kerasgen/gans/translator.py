@@ -7,6 +7,7 @@ from keras import ops
 from kerasgen import inputs
 from kerasgen.base import rows
 from kerasgen.errors import InputError
+from kerasgen.export import Part
 from kerasgen.gans.adversarial import AdversarialModel
 from kerasgen.gans.losses import LOSSES, AdversarialLoss
 from kerasgen.gans.optimizer import GANOptimizer
@@ -105,6 +106,12 @@ class Translator(AdversarialModel):
 
     def translate(self, x: ArrayLike, batch_size: int = 64, verbose: Verbose = "auto") -> np.ndarray:
         raise NotImplementedError
+
+    def export_parts(self) -> dict[str, Callable[..., Part]]:
+        return {"whole": lambda: self.translation(self.translate_step)}
+
+    def translation(self, step: Callable[[Tensor], Tensor]) -> Part:
+        return Part(step, self.trial(self.source), "translations")
 
     def synthesize(
         self,

@@ -57,13 +57,10 @@ class HistogramEqualization(DataDependentBijector):
 
     def inverse_and_log_det(self, z: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
         frequency, lower = self._tables()
-        # One search for all channels: those of channel c are moved to [c, c + 1].
-        channels = ops.arange(self.shape[-1], dtype="float32")
-        edges = ops.reshape(ops.transpose(ops.reshape(lower, (self.num_levels, -1)) + channels), (-1,))
-        found = ops.searchsorted(edges, ops.reshape(z + channels, (-1,)), side="right")
-        levels = ops.reshape(ops.cast(found, "int32"), (-1, *self.shape)) - 1
-        levels = levels - self.num_levels * ops.arange(self.shape[-1], dtype="int32")
-        levels = ops.clip(levels, 0, self.num_levels - 1)
+        levels = ops.zeros_like(z, dtype="int32")
+        for bit in reversed(range(self.num_bits)):  # a binary search, of what every runtime has
+            higher = levels + 2**bit
+            levels = ops.where(self._look_up(lower, higher) <= z, higher, levels)
         f = self._look_up(frequency, levels)
         x = (ops.cast(levels, "float32") + (z - self._look_up(lower, levels)) / f) / self.num_levels
         return x, -sum_per_example(ops.log(f * self.num_levels))
