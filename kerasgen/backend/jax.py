@@ -155,7 +155,7 @@ def transposed_convolution(x: Tensor, kernel: Tensor) -> Tensor:
     i = q - m + 1 .. q. All four are one convolution here, whose results lie side by side. On CPUs, XLA's gradients of
     transposed convolutions take ten times as long, and so do those of kernels where the convolution itself pads.
     """
-    m, filters, channels = len(kernel) // 2, *kernel.shape[2:]
+    m, filters, channels = len(kernel) // 2, kernel.shape[2], kernel.shape[3]
     taps = jax.numpy.flip(kernel.reshape(m, 2, m, 2, filters, channels), (0, 2))
     taps = taps.transpose(0, 2, 5, 1, 3, 4).reshape(m, m, channels, 4 * filters)
     x = jax.numpy.pad(x, [(0, 0), (m - 1, m - 1), (m - 1, m - 1), (0, 0)])

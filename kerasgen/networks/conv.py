@@ -12,6 +12,7 @@ from keras import layers
 from kerasgen.networks.build import LAST, Dtype, Shape, float_input
 from kerasgen.networks.geometry import channels_of, sides_of
 from kerasgen.networks.layers.convolution import Conv2D
+from kerasgen.typing import Config
 
 
 def conv_encoder(shape: Shape, outputs: int, width: int, name: str = "encoder", dtype: Dtype = None) -> keras.Model:
@@ -41,7 +42,7 @@ def conv_decoder(
     x = Conv2D(channels, 3, activation="silu", dtype=dtype, name="conv")(x)
     for level in range(len(finer), 0, -1):
         filters = channels_of(width, level - 2, most=4) if level > 1 else max(width // 2, output_shape[-1])
-        resample = {"resample": "enlarge", "sides": finer[level - 1]}
+        resample: Config = {"resample": "enlarge", "sides": finer[level - 1]}
         x = Conv2D(filters, 3, activation="silu", dtype=dtype, name=f"up_{level}", **resample)(x)
     x = Conv2D(output_shape[-1], 3, dtype=dtype, name="outputs")(x)
     return keras.Model(latents, x, name=name)

@@ -13,7 +13,7 @@ from kerasgen.errors import InputError
 from kerasgen.inputs import check_choice
 from kerasgen.networks.build import SLOPE, Dtype, Network, Shape, Tensor, conv, group_norm
 from kerasgen.networks.geometry import channels_of, sides_of
-from kerasgen.typing import Any
+from kerasgen.typing import Any, Config
 
 NORMALIZATIONS = (None, "instance", "spectral")
 
@@ -47,7 +47,7 @@ class ConvBlock(Network):
         super().__init__(name, dtype=dtype)
         self.slope, self.border = slope, kernel // 2 if reflect else 0
         padding = "valid" if reflect else "same"
-        resample = {} if sides is None else {"resample": "enlarge", "sides": sides}
+        resample: Config = {} if sides is None else {"resample": "enlarge", "sides": sides}
         self.conv = conv(inputs, filters, kernel, "conv", dtype, strides=strides, padding=padding, **resample)
         self.norm = instance_norm(filters, "norm", dtype) if norm else None
 
