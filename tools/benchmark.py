@@ -75,7 +75,19 @@ pipeline(batch_size=1, num_inference_steps=10, output_type="np")
     ),
 }
 # Of threads and instructions.
-SETTINGS = ("OMP_", "TF_", "ONEDNN_", "DNNL_", "ATEN_", "XLA_", "MALLOC_", "GLIBC_", "TORCHINDUCTOR_")
+SETTINGS = (
+    "OMP_",
+    "TF_ENABLE_",
+    "TF_NUM_",
+    "TF_XLA_",
+    "ONEDNN_",
+    "DNNL_",
+    "ATEN_",
+    "XLA_",
+    "MALLOC_",
+    "GLIBC_",
+    "TORCHINDUCTOR_",
+)
 
 
 def import_time(repeats):
