@@ -326,9 +326,15 @@ MUTANTS = (
     ),
     Mutant(
         "flows/bijectors/act_norm.py",
-        "return z, repeated(positions(self.shape) * ops.sum(self.log_scale), x)",
-        "return z, repeated(ops.sum(self.log_scale), x)",
+        "return positions(self.shape) * ops.sum(self.log_scale)",
+        "return ops.sum(self.log_scale)",
         BIJECTORS + "images[ActNorm]",
+    ),
+    Mutant(
+        "flows/bijectors/base.py",
+        "ops.matmul(w, weight), ops.matmul(w, bias) + b",
+        "ops.matmul(weight, w), ops.matmul(w, bias) + b",
+        BIJECTORS + "maps_of_channels_pass_as_one",
     ),
     Mutant(
         "flows/bijectors/act_norm.py",
@@ -421,9 +427,21 @@ MUTANTS = (
     ),
     Mutant(
         "networks/layers/attention.py",
-        "// self.heads) ** -0.5",
-        "// self.heads) ** -1.0",
+        "q * size**-0.5",
+        "q * size**-1.0",
         "networks/test_settings_matter.py::test_self_attention",
+    ),
+    Mutant(
+        "networks/layers/convolution.py",
+        "ops.flip(_widened(kernel), (0, 1))",
+        "_widened(kernel)",
+        "networks/test_resampling.py::test_resampling",
+    ),
+    Mutant(
+        "networks/layers/convolution.py",
+        "0.25 * _widened(kernel)",
+        "_widened(kernel)",
+        "networks/test_resampling.py::test_resampling",
     ),
     Mutant(
         "networks/layers/conditioning.py",
