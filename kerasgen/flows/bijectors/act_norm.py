@@ -3,7 +3,16 @@
 import numpy as np
 from keras import ops
 
-from kerasgen.flows.bijectors.base import Array, ChannelMap, DataDependentBijector, Shape, Tensor, positions
+from kerasgen.flows.bijectors.base import (
+    Array,
+    ChannelMap,
+    DataDependentBijector,
+    Result,
+    Shape,
+    Tensor,
+    positions,
+    repeated,
+)
 
 FLOOR = 1e-3  # of standard deviations
 
@@ -32,6 +41,13 @@ class ActNorm(DataDependentBijector, ChannelMap):
         self.bias.assign(-values.mean(axis=0))
         stddev = values.std(axis=0)
         self.log_scale.assign(-np.log(np.where(stddev < FLOOR, 1.0, stddev)))
+
+    def forward_and_log_det(self, x: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
+        """Alone it takes no matrix product."""
+        return (x + self.bias) * ops.exp(self.log_scale), repeated(self.log_det(), x)
+
+    def inverse_and_log_det(self, z: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
+        return z * ops.exp(-self.log_scale) - self.bias, repeated(-self.log_det(), z)
 
     def affine(self) -> tuple[Tensor, Tensor]:
         scale = ops.exp(self.log_scale)
