@@ -31,14 +31,9 @@ import time
 from pathlib import Path
 
 from absl import app, flags
+from racing.contest import PEERS
 
 OURS = "kerasgen"
-PEERS = {  # of a race: its peer, the module in tools/racing/, and what that needs
-    "diffusion": ("diffusers", "diffusers_unet", "diffusers"),
-    "glow": ("normflows", "normflows_glow", "normflows"),
-    "vae": ("pythae", "pythae_vae", "pythae"),
-    "gan": ("PyTorch's DCGAN", "pytorch_dcgan", "torch"),
-}
 TITLES = {
     "diffusion": ("Diffusion, Fashion-MNIST", "frechet_distance", "Fréchet distance"),
     "glow": ("Glow, CIFAR-10 (JPEG copy)", "bits_per_dim", "bits per dimension"),

@@ -1,7 +1,6 @@
 """tools/race.py: both contestants are measured as the library measures its own models, and told the same time."""
 
 import json
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -91,7 +90,7 @@ PEERS = {"diffusion": ((28, 28, 1), "diffusers"), "glow": ((8, 8, 3), "normflows
 def test_peers_keep_to_the_time(race):
     shape, package = PEERS[race]
     pytest.importorskip(package)
-    module = runpy.run_path(str(ROOT / "tools" / "race.py"))["PEERS"][race][1]
+    module = contest.PEERS[race][1]
     peer = __import__(f"tools.racing.{module}", fromlist=["train"])
     clock, given = contest.Clock(0.0), some_data(128, *shape)
     trained = peer.train(race, given, clock, seed=0, bfloat16=False)

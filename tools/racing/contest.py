@@ -6,6 +6,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+PEERS = {  # of a race: its peer, the module beside this one, and what that needs
+    "diffusion": ("diffusers", "diffusers_unet", "diffusers"),
+    "glow": ("normflows", "normflows_glow", "normflows"),
+    "vae": ("pythae", "pythae_vae", "pythae"),
+    "gan": ("PyTorch's DCGAN", "pytorch_dcgan", "torch"),
+}
 MEASURING = 60.0  # seconds, at most, from which a contestant with a schedule tells how many steps there will be
 MEASURING_SHARE = 0.05  # of the time, at most
 LEAST_STEPS = 10  # that are measured, however long they take
