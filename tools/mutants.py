@@ -638,7 +638,7 @@ MUTANTS = (
         "training/test_averaging.py::test_averages_are_those_of_the_formula",
     ),
     # What is imported
-    Mutant("networks/diffusers/blocks.py", " * self.head**-0.5", "", IMPORTS + "unets"),
+    Mutant("networks/layers/attention.py", " * size**-0.5", "", IMPORTS + "unets"),
     Mutant("networks/diffusers/blocks.py", "sides = (self.padding, 1)", "sides = (1, 1)", IMPORTS + "unets"),
     Mutant("networks/diffusers/unet.py", "/ (half - self.freq_shift)", "/ half", IMPORTS + "unets"),
     Mutant(

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from kerasgen.checkpoints import CONFIG, FILES as CHECKPOINT_FILES, WEIGHTS, save_checkpoint
+from kerasgen.checkpoints.safetensors import SUFFIX
 from kerasgen.errors import HubError, InputError
 from kerasgen.hub import client
 from kerasgen.hub.client import Auth, Dir, Handle, Revision
 
 CACHE = "kerasgen-1"  # of imported checkpoints, beside the revisions of a repository; another number imports them anew
-SUFFIX = ".safetensors"
 
 
 def checkpoint(

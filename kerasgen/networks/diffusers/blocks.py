@@ -14,6 +14,7 @@ from keras import layers, ops
 
 from kerasgen.errors import InputError
 from kerasgen.networks.build import Dtype, Network, Tensor, conv, dense, group_norm
+from kerasgen.networks.layers.attention import attend
 from kerasgen.typing import Config
 
 
@@ -115,10 +116,7 @@ class Attention(Network):
             ops.reshape(layer(y), (shape[0], places, channels // self.head, self.head))
             for layer in (self.to_q, self.to_k, self.to_v)
         )  # [B, T, heads, C / heads]
-        scores = ops.einsum("bqhd,bkhd->bhqk", q, k) * self.head**-0.5
-        weights = ops.cast(ops.softmax(ops.cast(scores, "float32")), scores.dtype)
-        mixed = ops.reshape(ops.einsum("bhqk,bkhd->bqhd", weights, v), (shape[0], places, channels))
-        y = x + ops.reshape(self.to_out(mixed), shape)
+        y = x + ops.reshape(self.to_out(attend(q, k, v)), shape)
         return y if self.divisor == 1.0 else y / self.divisor
 
 

@@ -9,6 +9,14 @@ from kerasgen.errors import InputError
 from kerasgen.typing import Any, Tensor
 
 
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """softmax(q k^T / sqrt(D)) v, `[B, T, heads D]`, of queries, keys and values `[B, T, heads, D]`."""
+    batch, places, heads, size = ops.shape(q)
+    scores = ops.einsum("bqhd,bkhd->bhqk", q * size**-0.5, k)
+    weights = ops.cast(ops.softmax(ops.cast(scores, "float32")), scores.dtype)
+    return ops.reshape(ops.einsum("bhqk,bkhd->bqhd", weights, v), (batch, places, heads * size))
+
+
 @keras.saving.register_keras_serializable("kerasgen")
 class SelfAttention(layers.Layer):
     """`[B, ..., C]` to the same shape: every place is mixed with all others of its image.
@@ -38,10 +46,7 @@ class SelfAttention(layers.Layer):
         size = self.channels // self.heads
         parts = ops.split(self.qkv(tokens), 3, axis=-1)
         q, k, v = (ops.reshape(part, (shape[0], places, self.heads, size)) for part in parts)
-        scores = ops.einsum("bqhd,bkhd->bhqk", q * size**-0.5, k)
-        weights = ops.cast(ops.softmax(ops.cast(scores, "float32")), scores.dtype)
-        mixed = ops.reshape(ops.einsum("bhqk,bkhd->bqhd", weights, v), (shape[0], places, self.channels))
-        return ops.reshape(self.out(mixed), shape)
+        return ops.reshape(self.out(attend(q, k, v)), shape)
 
 
 class Attention(layers.Layer):
