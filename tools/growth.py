@@ -69,7 +69,7 @@ def measure(family, side, batch, steps, width):
 
 
 def curve(points, key):
-    """Cost over that of the first point, and what it would be if it were proportional."""
+    """Cost over that of the first point."""
     first = points[0]
     return [point[key] / first[key] for point in points]
 
