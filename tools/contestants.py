@@ -49,13 +49,13 @@ def some_images():
 # Ours
 
 
-def our_work(model, sample, size):
+def our_work(model, sample, size, kind="sampling"):
     """`(parameters, {work: (function, calls, images a call)})`."""
     images = some_images()
     parameters = sum(math.prod(variable.shape) for variable in model.trainable_variables)
     return parameters, {
         "training": (lambda: model.train_on_batch(images), TRAINING_STEPS, BATCH),
-        "sampling": (lambda: sample(model), 1, size),
+        kind: (lambda: sample(model), 1, size),
     }
 
 
@@ -68,8 +68,7 @@ def our_vae():
     model = kerasgen.VariationalAutoencoder((SIDE, SIDE, CHANNELS), latent_dim=LATENTS, width=VAE_WIDTH)
     model.compile(keras.optimizers.Adam(1e-3))
     images = np.concatenate([some_images()] * (SAMPLES // BATCH))
-    parameters, work = our_work(model, lambda m: m.reconstruct(images, batch_size=BATCH, verbose=0), SAMPLES)
-    return parameters, {"training": work["training"], "reconstruction": work["sampling"]}
+    return our_work(model, lambda m: m.reconstruct(images, batch_size=BATCH, verbose=0), SAMPLES, "reconstruction")
 
 
 def our_gan():
@@ -114,23 +113,27 @@ def pixels():
     return torch.from_numpy(some_images()).permute(0, 3, 1, 2).contiguous()
 
 
-def peer_work(modules, loss_of, sample, size, kind="sampling"):
-    """As `our_work`; one optimizer for all of the modules, or a training function for several."""
+def steps_on(modules, loss_of):
+    """A step of Adam on the loss of all the modules."""
+    import torch
+
+    optimizer = torch.optim.Adam([p for module in modules for p in module.parameters()], 1e-3)
+
+    def train():
+        optimizer.zero_grad()
+        loss = loss_of()
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return train
+
+
+def peer_work(modules, train, sample, size, kind="sampling"):
+    """As `our_work`."""
     import torch
 
     parameters = sum(p.numel() for module in modules for p in module.parameters())
-    if callable(getattr(loss_of, "train", None)):
-        train = loss_of.train
-    else:
-        optimizer = torch.optim.Adam([p for module in modules for p in module.parameters()], 1e-3)
-
-        def train():
-            optimizer.zero_grad()
-            loss = loss_of()
-            loss.backward()
-            optimizer.step()
-            return loss.item()
-
     return parameters, {"training": (train, TRAINING_STEPS, BATCH), kind: (torch.no_grad()(sample), 1, size)}
 
 
@@ -168,7 +171,8 @@ def peer_vae(compiled):
             mean, _ = encode(2.0 * (raw / 255.0) - 1.0).chunk(2, dim=1)
             torch.sigmoid(decode(mean)).permute(0, 2, 3, 1).numpy()
 
-    return peer_work([encoder, decoder], loss, reconstruct, SAMPLES, "reconstruction")
+    modules = [encoder, decoder]
+    return peer_work(modules, steps_on(modules, loss), reconstruct, SAMPLES, "reconstruction")
 
 
 def peer_gan(compiled):
@@ -192,26 +196,24 @@ def peer_gan(compiled):
     generate, judge, raw = compiled(generator), compiled(discriminator), pixels()
     softplus = nn.functional.softplus
 
-    class Players:
-        @staticmethod
-        def train():
-            real = raw / 127.5 - 1.0
-            fake = generate(torch.randn(len(real), LATENTS))
-            optimizers[1].zero_grad()
-            loss = softplus(-judge(real)).mean() + softplus(judge(fake.detach())).mean()
-            loss.backward()
-            optimizers[1].step()
-            optimizers[0].zero_grad()
-            loss = softplus(-judge(generate(torch.randn(len(real), LATENTS)))).mean()
-            loss.backward()
-            optimizers[0].step()
-            return loss.item()
+    def train():
+        real = raw / 127.5 - 1.0
+        fake = generate(torch.randn(len(real), LATENTS))
+        optimizers[1].zero_grad()
+        loss = softplus(-judge(real)).mean() + softplus(judge(fake.detach())).mean()
+        loss.backward()
+        optimizers[1].step()
+        optimizers[0].zero_grad()
+        loss = softplus(-judge(generate(torch.randn(len(real), LATENTS)))).mean()
+        loss.backward()
+        optimizers[0].step()
+        return loss.item()
 
     def sample():
         for _ in range(SAMPLES // BATCH):
             (0.5 * generate(torch.randn(BATCH, LATENTS)) + 0.5).permute(0, 2, 3, 1).numpy()
 
-    return peer_work([generator, discriminator], Players, sample, SAMPLES)
+    return peer_work([generator, discriminator], train, sample, SAMPLES)
 
 
 def peer_glow(compiled):
@@ -234,7 +236,8 @@ def peer_glow(compiled):
         for _ in range(SAMPLES // BATCH):
             draw(BATCH)[0].permute(0, 2, 3, 1).numpy()
 
-    return peer_work([model], lambda: forward_kld((raw + torch.rand(raw.shape)) / 256.0), sample, SAMPLES)
+    train = steps_on([model], lambda: forward_kld((raw + torch.rand(raw.shape)) / 256.0))
+    return peer_work([model], train, sample, SAMPLES)
 
 
 def peer_unet(compiled):
@@ -266,7 +269,7 @@ def peer_unet(compiled):
     def sample():
         pipeline(batch_size=BATCH, num_inference_steps=SAMPLER_STEPS, output_type="np")
 
-    return peer_work([network], loss, sample, BATCH)
+    return peer_work([network], steps_on([network], loss), sample, BATCH)
 
 
 OURS = {"vae": our_vae, "gan": our_gan, "glow": our_glow, "unet": our_unet}
