@@ -13,7 +13,8 @@ time is up and stops at the end of that step; tools/racing/contest.py says what 
 measures both on the test split, outside of the time. Nothing of ours is tuned on a race.
 
 `--output` gets results.json, a folder for each race with what its processes said, and RACE.png: the first 64 samples
-of each, of the same seed, not picked. Races that results.json has already and that are not named again stay there.
+of each, of the same seed, not picked. Races that results.json has already and that are not named again stay there, so
+that several may run at a time, each bound to cores of its own: taskset --cpu-list=1 python tools/race.py --threads=1 ...
 
 python tools/race.py --races=diffusion,glow,vae,gan --minutes=20 --output=/tmp/race
 python tools/race.py --output=/tmp/race --table
@@ -242,6 +243,10 @@ def protocol():
     }
 
 
+def counted(cores):
+    return "one core" if cores == 1 else f"{cores} cores"
+
+
 def read_results():
     path = Path(OUTPUT.value) / "results.json"
     return json.loads(path.read_text()) if path.is_file() else None
@@ -254,7 +259,7 @@ def table(results):
     found = ", ".join(f"{package} {number}" for package, number in versions.items() if number)
     head = "**A trial, of which no figure counts.** " if how["trial"] else ""
     lines = [
-        f"{head}{how['minutes']:g} minutes each on {how['threads']} cores of {machine['name']} "
+        f"{head}{how['minutes']:g} minutes each on {counted(how['threads'])} of {machine['name']} "
         f"({' '.join(machine['flags'])}), seed {how['seed']}, {how['evaluated']:,} samples or test images. "
         f"The last column is the share of these cores that other processes took. {found}.",
         "",
@@ -303,6 +308,7 @@ def main(_):
             run(race, stage)
         (folder_of(race) / "data.npz").unlink()
         both = {name: json.loads((folder_of(race) / f"{slug(name)}.json").read_text()) for name in contestants(race)}
+        results = read_results() or results  # of races that ran meanwhile on other cores
         results["races"][race] = both
         (Path(OUTPUT.value) / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     print(table(results))
