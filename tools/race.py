@@ -14,7 +14,7 @@ measures both on the test split, outside of the time. Nothing of ours is tuned o
 
 `--output` gets results.json, a folder for each race with what its processes said, and RACE.png: the first 64 samples
 of each, of the same seed, not picked. Races that results.json has already and that are not named again stay there, so
-that several may run at a time, each bound to cores of its own: taskset --cpu-list=1 python tools/race.py --threads=1 ...
+that several may run at a time, each on cores of its own: taskset --cpu-list=1 python tools/race.py --threads=1 ...
 
 python tools/race.py --races=diffusion,glow,vae,gan --minutes=20 --output=/tmp/race
 python tools/race.py --output=/tmp/race --table
