@@ -42,6 +42,14 @@ def check_choice(name: str, value: Any, choices: Iterable) -> Any:
     return value
 
 
+def check_names(name: str, value: Any) -> tuple[str, ...]:
+    """`value` as a tuple of different strings, of which there are some."""
+    names = tuple(value) if isinstance(value, (list, tuple)) else ()
+    if not names or not all(isinstance(each, str) and each for each in names) or len(set(names)) < len(names):
+        raise InputError(f"{name} is {value!r}; expected a list of different names.")
+    return names
+
+
 def names_settings(method: Callable) -> Callable:
     """The method, with an `InputError` for a setting that it does not have, which says what it is called here."""
     known = inspect.signature(method).parameters

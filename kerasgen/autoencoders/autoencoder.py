@@ -1,6 +1,7 @@
 """Autoencoder, with a density of its latents to sample from."""
 
 import struct
+import types
 import zlib
 
 import keras
@@ -9,11 +10,13 @@ from keras import ops
 
 from kerasgen import inputs, noise
 from kerasgen.autoencoders.mixture import fit_mixture
-from kerasgen.base import LatentModel, register_family
+from kerasgen.autoencoders.perceptual import PerceptualDistance
+from kerasgen.base import Exhibit, LatentModel, register_family
 from kerasgen.errors import InputError
 from kerasgen.export import ROWS, Part
 from kerasgen.networks import resolve
-from kerasgen.typing import Any, ArrayLike, Callable, Logs, Sequence, Tensor, Verbose
+from kerasgen.recipes import Evaluation
+from kerasgen.typing import Any, ArrayLike, Callable, Config, Logs, Sequence, Tensor, Verbose
 
 HEADER = struct.Struct("<4sIIB")  # magic, number of images, latents an image, bits a latent
 MAGIC = b"kgae"
@@ -23,6 +26,7 @@ MAGIC = b"kgae"
 class Autoencoder(LatentModel):
     """z = encoder(x) and x' = sigmoid(decoder(z)); the loss is ||x - x'||^2 + latent_penalty ||z||^2 / 2.
 
+    `compile(perceptual=classifier)` adds a distance in the features of a classifier, so that what they see stays sharp.
     With `noise_stddev` the encoder reads x + noise, and the model learns to remove it (Vincent et al. 2008);
     `fit(noisy, clean)` trains it on pairs of your own. A Gaussian
     mixture fitted to the latents of the training set (`fit_density`, kept in the checkpoint) makes it a generative
@@ -38,7 +42,7 @@ class Autoencoder(LatentModel):
         width: of networks given by name.
         noise_stddev: of Gaussian noise added to the encoder's images in training, on the scale of [0, 1].
         latent_penalty: weight of the squared norm of latents, beside the squared error summed over pixels.
-        num_components: of the Gaussian mixture over latents, or `None` for no density: such a model does not sample.
+        num_components: of the Gaussian mixture over latents; 0 or `None` for no density: such a model does not sample.
     """
 
     loss_names = ("loss", "mean_squared_error")
@@ -63,12 +67,27 @@ class Autoencoder(LatentModel):
         self.noise_stddev = inputs.check_number("noise_stddev", noise_stddev, 0.0)
         self.latent_penalty = inputs.check_number("latent_penalty", latent_penalty, 0.0)
         self.num_components, self.density = num_components, None
+        self._perceptual = types.SimpleNamespace(distance=None, weight=0.0)  # in which Keras looks for no layers
         self.keep(encoder=encoder, decoder=decoder)
         self.encoder = resolve.encoder(encoder, self.shape, self.latent_dim, width, self.dtype_policy)
         self.decoder = resolve.decoder(decoder, self.latent_dim, self.shape, width, self.dtype_policy)
-        if num_components is not None:
-            self.num_components = inputs.check_integer("num_components", num_components, 1)
+        if num_components is not None and inputs.check_integer("num_components", num_components, 0):
             self.density = MixtureDensity(self.num_components, self.latent_dim, name="density")
+
+    def compile(
+        self, optimizer: Any = None, perceptual: Any = None, perceptual_weight: float = 100.0, **kwargs: Any
+    ) -> None:
+        """As for any model.
+
+        Args:
+            perceptual: a `Classifier` of such images, whose `PerceptualDistance` from x to x' joins the loss; it is not
+                saved with the model.
+            perceptual_weight: of that distance, beside the squared error summed over pixels.
+        """
+        distance = None if perceptual is None else PerceptualDistance(perceptual, self.shape)
+        self._perceptual.distance = distance
+        self._perceptual.weight = inputs.check_number("perceptual_weight", perceptual_weight, 0.0)
+        super().compile(optimizer, **kwargs)
 
     def latents(self, images: Tensor, training: bool = False) -> Tensor:
         """Images in [0, 1] to latents `[B, latent_dim]`."""
@@ -97,8 +116,11 @@ class Autoencoder(LatentModel):
         if training and self.density is not None:
             self.density.forget()  # it is of the latents before this step
         z = self.latents(corrupted, training)
-        error = ops.mean(ops.square(target - self.images(z, training)), axis=(1, 2, 3))  # [B]
+        images = self.images(z, training)
+        error = ops.mean(ops.square(target - images), axis=(1, 2, 3))  # [B]
         losses = self.num_dims * error + 0.5 * self.latent_penalty * ops.sum(ops.square(z), axis=1)  # [B]
+        if self._perceptual.distance is not None:
+            losses = losses + self._perceptual.weight * self._perceptual.distance(target, images)
         return losses, {"loss": losses, "mean_squared_error": error}
 
     def call(self, images: Tensor, training: bool = False) -> Tensor:
@@ -119,7 +141,9 @@ class Autoencoder(LatentModel):
     def check_density(self) -> "MixtureDensity":
         """The density over latents. Raises `InputError`: the model was built without."""
         if self.density is None:
-            raise InputError("this autoencoder has no density over its latents (num_components is None) to draw from.")
+            raise InputError(
+                f"this autoencoder has no density over its latents (num_components is {self.num_components}) to draw from."
+            )
         return self.density
 
     def prepare_sampling(self, x: ArrayLike) -> None:
@@ -146,6 +170,28 @@ class Autoencoder(LatentModel):
         drawn = noise.normal(0, ROWS, (self.latent_dim,), 0), noise.uniform(0, ROWS, (1,), 0, stream=1)
         given = {"noise": drawn[0], "uniform": drawn[1].astype(np.float32)}
         return Part(lambda e, u: self.images(self.density.transform(e, u)), given, self.modality.noun)
+
+    # Without a density it only encodes and decodes
+
+    def measures(self) -> tuple[str, ...]:
+        return super().measures() if self.density is not None else ("mean_squared_error", "psnr", "ssim")
+
+    def exhibit(self, examples: np.ndarray | None, labels: np.ndarray | None, settings: Evaluation) -> list[Exhibit]:
+        if self.density is not None:
+            return super().exhibit(examples, labels, settings)
+        return [self.reconstructions(examples, None, settings.split)]
+
+    def snippet(self, handle: str, drawing: Config | None = None) -> str:
+        if self.density is not None:
+            return super().snippet(handle, drawing)
+        return f"""import kerasgen
+import numpy as np
+
+model = kerasgen.load("{handle}")
+images = np.zeros((16, {", ".join(map(str, self.shape))}), np.uint8)  # yours, or float in [0, 1]
+z = model.encode(images)  # float32 [16, {self.latent_dim}]
+again = model.decode(z)  # float32 in [0, 1]
+model.compile()  # then fine-tune: model.fit(images)"""
 
     def denoise(self, x: ArrayLike, batch_size: int = 64, verbose: Verbose = "auto") -> np.ndarray:
         """Images with their noise removed: the reconstructions of a model trained with `noise_stddev`."""

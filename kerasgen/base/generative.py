@@ -70,14 +70,16 @@ class GenerativeModel(BaseModel):
         return self.sample(num, labels=labels, **settings), labels
 
     def measures(self) -> tuple[str, ...]:
-        synthetic = ("train_on_synthetic",) if self.num_classes is not None and self.given_shape is None else ()
+        labelled = self.exclusive_classes is not None and self.given_shape is None
+        synthetic = ("train_on_synthetic",) if labelled else ()
         return (*SAMPLED, *synthetic)
 
     def exhibit(self, examples: np.ndarray | None, labels: np.ndarray | None, settings: Evaluation) -> list[Exhibit]:
         """A grid of samples, one column a class where there are few."""
         if not self.modality.drawable:
             return []
-        columns = self.num_classes if self.num_classes and self.num_classes <= MOST_COLUMNS else None
+        classes = self.exclusive_classes
+        columns = classes if classes and classes <= MOST_COLUMNS else None
         how = f"seed {settings.seed}, {describe_sampling(settings.drawing)}, not picked."
         return [
             Exhibit(
@@ -88,13 +90,17 @@ class GenerativeModel(BaseModel):
         ]
 
     def snippet(self, handle: str, drawing: Config | None = None) -> str:
-        arguments = (", labels=0" if self.num_classes else "") + written(drawing)
+        arguments = self.written_labels("0") + written(drawing)
         noun, shape = self.modality.noun, ", ".join(map(str, self.shape))
         return f"""import kerasgen
 
 model = kerasgen.load("{handle}")
 {noun} = model.sample(16{arguments})  # float32 [16, {shape}]{self.modality.range_note}
 model.compile()  # then fine-tune: model.fit({noun}{", labels" if self.num_classes else ""})"""
+
+    def written_labels(self, example: str) -> str:
+        """Labels as a further argument of a call, as one writes them; nothing for a model without."""
+        return f", labels={example}" if self.num_classes else ""
 
     def probe(self) -> np.ndarray:
         return self.sample(2, labels=self.probe_labels(), seed=0, verbose=0)

@@ -171,11 +171,7 @@ class LatentModel(DecodingModel):
         exhibits = super().exhibit(examples, labels, settings)
         if not exhibits or examples is None or len(examples) < 4:
             return exhibits
-        labels = None if self.num_classes is None else labels
-        shown, of_shown = examples[:SHOWN], None if labels is None else labels[:SHOWN]
-
-        def reconstructions():
-            return np.concatenate([self.modality.to_float(shown), self.reconstruct(shown, of_shown, verbose=0)])
+        labels = None if self.exclusive_classes is None else labels
 
         def interpolations():
             ends = np.arange(4)
@@ -185,11 +181,19 @@ class LatentModel(DecodingModel):
             lines = self.interpolate(examples[ends[::2]], examples[ends[1::2]], SHOWN, between, verbose=0)
             return lines.reshape(-1, *self.shape)
 
-        split = settings.split
         if not self.lossless:
-            caption = f"images of {split}, and their reconstructions below"
-            exhibits.append(Exhibit(reconstructions, len(shown), caption))
-        return [*exhibits, Exhibit(interpolations, SHOWN, f"interpolations between images of {split}")]
+            exhibits.append(self.reconstructions(examples, labels, settings.split))
+        return [*exhibits, Exhibit(interpolations, SHOWN, f"interpolations between images of {settings.split}")]
+
+    def reconstructions(self, examples: np.ndarray | None, labels: np.ndarray | None, split: str) -> Exhibit:
+        """The first examples of a split above what `reconstruct` makes of them."""
+
+        def pairs():
+            shown, of_shown = examples[:SHOWN], None if labels is None else labels[:SHOWN]
+            return np.concatenate([self.modality.to_float(shown), self.reconstruct(shown, of_shown, verbose=0)])
+
+        columns = SHOWN if examples is None else min(SHOWN, len(examples))
+        return Exhibit(pairs, columns, f"images of {split}, and their reconstructions below")
 
     def probe(self) -> np.ndarray:
         return self.reconstruct(np.zeros((2, *self.shape), np.float32), self.probe_labels(), verbose=0)

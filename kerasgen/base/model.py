@@ -56,6 +56,7 @@ class BaseModel(Exporting):
     task = "unconditional-image-generation"  # the nearest of the Hub's
     purpose = "For research, teaching and tests of"  # of generative models, in cards
     given_shape: tuple[int, ...] | None = None  # of the examples that a model draws others for, if it does
+    attributes: Any = None  # of labels that may hold at once, in place of classes
     drawn_by: str | None = None  # what makes samples, for the record, in families that have any
     likelihood: str | None = None  # "exact", "bound" or "estimate" for families with `log_prob`
     presets = _Presets()
@@ -79,6 +80,11 @@ class BaseModel(Exporting):
     def num_dims(self) -> int:
         """Values in one example: height x width x channels of images."""
         return math.prod(self.shape)
+
+    @property
+    def exclusive_classes(self) -> int | None:
+        """`num_classes`, where labels are classes of which an example has one; `None` of attributes."""
+        return None if self.attributes else self.num_classes
 
     # Batched and compiled methods
 

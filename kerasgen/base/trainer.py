@@ -42,6 +42,7 @@ class Trainer(backend.StateKeeper, Saving):
     called = ""  # what `model(x)` does, or "" if there is no such thing
     modality: Modality
     num_classes: int | None
+    attributes: Any
     seed: int
     programs: Programs
     seed_generator: keras.random.SeedGenerator
@@ -85,7 +86,7 @@ class Trainer(backend.StateKeeper, Saving):
 
     def check_class_weight(self, class_weight: Any) -> dict[int, float]:
         """A weight for each class, 1 for those that are not named. Raises `InputError`."""
-        if self.num_classes is None:
+        if self.num_classes is None or self.attributes:
             raise InputError(f"class_weight is for models with classes; this {type(self).__name__} has none.")
         classes = range(self.num_classes)
         if not isinstance(class_weight, dict) or not set(class_weight) <= set(classes):

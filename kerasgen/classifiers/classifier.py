@@ -144,6 +144,20 @@ class Classifier(BaseModel):
         """What stands before the last layer: float32 `[N, num_features]`."""
         return self.extract(x, batch_size, verbose)[0]
 
+    def feature_maps(self) -> keras.Model:
+        """A network from images `[B, H, W, C]` in [-1, 1] to the last feature map of each size, the largest first.
+
+        Raises `InputError`: the backbone is no functional model with feature maps.
+        """
+        maps = {}
+        for layer in getattr(self.backbone, "layers", ()):
+            output = getattr(layer, "output", None)
+            if output is not None and len(output.shape) == 4 and not isinstance(layer, layers.InputLayer):
+                maps[output.shape[1:3]] = output
+        if not maps:
+            raise InputError(f"the backbone, a {type(self.backbone).__name__}, has no feature maps that can be told.")
+        return keras.Model(self.backbone.inputs, list(maps.values()), name="feature_maps")
+
     def measures(self) -> tuple[str, ...]:
         return ("accuracy",)
 

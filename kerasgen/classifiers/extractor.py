@@ -13,7 +13,7 @@ from kerasgen.typing import Any, Array, Callable, Verbose
 
 @dataclasses.dataclass
 class ClassifierExtractor:
-    """An extractor for `kerasgen.metrics`; without probabilities if it knows attributes, which may hold at once."""
+    """An extractor for `kerasgen.metrics`."""
 
     classifier: Classifier
     name: str  # in figures
@@ -28,7 +28,7 @@ class ClassifierExtractor:
     @property
     def num_classes(self) -> int | None:
         """K; `None` for attributes."""
-        return None if self.classifier.attributes else self.classifier.num_classes
+        return self.classifier.exclusive_classes
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """Raises `InputError` if it does not take images of this shape."""
@@ -38,7 +38,7 @@ class ClassifierExtractor:
 
     def extract(self, images: Array, batch_size: int = 250, verbose: Verbose = "auto") -> tuple[Array, Array | None]:
         features, probabilities = self.classifier.extract(images, batch_size, verbose)
-        return features, None if self.num_classes is None else probabilities
+        return features, probabilities
 
     def retrained(
         self, images: Array, labels: Array, most_epochs: int, seed: int, verbose: Verbose

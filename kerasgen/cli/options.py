@@ -5,12 +5,16 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+import numpy as np
+
 from kerasgen import data
 from kerasgen.errors import InputError
 from kerasgen.hub.registry import find_recipe, zoo_folder
 from kerasgen.recipes import Recipe
 from kerasgen.training.datasets import on_dataset
 from kerasgen.typing import Any
+
+LABELS = "classes, for example 3 or 0,1,2, taken in turn; of attributes, Smiling=1,Eyeglasses=0"
 
 
 def positive(text: str) -> int:
@@ -20,8 +24,16 @@ def positive(text: str) -> int:
     return value
 
 
-def labels(text: str) -> list[int]:
-    return [int(part) for part in text.split(",")]
+def labels(text: str) -> list[int] | dict[str, int]:
+    if "=" not in text:
+        return [int(part) for part in text.split(",")]
+    parts = [part.partition("=") for part in text.split(",")]
+    return {name.strip(): int(value) for name, _, value in parts}
+
+
+def labels_of(given: list[int] | dict[str, int] | None, num: int) -> Any:
+    """`num` labels as a model takes them: classes in turn, or what is asked of attributes."""
+    return np.resize(given, num) if isinstance(given, list) else given
 
 
 def names(text: str) -> list[str]:

@@ -34,12 +34,12 @@ def run(args: Namespace, verb: str, **settings: Any) -> None:
         raise InputError(f"{type(model).__name__} does not take --{', --'.join(sorted(unknown))} to {verb}.")
     output = model.modality.check_output(args.output)
     given = getattr(args, "labels", None)
-    wanted = model.num_classes if given is None else None
+    wanted = model.exclusive_classes if given is None else None
     images, labels = _read(args, model.source_shape_of(verb), wanted)
     if wanted is not None and labels is None:
         raise InputError(f"{args.model} needs classes, and {args.input} has none; give them with --labels.")
     if model.num_classes is not None:
-        settings["labels"] = labels if given is None else np.resize(given, len(images))
+        settings["labels"] = labels if given is None else options.labels_of(given, len(images))
     results = method(images, **settings)
     if output.suffix == ".png":
         _write_below(images, results, output)

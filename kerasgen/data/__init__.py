@@ -8,6 +8,8 @@ from kerasgen.data.pipeline import (
     load_arrays as load_arrays,
     load_domain_arrays as load_domain_arrays,
     load_domains as load_domains,
+    load_pair_arrays as load_pair_arrays,
+    load_pairs as load_pairs,
     recipe_splits as recipe_splits,
     steps_per_epoch as steps_per_epoch,
 )

@@ -34,7 +34,7 @@ def augment_with(
         InputError: the model has no classes, or the fraction is out of range.
         DatasetError: the source has no labels, or labels that the model does not know.
     """
-    if model.num_classes is None:
+    if model.exclusive_classes is None:
         raise InputError("augment_with needs a class-conditional model: this one cannot be asked for a label.")
     fraction = inputs.check_number("fraction", fraction, 0.0)
     if fraction >= 1.0:

@@ -1,5 +1,6 @@
 """From a source to batches: arrays, or a `tf.data.Dataset` whose order is a function of the seed and the epoch."""
 
+import dataclasses
 import functools
 import itertools
 import os
@@ -10,6 +11,7 @@ import numpy as np
 from kerasgen import inputs
 from kerasgen.data.folders import shown_split, splits_for_recipe
 from kerasgen.data.opening import image_folder, open_source
+from kerasgen.data.pairs import PAIRS
 from kerasgen.data.sources import Source
 from kerasgen.errors import DatasetError, InputError
 from kerasgen.typing import Any, Array, Sequence
@@ -24,7 +26,7 @@ Folder = str | os.PathLike | None
 _check_integer = functools.partial(inputs.check_integer, maximum=2**63 - 1)  # TensorFlow's integers
 
 
-def _open(source, split, image_size, channels, labels, data_dir) -> Source:
+def _open(source, split, image_size, channels, labels, data_dir, columns=None) -> Source:
     """A source that gives images of this size (an int or a pair) and so many channels."""
     if channels not in (None, 1, 3):
         raise InputError(f"channels is {channels!r}; expected 1, 3 or None.")
@@ -32,7 +34,9 @@ def _open(source, split, image_size, channels, labels, data_dir) -> Source:
     if len(size) != 2:
         raise InputError(f"image_size is {image_size!r}; expected an integer or (height, width).")
     size = None if image_size is None else tuple(_check_integer("image_size", side, 1) for side in size)
-    return open_source(source, split, labels, data_dir).brought_to(size, channels)
+    if columns is not None:
+        columns = [_check_integer("columns", column, 0) for column in columns]
+    return open_source(source, split, labels, data_dir).brought_to(size, channels).with_columns(columns)
 
 
 def _num_batches(opened: Source, batch_size: int, drop_remainder: bool) -> int:
@@ -53,6 +57,7 @@ def load_arrays(
     *,
     channels: int | None = None,
     labels: Feature = None,
+    columns: Sequence[int] | None = None,
     limit: int | None = None,
     data_dir: Folder = None,
 ) -> tuple[Array, Array | None]:
@@ -62,7 +67,7 @@ def load_arrays(
     """
     if limit is not None:
         _check_integer("limit", limit, 1)
-    opened = _open(source, split, image_size, channels, labels, data_dir)
+    opened = _open(source, split, image_size, channels, labels, data_dir, columns)
     return opened.stack(range(opened.num)[:limit]), None if opened.labels is None else opened.labels[:limit]
 
 
@@ -102,6 +107,7 @@ def load(
     *,
     channels: int | None = None,
     labels: Feature = None,
+    columns: Sequence[int] | None = None,
     shuffle: bool = False,
     seed: int = 0,
     flip: bool = False,
@@ -126,6 +132,7 @@ def load(
         labels: `None` for the labels that the source has, `False` for none, or the name of a TFDS feature: one
             integer an image, or a vector of bools, its attributes. `None` takes a TFDS class label only where there is
             just one.
+        columns: of attributes, the numbers of those to take, in this order; `None` for all.
         shuffle: a full shuffle, another one each epoch.
         seed: of shuffling and flips.
         flip: mirror each image left to right with probability 1/2.
@@ -141,13 +148,61 @@ def load(
             pixels are damaged is found when it is decoded: here with `cache`, else on iterating, where TensorFlow wraps
             the same message in an error of its own.
     """
-    opened = _open(source, split, image_size, channels, labels, data_dir)
+    opened = _open(source, split, image_size, channels, labels, data_dir, columns)
     num_batches = _num_batches(opened, batch_size, drop_remainder)
     if cache:
         opened = opened.decoded()
     else:
         opened.check_headers()
     return _batches([opened], num_batches, batch_size, shuffle, seed, flip, drop_remainder, repeat, first_epoch)
+
+
+def load_pair_arrays(
+    source: Any,
+    split: str = "train",
+    image_size: ImageSize = None,
+    *,
+    pairs: str,
+    channels: int | None = None,
+    data_dir: Folder = None,
+) -> tuple[Array, Array]:
+    """What a `Pix2Pix` is given, and the images it is made of: uint8 `[N, H, W, c]` and `[N, H, W, C]`.
+
+    Arguments and errors as in `load`.
+
+    Args:
+        pairs: a name of `kerasgen.data.pairs.PAIRS`: "gray", "edges", "small" or "masked".
+    """
+    change = PAIRS[inputs.check_choice("pairs", pairs, PAIRS)]
+    images, _ = load_arrays(source, split, image_size, channels=channels, labels=False, data_dir=data_dir)
+    return change(images), images
+
+
+def load_pairs(
+    source: Any,
+    split: str = "train",
+    image_size: ImageSize = None,
+    batch_size: int = 64,
+    *,
+    pairs: str,
+    channels: int | None = None,
+    shuffle: bool = False,
+    seed: int = 0,
+    flip: bool = False,
+    drop_remainder: bool = False,
+    repeat: bool = False,
+    first_epoch: int = 0,
+    data_dir: Folder = None,
+) -> "tf.data.Dataset":
+    """Batches for `Pix2Pix`: what it is given, and the images that it is made of, mirrored alike.
+
+    Images stay decoded in memory. Arguments and errors as in `load` and `load_pair_arrays`.
+    """
+    change = PAIRS[inputs.check_choice("pairs", pairs, PAIRS)]
+    opened = _open(source, split, image_size, channels, False, data_dir)
+    num_batches, opened = _num_batches(opened, batch_size, drop_remainder), opened.decoded()
+    both = [dataclasses.replace(opened, change=change), opened]
+    return _batches(both, num_batches, batch_size, shuffle, seed, flip, drop_remainder, repeat, first_epoch)
 
 
 def load_domain_arrays(
@@ -209,7 +264,10 @@ def load_domains(
 def _batches(
     sources: Sequence[Source], num_batches, batch_size, shuffle, seed, flip, drop_remainder, repeat, first_epoch
 ):
-    """The data set of batches of one source, or of tuples of those of several, as long as the shortest."""
+    """The data set of batches of one source, or of tuples of those of several, as long as the shortest.
+
+    Sources of one number of images are shuffled and flipped alike.
+    """
     _check_integer("seed", seed, 0)
     _check_integer("first_epoch", first_epoch, 0)
 

@@ -29,6 +29,7 @@ class Source:
     channels: int | None = None
     one_shape: bool = True
     size: Size = None
+    change: Callable[[Array], Array] | None = None  # of images `[N, H, W, C]`, once they are in shape
 
     def __post_init__(self):
         if self.num == 0:
@@ -37,6 +38,20 @@ class Source:
     def brought_to(self, size: Size, channels: int | None) -> "Source":
         """The same images in this size and so many channels."""
         return replace(self, size=size, channels=channels or self.channels)
+
+    def with_columns(self, columns: Sequence[int] | None) -> "Source":
+        """The same images with these of their attributes. Raises `DatasetError`, once they are read: there are none."""
+        if columns is None:
+            return self
+
+        def read():
+            images, labels = self.contents
+            if labels is None or labels.ndim != 2 or max(columns) >= labels.shape[1]:
+                have = "no attributes" if labels is None or labels.ndim != 2 else f"{labels.shape[1]} attributes"
+                raise DatasetError(f"columns is {list(columns)}; {self.name} has {have}.")
+            return images, labels[:, list(columns)]
+
+        return replace(self, read=read)
 
     @functools.cached_property
     def contents(self) -> tuple[Sequence, Array | None]:
@@ -64,13 +79,14 @@ class Source:
         """uint8 `[N, H, W, C]` of the images at the indices. Raises `DatasetError` if their shapes differ."""
         first = self.image(int(indices[0]))
         if isinstance(self.images, np.ndarray) and self.images.shape[1:] == first.shape:
-            return self.images[np.asarray(indices)]
-        images = np.empty((len(indices), *first.shape), np.uint8)
-        for place, index in enumerate(indices):
-            image = self.image(int(index))
-            self._check_same(first.shape, image.shape)
-            images[place] = image
-        return images
+            images = self.images[np.asarray(indices)]
+        else:
+            images = np.empty((len(indices), *first.shape), np.uint8)
+            for place, index in enumerate(indices):
+                image = self.image(int(index))
+                self._check_same(first.shape, image.shape)
+                images[place] = image
+        return images if self.change is None else self.change(images)
 
     def decoded(self) -> "Source":
         """The same images, decoded and of their final shape, in memory."""

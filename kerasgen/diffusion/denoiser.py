@@ -36,12 +36,13 @@ class Denoiser(DenoiserSampling, DenoiserEditing, DenoiserLikelihood):
         network: a name in `kerasgen.networks.DENOISERS`, a dictionary such as `{"class": "UNet", "width": 64}`, or a
             Keras layer called as `network(x, time, one_hot)` that gives an image like x; `one_hot` is `None` without
             classes, and zeros where the label is dropped. Vectors have "MLP".
-        label_dropout: share of labels that training drops, for guidance.
+        label_dropout: share of labels that training drops, for guidance; and of attributes, each on its own.
         self_conditioning: whether the network also reads its last estimate of x_0, as further channels (Chen et al.
             2023).
         super_resolution: the factor by which the model enlarges images (`upscale`), or `None`. The network then reads
             the low-resolution image too, enlarged, as further channels.
         sigma_data: standard deviation that images are taken to have; they are divided by it.
+        attributes: names of what examples have or have not, in place of classes, such as `["Smiling", "Eyeglasses"]`.
     """
 
     loss_names = ("loss",)
@@ -58,10 +59,11 @@ class Denoiser(DenoiserSampling, DenoiserEditing, DenoiserLikelihood):
         self_conditioning: bool = False,
         super_resolution: int | None = None,
         sigma_data: float = 1.0,
+        attributes: Sequence[str] | None = None,
         seed: int = 0,
         **kwargs: Any,
     ):
-        super().__init__(shape, num_classes, seed, **kwargs)
+        super().__init__(shape, num_classes, attributes, seed, **kwargs)
         self.label_dropout = inputs.check_number("label_dropout", label_dropout, 0.0)
         if self.label_dropout >= 1.0:
             raise InputError(f"label_dropout is {label_dropout}; expected less than 1.")
@@ -157,10 +159,12 @@ class Denoiser(DenoiserSampling, DenoiserEditing, DenoiserLikelihood):
         return self.condition(self.one_hot(labels), low_res)
 
     def drop_labels(self, one_hot: Tensor | None) -> Tensor | None:
-        """Labels in training: `label_dropout` of them are zeros."""
+        """Labels in training: `label_dropout` of them are zeros; of attributes rows, and in the others single ones."""
         if one_hot is None or not self.label_dropout:
             return one_hot
         kept = self.uniform((ops.shape(one_hot)[0], 1)) >= self.label_dropout
+        if self.attributes is not None:
+            kept = ops.logical_and(kept, self.uniform(ops.shape(one_hot)) >= self.label_dropout)
         return one_hot * ops.cast(kept, "float32")
 
     def network_output(

@@ -25,7 +25,8 @@ class DiffusionModel(Denoiser):
     (Salimans and Ho 2022, appendix D).
 
     Args:
-        shape, num_classes, network, label_dropout, self_conditioning, super_resolution, seed: see `Denoiser`.
+        shape, num_classes, network, label_dropout, self_conditioning, super_resolution, attributes, seed: see
+            `Denoiser`.
         schedule: "linear", "cosine" or "sigmoid" (see schedules.py), or "edm": log(sigma / alpha) is normal in
             training, and samplers go from 80 to 0.002 as Karras et al. 2022 do. With "v", the loss "edm" and
             sigma_data 0.5 that is EDM: x_t is its scaled input c_in x, and F its F. For discrete time also a
@@ -54,10 +55,11 @@ class DiffusionModel(Denoiser):
         self_conditioning: bool = False,
         super_resolution: int | None = None,
         sigma_data: float = 1.0,
+        attributes: Sequence[str] | None = None,
         seed: int = 0,
         **kwargs: Any,
     ):
-        shared = (label_dropout, self_conditioning, super_resolution, sigma_data, seed)
+        shared = (label_dropout, self_conditioning, super_resolution, sigma_data, attributes, seed)
         super().__init__(shape, num_classes, network, *shared, **kwargs)
         if not isinstance(schedule, dict):
             inputs.check_choice("schedule", schedule, (*schedules.SCHEDULES, "edm"))

@@ -224,7 +224,7 @@ class DenoiserEditing(LatentModel):
         if self.given_shape is None:
             return super().snippet(handle, drawing)
         small, full = (", ".join(map(str, shape)) for shape in (self.given_shape, self.shape))
-        arguments = (", labels=np.zeros(16, np.int32)" if self.num_classes else "") + written(drawing)
+        arguments = self.written_labels("np.zeros(16, np.int32)") + written(drawing)
         return f"""import kerasgen
 import numpy as np
 

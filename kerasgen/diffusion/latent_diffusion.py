@@ -39,6 +39,7 @@ class LatentDiffusion(DenoiserSampling):
         denoiser: a `DiffusionModel` or `FlowMatching` of vectors `(latent_dim,)`; its name; or a dictionary such as
             `{"class": "FlowMatching", "network": {"class": "MLP", "width": 256}}` with arguments of one.
         shape, num_classes, seed: see `BaseModel`; they must be those of the autoencoder, if it has classes.
+        attributes: see `Denoiser`.
     """
 
     model_arguments = ("autoencoder",)
@@ -49,6 +50,7 @@ class LatentDiffusion(DenoiserSampling):
         denoiser: Any = "FlowMatching",
         shape: Sequence[int] | None = None,
         num_classes: int | None = None,
+        attributes: Sequence[str] | None = None,
         seed: int = 0,
         **kwargs: Any,
     ):
@@ -60,8 +62,8 @@ class LatentDiffusion(DenoiserSampling):
             raise InputError(f"autoencoder is {found}; expected an {names}, for example from kerasgen.load.")
         if shape is not None and tuple(shape) != autoencoder.shape:
             raise InputError(f"shape is {tuple(shape)}; the autoencoder's is {autoencoder.shape}.")
-        super().__init__(autoencoder.shape, num_classes, seed, **kwargs)
-        if autoencoder.num_classes not in (None, self.num_classes):
+        super().__init__(autoencoder.shape, num_classes, attributes, seed, **kwargs)
+        if autoencoder.num_classes not in (None, self.exclusive_classes):
             raise InputError(f"num_classes is {num_classes}; the autoencoder has {autoencoder.num_classes} classes.")
         self.autoencoder = autoencoder
         for trainable in (True, False):  # of a model that was built as not trainable, Keras would not freeze the parts
@@ -76,11 +78,13 @@ class LatentDiffusion(DenoiserSampling):
 
     def _denoiser(self, denoiser):
         settings = {"num_classes": self.num_classes, "seed": self.seed, "dtype": self.dtype_policy}
+        settings |= {} if self.attributes is None else {"attributes": self.attributes}
         denoiser = resolve("denoiser", denoiser, DENOISERS, Denoiser, shape=(self.latent_dim,), **settings)
-        if denoiser.shape != (self.latent_dim,) or denoiser.num_classes != self.num_classes:
+        labels = (self.num_classes, self.attributes)
+        if denoiser.shape != (self.latent_dim,) or (denoiser.num_classes, denoiser.attributes) != labels:
             raise InputError(
-                f"the denoiser is of shape {denoiser.shape} with {denoiser.num_classes} classes; "
-                f"the latents need {(self.latent_dim,)} and {self.num_classes}."
+                f"the denoiser is of shape {denoiser.shape} with {denoiser.num_classes} classes and attributes "
+                f"{denoiser.attributes}; the latents need {(self.latent_dim,)}, {self.num_classes}, {self.attributes}."
             )
         return denoiser
 
@@ -141,8 +145,8 @@ class LatentDiffusion(DenoiserSampling):
         return self.denoiser.losses(self.latents(x, self.numbers(one_hot)), one_hot, training)
 
     def numbers(self, one_hot: Tensor | None) -> Tensor | None:
-        """Labels `[B]` of one-hot labels."""
-        return None if one_hot is None else ops.argmax(one_hot, axis=-1)
+        """Labels `[B]` of one-hot labels, for an autoencoder with classes."""
+        return None if self.autoencoder.num_classes is None else ops.argmax(one_hot, axis=-1)
 
     @property
     def noise_shape(self) -> tuple[int, ...]:

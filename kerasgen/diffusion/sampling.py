@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from kerasgen import backend, inputs, noise
-from kerasgen.base import LatentModel, rows, slerp
+from kerasgen.base import AttributeModel, rows, slerp
 from kerasgen.base.relay import listening, relay
 from kerasgen.diffusion.samplers import DDIM, SAMPLERS, DPMSolver, Levels, Sampler
 from kerasgen.errors import InputError
@@ -71,7 +71,7 @@ class Numbers(NamedTuple):
     listener: Any = None  # the number of a callback, for `relay`
 
 
-class DenoiserSampling(LatentModel):
+class DenoiserSampling(AttributeModel):
     """Mixed into what draws by a sampler: `sample`, and `encode` and `decode` by the probability-flow ODE."""
 
     coding_steps = 50  # of encode and decode
@@ -226,7 +226,8 @@ class DenoiserSampling(LatentModel):
 
         Args:
             num_samples: number of images.
-            labels: of classes; the classes in turn unless given.
+            labels: of classes, which are taken in turn unless given; or what is asked of attributes, such as
+                `{"Smiling": 1}`, `[num_samples, A]` of 1, 0 and -1 for any, or nothing.
             temperature: scales the noise.
             sampler: a name from `kerasgen.samplers.SAMPLERS`, or a `Sampler`.
             steps: of the sampler.

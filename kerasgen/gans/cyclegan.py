@@ -253,7 +253,7 @@ class CycleGAN(Translator):
         return self.run_on(getattr(self, f"{direction}_step"), x, self.modality, batch_size, verbose)
 
     def measures(self) -> tuple[str, ...]:
-        return ("cycle_error", *SAMPLED)
+        return ("cycle_error", "translation", "identity", *SAMPLED)
 
     def exhibit(self, examples: np.ndarray | None, labels: np.ndarray | None, settings: Evaluation) -> list[Exhibit]:
         """Four rows: images of one kind over their translations, images of the other over theirs.

@@ -4,7 +4,7 @@ import numpy as np
 from keras import ops
 
 from kerasgen import backend, inputs
-from kerasgen.base import Exhibit, register_family
+from kerasgen.base import SAMPLED, Exhibit, register_family
 from kerasgen.gans.translator import Translator, distance, mean_over_patches
 from kerasgen.networks import resolve
 from kerasgen.recipes import Evaluation
@@ -102,6 +102,9 @@ class Pix2Pix(Translator):
         """y of images x `[N, H, W, source_channels]`: float32 `[N, H, W, channels]` in [0, 1]."""
         return self.run_on(self.translate_step, x, self.source, batch_size, verbose)
 
+    def measures(self) -> tuple[str, ...]:
+        return ("mean_squared_error", "psnr", "ssim", *SAMPLED)
+
     def exhibit(self, examples: np.ndarray | None, labels: np.ndarray | None, settings: Evaluation) -> list[Exhibit]:
         """y of pairs, and below each what G makes of its x; `examples` are x, `labels` y."""
 
@@ -109,5 +112,6 @@ class Pix2Pix(Translator):
             real = self.modality.to_float(self.modality.check(labels[:SHOWN]))
             return np.concatenate([real, self.translate(examples[:SHOWN], verbose=0)])
 
+        columns = SHOWN if labels is None else min(SHOWN, len(labels))
         caption = "The first images to give, not picked, and below each what was made of its other half."
-        return [Exhibit(translations, SHOWN, caption)]
+        return [Exhibit(translations, columns, caption)]

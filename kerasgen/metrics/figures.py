@@ -7,6 +7,8 @@ import numpy as np
 from kerasgen.errors import InputError
 from kerasgen.metrics import neighbours, similarity
 from kerasgen.metrics.bootstrap import standard_error
+from kerasgen.metrics.conditions import attribute_accuracy, identity, translation
+from kerasgen.metrics.figure import Figures, extracted, figure, mean_figure
 from kerasgen.metrics.frechet import frechet_distance, weighted_moments
 from kerasgen.metrics.kernel import kernel_distance
 from kerasgen.metrics.path_length import EPSILON, PROTOCOL, path_lengths
@@ -20,27 +22,6 @@ PIXEL_SIDE = 32  # of images in which copies are looked for
 CALIBRATION_IMAGES = 500
 SYNTHETIC = 60_000  # samples that a classifier is trained on
 SYNTHETIC_EPOCHS = 4  # as many steps as settle which samples teach, not as many as the last tenth of a percent takes
-
-Figures = dict[str, dict[str, Any]]
-
-
-def figure(value: float, error: float | None, **how: Any) -> dict[str, Any]:
-    """One figure as plain JSON values, with the 95 % confidence interval of its standard error."""
-    interval = None if error is None else [value - 1.96 * error, value + 1.96 * error]
-    return {"value": value, "standard_error": error, "confidence_interval": interval, **how}
-
-
-def mean_figure(values: ArrayLike, **how: Any) -> dict[str, Any]:
-    """The mean of per-image values; the standard error is what a bootstrap of images tends to, their spread / √n."""
-    values = np.asarray(values, np.float64)
-    error = float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else None
-    return figure(float(values.mean()), error, n=len(values), **how)
-
-
-def extracted(run: Any, name: str, values: ArrayLike, **how: Any) -> Figures:
-    """The mean of values that were measured in the extractor's features."""
-    return {f"{name}/{run.extractor.name}": mean_figure(values, **run.how_extracted | how)}
-
 
 # Classifiers and reconstructions
 
@@ -161,7 +142,11 @@ def class_accuracy(run: Any) -> Figures:
 
 
 def _in_pairs(images, labels):
-    """Neighbouring images of one class, `[N // 2, ...]` twice: an order that random draws may be taken to have."""
+    """Neighbouring images of one class, `[N // 2, ...]` twice: an order that random draws may be taken to have.
+
+    Attributes part no classes.
+    """
+    labels = None if labels is None or labels.ndim > 1 else labels
     order = np.arange(len(images)) if labels is None else np.argsort(labels, kind="stable")
     pairs = order[: len(order) // 2 * 2].reshape(-1, 2)
     if labels is not None:
@@ -236,7 +221,7 @@ IMAGES = (lambda run: isinstance(run.model.modality, Images), "images")
 SIDES = (lambda run: min(run.model.shape[:2]) >= similarity.WINDOW, "sides of at least 11 pixels")
 ENOUGH = (lambda run: min(len(run.images), run.num_samples) >= 10, "at least 10 real images and 10 samples")
 PAIRS = (
-    lambda run: min(len(run.images), run.num_samples) > (run.model.num_classes or 1),
+    lambda run: min(len(run.images), run.num_samples) > (run.model.exclusive_classes or 1),
     "more images and samples than classes",
 )
 TRAINING = (lambda run: run.training is not None, "a training set")
@@ -246,6 +231,11 @@ LABELS = (
     lambda run: run.labels is not None and run.model.num_classes == run.extractor.num_classes,
     "a class-conditional model of the extractor's classes",
 )
+ATTRIBUTES = (
+    lambda run: run.labels is not None and run.columns is not None,
+    "images with attributes, and the extractor's columns of these",
+)
+COLUMN = (lambda run: run.columns is not None, "the extractor's attribute that parts the two kinds")
 EXTRACTED = (IMAGES, ENOUGH, EXTRACTOR)
 
 # What `measures` of a model may name: the function, and what its evaluation needs.
@@ -263,6 +253,9 @@ FIGURES = {
     "density_coverage": (of_neighbours(("density", "coverage"), neighbours.density_and_coverage, 5), EXTRACTED),
     "inception_score": (inception, (*EXTRACTED, CLASSES)),
     "class_accuracy": (class_accuracy, (*EXTRACTED, CLASSES)),
+    "attribute_accuracy": (attribute_accuracy, (*EXTRACTED, ATTRIBUTES)),
+    "translation": (translation, (*EXTRACTED, COLUMN)),
+    "identity": (identity, EXTRACTED),
     "ms_ssim": (diversity, (IMAGES, SIDES, PAIRS)),
     "memorisation": (memorisation, (IMAGES, TRAINING)),
     "path_length": (path_length, EXTRACTED),

@@ -6,7 +6,9 @@ from kerasgen.modalities.labels import (
     check_labels as check_labels,
     check_latents as check_latents,
     check_weights as check_weights,
+    check_wishes as check_wishes,
     one_hot as one_hot,
+    signs as signs,
 )
 from kerasgen.modalities.modality import Modality as Modality, match, to_numpy as to_numpy
 from kerasgen.modalities.tokens import Tokens as Tokens

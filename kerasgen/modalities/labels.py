@@ -7,7 +7,7 @@ from keras import ops
 
 from kerasgen.errors import InputError
 from kerasgen.modalities.modality import to_numpy
-from kerasgen.typing import Array, ArrayLike, Labels, Tensor
+from kerasgen.typing import Any, Array, ArrayLike, Labels, Sequence, Tensor
 
 
 def check_labels(labels: Labels, num: int, num_classes: int | None) -> Array | None:
@@ -45,6 +45,38 @@ def check_attributes(labels: Labels, num: int, num_attributes: int) -> Array:
     if labels.dtype.kind not in "biu" or labels.min() < 0 or labels.max() > 1:
         raise InputError(f"labels have dtype {labels.dtype}; expected attributes, each 0 or 1 or a bool.")
     return labels.astype(np.int32)
+
+
+def check_wishes(labels: Any, num: int, attributes: Sequence[str]) -> Array:
+    """What is asked of attributes, int32 `[num, A]`: 1 for examples that have it, 0 for those that do not, -1 for any.
+
+    Args:
+        labels: such rows; one for all; a dictionary such as `{"Smiling": 1}`, whose values are for all or `[num]`, and
+            which leaves the others open; or `None`, which leaves all open.
+    """
+    wishes = np.full((num, len(attributes)), -1, np.int32)
+    named = labels if isinstance(labels, dict) else {} if labels is None else {None: labels}
+    for name, value in named.items():
+        if name not in (None, *attributes):
+            raise InputError(f"there is no attribute {name!r}; expected of {', '.join(attributes)}.")
+        value = np.asarray(value) if isinstance(value, numbers.Integral) else to_numpy("labels", value)
+        place = slice(None) if name is None else list(attributes).index(name)
+        shapes = [wishes.shape, wishes.shape[1:]] if name is None else [(num,), ()]
+        if value.shape not in shapes:
+            expected = " or ".join(map(str, shapes))
+            raise InputError(f"labels have shape {value.shape}; expected {expected}: a value for each attribute.")
+        if value.dtype.kind not in "biu" or value.min() < -1 or value.max() > 1:
+            raise InputError(
+                f"labels are {value.dtype} with values such as {value.flat[0]}; expected 1, 0, or -1 for any."
+            )
+        wishes[:, place] = value
+    return wishes
+
+
+def signs(wishes: Tensor) -> Tensor:
+    """float32 `[B, A]` of what `check_wishes` gives: 1 with the attribute, -1 without, 0 for any."""
+    wishes = ops.cast(wishes, "float32")
+    return ops.where(wishes < 0.0, 0.0, 2.0 * wishes - 1.0)
 
 
 def check_weights(weights: ArrayLike | None, num: int) -> Array | None:

@@ -4,7 +4,10 @@ import math
 
 from keras import ops
 
+from kerasgen.errors import InputError
 from kerasgen.typing import Tensor
+
+Shape = tuple[int, ...]
 
 
 def sides_of(height: int, width: int) -> list[tuple[int, int]]:
@@ -18,6 +21,23 @@ def sides_of(height: int, width: int) -> list[tuple[int, int]]:
 def channels_of(width: int, level: int, most: int = 8) -> int:
     """Channels at a level, 0 the finest: `width`, doubled from level to level, up to `most` times as many."""
     return width * min(2**level, most)
+
+
+def check_sides(height: int, width: int, factor: int, name: str) -> None:
+    """Raises `InputError` for sides that the levels do not divide."""
+    if height % factor or width % factor:
+        raise InputError(f"{name} of these levels takes sides that are multiples of {factor}, not {height} x {width}.")
+
+
+def latent_shape(image: Shape, levels: int, values: int, name: str) -> tuple[int, int, int]:
+    """`(h, w, L)` of latents of `values` numbers. Raises `InputError`: there is no such L."""
+    factor = 2 ** (levels - 1)
+    check_sides(image[0], image[1], factor, name)
+    height, width = image[0] // factor, image[1] // factor
+    if values % (height * width):
+        found = f"{values} latents do not divide over {height} x {width} places"
+        raise InputError(f"{found}, which {name} has for images of {image[0]} x {image[1]}.")
+    return height, width, values // (height * width)
 
 
 def flatten(x: Tensor) -> Tensor:

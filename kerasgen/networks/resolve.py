@@ -21,26 +21,42 @@ from kerasgen.networks.diffusers.unet import DiffusersUNet
 from kerasgen.networks.discriminators import ConvDiscriminator, DenseDiscriminator
 from kerasgen.networks.dit import DiT
 from kerasgen.networks.generators import ConvGenerator, DenseGenerator
+from kerasgen.networks.grid import Grid
 from kerasgen.networks.mlp import MLP
+from kerasgen.networks.spatial import SpatialDecoder, SpatialEncoder
 from kerasgen.networks.translation import PatchDiscriminator, ResidualGenerator, UNetGenerator
 from kerasgen.networks.unet import UNet
-from kerasgen.typing import Any, Callable
+from kerasgen.typing import Any, Callable, Sequence
+
+
+def grid(
+    inputs: int,
+    outputs: int,
+    num_classes: int | None,
+    sides: Sequence[int],
+    network: Any,
+    name: str = "network",
+    dtype: Any = None,
+) -> Grid:
+    """A `Grid` of `sides` (height, width), by one of `DENOISERS` for images. Raises `InputError`: they do not fit."""
+    height, width = sides
+    if min(height, width) < 1 or outputs % (height * width):
+        raise InputError(f"vectors of {outputs} values do not divide over {height} x {width} places.")
+    shape, parts = (height, width, outputs // (height * width)), inputs // outputs
+    return Grid(denoiser(network, shape, parts * shape[-1], num_classes, dtype), shape, parts, name, dtype)
+
 
 BACKBONES = {"lenet": lenet, "resnet": resnet}
 ENCODERS = {
-    **{"conv": conv_encoder, "dense": dense_encoder},
+    **{"conv": conv_encoder, "dense": dense_encoder, "spatial": SpatialEncoder},
     **{"AutoencoderKL": KLEncoder, "AutoencoderTiny": TinyEncoder},
 }
 DECODERS = {
-    **{"conv": conv_decoder, "dense": dense_decoder},
+    **{"conv": conv_decoder, "dense": dense_decoder, "spatial": SpatialDecoder},
     **{"AutoencoderKL": KLDecoder, "AutoencoderTiny": TinyDecoder},
 }
-DENOISERS = {
-    "DiT": DiT,
-    "DiffusersUNet": DiffusersUNet,
-    "MLP": MLP,
-    "UNet": UNet,
-}  # MLP for vectors, the others for images
+DENOISERS = {"DiT": DiT, "DiffusersUNet": DiffusersUNet, "MLP": MLP, "UNet": UNet, "grid": grid}
+FOR_VECTORS = ("MLP", "grid")  # the others are for images
 GENERATORS = {"conv": ConvGenerator, "DCGAN": DCGANGenerator, "dense": DenseGenerator}
 DISCRIMINATORS = {"conv": ConvDiscriminator, "dense": DenseDiscriminator}
 TRANSLATORS = {"residual": ResidualGenerator, "UNet": UNetGenerator}
@@ -144,8 +160,8 @@ def denoiser(argument: Any, shape: Shape, num_inputs: int, num_classes: int | No
     """A network of `DENOISERS`, `(x, time, one_hot)`, from `[B, H, W, num_inputs]` to `[B, *shape]`; or vectors."""
     vectors = len(shape) == 1
     name = (named(argument) or {}).get("class")
-    if name in DENOISERS and vectors != (name == "MLP"):
-        raise InputError(f"network is of class {name!r}; 'MLP' is for vectors and the others for images.")
+    if name in DENOISERS and vectors != (name in FOR_VECTORS):
+        raise InputError(f"network is of class {name!r}; {', '.join(FOR_VECTORS)} are for vectors, others for images.")
     sizes = {"inputs": num_inputs, "outputs": shape[-1], "num_classes": num_classes, "name": "network", "dtype": dtype}
     network = resolve("network", argument, DENOISERS, Layer, **sizes)
     if not network.built:

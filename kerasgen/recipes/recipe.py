@@ -36,6 +36,8 @@ class Dataset:
     image_size: tuple[int, int] | None = _entry(None, low=1)
     channels: int | None = _entry(None, choices=(1, 3))
     labels: bool | str = False  # or the name of a feature
+    columns: tuple[int, ...] | None = _entry(None, low=0)  # of attributes, those to take
+    pairs: str | None = _entry(None, choices=("gray", "edges", "small", "masked"))  # what a Pix2Pix is given
     domain: int | None = _entry(None, low=0)  # class or attribute that parts it in two, for a CycleGAN
     flip: bool = False
     title: str | None = None
@@ -68,6 +70,8 @@ class Training:
     weight_decay: float = _entry(0.0, low=0.0)
     clip_norm: float | None = _entry(None, above=0.0)
     ema_momentum: float | None = _entry(None, above=0.0, below=1.0)
+    perceptual: str | None = None  # the classifier of an Autoencoder's perceptual distance
+    perceptual_weight: float | None = _entry(None, low=0.0)
     precision: str = _entry("float32", choices=("float32", "mixed_bfloat16"))
     seed: int = _entry(0, low=0, high=2**63 - 1)
 
@@ -220,6 +224,10 @@ def _check(value, hint, limits, name):
     hint = next((kind for kind in kinds if type(value) is kind), kinds[0])
     if dataclasses.is_dataclass(hint):
         return _parse(hint, value, f"{name}.")
+    if typing.get_origin(hint) is tuple and Ellipsis in typing.get_args(hint):
+        if not isinstance(value, list) or not value:
+            raise RecipeError(f"{name} is {value!r}; expected a list of integers.")
+        return tuple(_check(item, int, limits, f"{name}[{index}]") for index, item in enumerate(value))
     if typing.get_origin(hint) is tuple:
         pair = [value, value] if not isinstance(value, list) else value
         if len(pair) != 2:

@@ -14,14 +14,19 @@ def source_of(recipe: Recipe, split: str) -> dict[str, Any]:
     dataset = recipe.dataset
     form = {"image_size": dataset.image_size, "channels": dataset.channels}
     labels = dataset.labels if isinstance(dataset.labels, str) else None if dataset.labels else False
-    return {"source": dataset.source, "split": split, "labels": labels, **form}
+    columns = {} if dataset.columns is None else {"columns": dataset.columns}
+    if dataset.pairs is not None:
+        return {"source": dataset.source, "split": split, "pairs": dataset.pairs, **form}
+    return {"source": dataset.source, "split": split, "labels": labels, **columns, **form}
 
 
 def load_split(recipe: Recipe, split: str) -> tuple[Array, Array | None]:
     """Images and labels (or `None`) of a split of the recipe's data set, as NumPy arrays.
 
-    With `dataset.domain`, images of both kinds.
+    With `dataset.domain`, images of both kinds; with `dataset.pairs`, what is given and the images it is made of.
     """
+    if recipe.dataset.pairs is not None:
+        return data.load_pair_arrays(**source_of(recipe, split))
     if recipe.dataset.domain is not None:
         return data.load_domain_arrays(**source_of(recipe, split), domain=recipe.dataset.domain)
     return data.load_arrays(**source_of(recipe, split))
@@ -49,7 +54,7 @@ def on_dataset(recipe: Recipe, source: str) -> Recipe:
     if splits := data.recipe_splits(source):
         dataset |= {f"{name}_split": split for name, split in splits.items() if f"{name}_split" in dataset}
         table["evaluation"]["split"] = splits["test"]
-        if "domain" in dataset or "num_classes" in config:
+        if "domain" in dataset or config.keys() & {"num_classes", "attributes"}:
             _take_classes(recipe.model.class_name, dataset, config)
     return Recipe.from_dict(table)
 
@@ -68,5 +73,6 @@ def _take_classes(family, dataset, config):
         dataset["domain"] = 1
     else:
         config.pop("attributes", None)  # a folder has classes, which exclude each other
-        config.pop("num_classes")
+        dataset.pop("columns", None)
+        config.pop("num_classes", None)
         config |= {} if classes is None else {"num_classes": len(classes)}

@@ -1,6 +1,7 @@
 """From a recipe to a checkpoint: `train` repeats what made a zoo entry."""
 
 import fcntl
+import inspect
 import json
 import shutil
 import sys
@@ -17,7 +18,7 @@ from kerasgen.errors import DatasetError, KerasgenError, RecipeError
 from kerasgen.hub.card import write_card
 from kerasgen.hub.registry import load
 from kerasgen.metrics import Evaluation, evaluate
-from kerasgen.recipes import Recipe
+from kerasgen.recipes import Recipe, Training
 from kerasgen.training import hardware
 from kerasgen.training.callbacks import Backup, Log, Pictures, StopAtNonFiniteLoss
 from kerasgen.training.datasets import load_split, source_of
@@ -34,14 +35,16 @@ def build(recipe: Recipe, precision: str = "float32") -> BaseModel:
     Raises `RecipeError`: the class is unknown, or the arguments do not fit it.
     """
     name = recipe.model.class_name
-    # No data set in the form of TFDS has pairs of images.
-    families = sorted(name for name, family in FAMILIES.items() if family.trains_on != "pairs")
-    if name not in families:
-        raise RecipeError(f"model.class is {name!r}; expected one of {families}.")
-    if (FAMILIES[name].trains_on == "domains") != (recipe.dataset.domain is not None):
-        needs = "needs the class or attribute that parts the data set in two"
-        needs = needs if recipe.dataset.domain is None else "trains on the whole data set, so there must be none"
-        raise RecipeError(f"dataset.domain is {recipe.dataset.domain}; a {name} {needs}.")
+    if name not in FAMILIES:
+        raise RecipeError(f"model.class is {name!r}; expected one of {sorted(FAMILIES)}.")
+    for kind, entry, needs in (
+        ("domains", "domain", "needs the class or attribute that parts the data set in two"),
+        ("pairs", "pairs", "needs to be told what it is given for an image"),
+    ):
+        given = getattr(recipe.dataset, entry)
+        if (FAMILIES[name].trains_on == kind) != (given is not None):
+            needs = needs if given is None else "does not train on such, so there must be none"
+            raise RecipeError(f"dataset.{entry} is {given}; a {name} {needs}.")
     config = dict(recipe.model.config)
     handles = {key: config[key] for key in FAMILIES[name].model_arguments if isinstance(config.get(key), str)}
     config |= {key: load(handle) for key, handle in handles.items()}
@@ -49,6 +52,19 @@ def build(recipe: Recipe, precision: str = "float32") -> BaseModel:
         return FAMILIES[name](**config, dtype=precision)
     except (TypeError, ValueError) as error:
         raise RecipeError(f"[model.config] does not fit {name}: {error}") from error
+
+
+def losses_of(model: BaseModel, training: Training) -> dict[str, Any]:
+    """What `compile` gets besides an optimizer: the classifier of a perceptual distance, and its weight.
+
+    Raises `RecipeError`: the model has no such loss.
+    """
+    if training.perceptual is None:
+        return {}
+    if "perceptual" not in inspect.signature(model.compile).parameters:
+        raise RecipeError(f"training.perceptual is {training.perceptual!r}; a {type(model).__name__} has no such loss.")
+    weight = training.perceptual_weight
+    return {"perceptual": load(training.perceptual)} | ({} if weight is None else {"perceptual_weight": weight})
 
 
 @contextmanager
@@ -76,14 +92,15 @@ def exhibit(recipe: Recipe, model: BaseModel, split: str) -> Callable[[], Exhibi
     """What gives the first exhibit of a model of this recipe, of the images of a split; `None` if there is none."""
     if not model.exhibit(None, None, recipe.evaluation):
         return None
-    examples = labels = None
-    if model.given_shape is not None:
-        examples, labels = load_split(recipe, split)
+    examples, labels = load_split(recipe, split)
     return lambda: model.exhibit(examples, labels, recipe.evaluation)[0]
 
 
 def _load(recipe, split, **settings):
     """The `tf.data.Dataset` of a split that models of this recipe are trained or validated on."""
+    if recipe.dataset.pairs is not None:
+        del settings["cache"]
+        return data.load_pairs(**source_of(recipe, split), **settings)
     if recipe.dataset.domain is None:
         return data.load(**source_of(recipe, split), **settings)
     settings = {name: value for name, value in settings.items() if name not in ("cache", "drop_remainder")}
@@ -114,7 +131,7 @@ def train(recipe: Recipe, workdir: str | Path, verbose: Verbose = "auto") -> Pat
     workdir.mkdir(parents=True, exist_ok=True)
     with _only_run_in(workdir):
         _check_same_recipe(recipe, workdir)
-        model.compile(optimizer_of(model, training, steps * training.epochs))
+        model.compile(optimizer_of(model, training, steps * training.epochs), **losses_of(model, training))
         backup = Backup(workdir / "backup.npz")
         epoch = backup.restore(model)
         load_split(recipe, recipe.evaluation.split)  # what it will be measured on is there and whole
@@ -185,10 +202,13 @@ def evaluation(recipe: Recipe, model: BaseModel, split: str, verbose: Verbose = 
     if None not in (classes, known) and classes != known:
         raise DatasetError(f"{recipe.dataset.source} has {classes} classes and the model {known}; expected the same.")
     contents: dict[str, Any] = {"training": lambda: load_split(recipe, recipe.dataset.train_split)[0]}
-    if recipe.dataset.domain is not None:
+    columns = recipe.dataset.columns
+    if recipe.dataset.domain is not None or recipe.dataset.pairs is not None:
         contents, images, labels = {"given": images}, labels, None
-    contents["extractor"] = None if settings.extractor is None else load_extractor(settings.extractor)
-    how = {"settings": settings, "dataset": recipe.dataset.source, "verbose": verbose}
+    contents["extractor"] = extractor = None if settings.extractor is None else load_extractor(settings.extractor)
+    if recipe.dataset.domain is not None and extractor is not None and extractor.num_classes is None:
+        columns = [recipe.dataset.domain]
+    how = {"columns": columns, "settings": settings, "dataset": recipe.dataset.source, "verbose": verbose}
     return Evaluation(model, images, labels, split, **how, **contents)
 
 

@@ -4,8 +4,9 @@ import pytest
 from scipy import stats
 from sklearn.mixture import GaussianMixture
 
-from kerasgen import Autoencoder
+from kerasgen import Autoencoder, Classifier
 from kerasgen.autoencoders.mixture import fit_mixture, log_densities
+from kerasgen.autoencoders.perceptual import PerceptualDistance
 from kerasgen.errors import InputError
 from tests.model_case import LatentCase, long_fit
 
@@ -66,6 +67,67 @@ def test_training_takes_the_density_away(images, tmp_path):
                 stale.sample(2)
         model.fit_density(x)
         assert np.isfinite(model.sample(2)).all()
+
+
+def classifier(**arguments):
+    model = Classifier((8, 8, 1), 4, **{"backbone": "resnet", "width": 4} | arguments)
+    rng = np.random.default_rng(3)
+    for variable in model.trainable_variables:
+        variable.assign(variable + 0.1 * rng.standard_normal(variable.shape))
+    return model
+
+
+def test_perceptual_distance_joins_the_loss(images):
+    """Of feature maps of length 1 at each place; it is 0 between equal images, and lower once it was trained for."""
+    x, _ = images
+    judge = classifier()
+    model = small(latent_penalty=0.0)
+    model.compile(perceptual=judge, perceptual_weight=3.0)
+    found = model.evaluate(x, verbose=0, return_dict=True)
+    real, made = x / np.float32(255.0), model.reconstruct(x)
+    network = judge.feature_maps()
+    assert [tuple(output.shape[1:]) for output in network.outputs] == [(8, 8, 4), (4, 4, 8), (2, 2, 16)]
+    expected = 64 * found["mean_squared_error"]
+    for f, g in zip(*(network.predict(2.0 * images - 1.0, verbose=0) for images in (real, made)), strict=True):
+        f, g = (maps / np.sqrt(np.square(maps).sum(axis=-1, keepdims=True) + 1e-6) for maps in (f, g))
+        expected += 3.0 * np.square(f - g).sum(axis=-1).mean()
+    assert found["loss"] == pytest.approx(expected, rel=1e-3)
+    same = PerceptualDistance(judge, model.shape)(*[keras.ops.convert_to_tensor(real)] * 2)
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(same), 0.0)
+    before = judge.get_weights()
+    long_fit(model, x, None, 30)
+    assert model.evaluate(x, verbose=0, return_dict=True)["loss"] < 0.7 * found["loss"]
+    for a, b in zip(before, judge.get_weights(), strict=True):  # it stays as it is, statistics and all
+        np.testing.assert_array_equal(a, b)
+
+
+def test_perceptual_distance_is_no_part_of_the_model(images, tmp_path):
+    x, _ = images
+    model = small()
+    alone = [variable.path for variable in model.variables]
+    model.compile(perceptual=classifier())
+    assert [variable.path for variable in model.variables] == alone
+    model.fit(x, verbose=0)
+    model.save(tmp_path / "model")
+    again = keras.saving.load_model(tmp_path / "model")
+    np.testing.assert_array_equal(again.reconstruct(x), model.reconstruct(x))
+    for wrong, message in (
+        ("resnet-celeba-attributes", "expected a Classifier"),
+        (Classifier((8, 8, 3), 4, width=4), r"images of \(8, 8, 3\); the model's are \(8, 8, 1\)"),
+        (Classifier((8, 8, 1), 4, backbone=NoMaps()), "no feature maps"),
+    ):
+        with pytest.raises(InputError, match=message):
+            small().compile(perceptual=wrong)
+
+
+class NoMaps(keras.layers.Layer):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.dense = keras.layers.Dense(3)
+        self.dense.build((None, 64))
+
+    def call(self, x):
+        return self.dense(keras.ops.reshape(x, (-1, 64)))
 
 
 def test_uses(images):

@@ -88,14 +88,25 @@ def test_a_layer_of_the_users_comes_back_from_its_config():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: resolve.encoder("unet", IMAGE, 3, 8, None), "expected one of .*'conv', 'dense'., or a Keras layer"),
+        (lambda: resolve.encoder("unet", IMAGE, 3, 8, None), "expected one of .*'dense', 'spatial'., or a Keras layer"),
         (lambda: resolve.encoder(3, IMAGE, 3, 8, None), "encoder is a int"),
         (lambda: resolve.encoder({"class": "conv", "depth": 3}, IMAGE, 3, 8, None), "does not fit 'conv'"),
         (lambda: resolve.encoder({"class": "conv", "width": 0}, IMAGE, 3, 8, None), "width is 0"),
         (lambda: resolve.encoder(layers.Dense(3), IMAGE, 3, 8, None), "outputs of shape"),
         (lambda: resolve.encoder(layers.Embedding(3, 4), (2, 2, 2), 3, 8, None), "outputs of shape"),
         (lambda: resolve.decoder(layers.Conv2D(2, 3), 3, IMAGE, 8, None), "does not take inputs"),
-        (lambda: resolve.denoiser("MLP", IMAGE, 2, None, None), "'MLP' is for vectors"),
+        (lambda: resolve.encoder("spatial", IMAGE, 3, 8, None), "multiples of 4"),
+        (lambda: resolve.encoder("spatial", (8, 8, 1), 3, 8, None), "3 latents do not divide over 2 x 2 places"),
+        (lambda: resolve.denoiser({"class": "grid", "sides": [2, 2]}, (5,), 5, None, None), "network"),
+        (lambda: resolve.denoiser({"class": "grid", "sides": [2, 2], "network": "UNet"}, (5,), 5, None, None), "5 val"),
+        (lambda: resolve.denoiser({"class": "grid", "sides": [0, 2], "network": "UNet"}, (8,), 8, None, None), "8 val"),
+        (
+            lambda: resolve.denoiser({"class": "grid", "sides": 2, "network": "UNet"}, (8,), 8, None, None),
+            "does not fit",
+        ),
+        (lambda: resolve.denoiser({"class": "grid", "sides": [2, 2], "network": "MLP"}, (8,), 8, None, None), "MLP"),
+        (lambda: resolve.denoiser("UNet", (8,), 8, None, None), "others for images"),
+        (lambda: resolve.denoiser("MLP", IMAGE, 2, None, None), "MLP, grid are for vectors"),
         (lambda: resolve.denoiser({**UNET, "multipliers": [1, 1]}, IMAGE, 2, None, None), "multiples of 2"),
         (lambda: resolve.denoiser("DiT", IMAGE, 2, None, None), "multiples of 4"),
         (lambda: resolve.denoiser(layers.Dense(3), IMAGE, 2, None, None), "no variables yet"),
@@ -110,6 +121,42 @@ def test_a_layer_of_the_users_comes_back_from_its_config():
 def test_errors_name_what_is_wrong(make, message):
     with pytest.raises(InputError, match=message):
         make()
+
+
+def test_a_grid_is_the_network_of_images():
+    """Vectors in the order of rows, columns and channels; what is beside them comes as further channels."""
+    grid = {"class": "grid", "sides": [4, 6], "network": UNET | {"dropout": 0.0}}
+    network = resolve.denoiser(grid, (72,), 144, 2, None)
+    rng = np.random.default_rng(0)
+    for variable in network.trainable_variables:  # some of them start at zero
+        variable.assign(variable + 0.1 * rng.standard_normal(variable.shape))
+    x, last = rng.standard_normal((2, 5, 4, 6, 3)).astype(np.float32)
+    time, one_hot = np.full(5, 300.0, np.float32), np.eye(2, dtype=np.float32)[[0, 1, 0, 1, 0]]
+    found = network(np.concatenate([x.reshape(5, 72), last.reshape(5, 72)], axis=1), time, one_hot)
+    expected = network.network(np.concatenate([x, last], axis=-1), time, one_hot)
+    np.testing.assert_allclose(found, ops.convert_to_numpy(expected).reshape(5, 72), atol=1e-6)
+
+
+def test_spatial_latents_keep_their_places():
+    """A pixel moves the latents around its place and no others, and a latent the pixels around its own."""
+    encoder = resolve.encoder({"class": "spatial", "blocks": 1}, (64, 32, 1), 16 * 8 * 2, 4, None)
+    decoder = resolve.decoder({"class": "spatial", "blocks": 1}, 16 * 8 * 2, (64, 32, 1), 4, None)
+    rng = np.random.default_rng(0)
+    for network in (encoder, decoder):
+        for variable in network.trainable_variables:  # some of them start at zero
+            variable.assign(variable + 0.3 * rng.standard_normal(variable.shape))
+    for network, shape, place, results in (
+        (encoder, (64, 32, 1), (8, 9, 0), (16, 8, 2)),
+        (decoder, (16, 8, 2), (2, 2, 0), (64, 32, 1)),
+    ):
+        x = np.zeros((2, *shape), np.float32)
+        x[(1, *place)] = 1.0
+        x = x if network is encoder else x.reshape(2, -1)
+        first, second = ops.convert_to_numpy(network(x)).reshape(2, *results)
+        moved = np.argwhere((first != second).any(axis=-1)) / results[:2] * 16
+        assert len(moved) > 0
+        assert (np.abs(moved - [2, 2 * 16 / 8]) <= 8).all()
+        assert ((first == second).all(axis=-1)).any()
 
 
 def test_geometry():

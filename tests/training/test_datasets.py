@@ -12,6 +12,7 @@ from kerasgen.training.datasets import load_split, on_dataset
 
 RECIPES = entries()
 CLASSIFIERS = [name for name, entry in RECIPES.items() if entry.recipe.model.class_name == "Classifier"]
+PAIRED = [name for name, entry in RECIPES.items() if entry.recipe.dataset.pairs is not None]
 TRANSLATORS = [name for name, entry in RECIPES.items() if entry.recipe.dataset.domain is not None]
 
 
@@ -48,8 +49,12 @@ def test_every_recipe_of_the_zoo(name, folders):
             assert labels.shape[1:] == images.shape[1:]
             continue
         assert (len(images), len(held_out)) == (18, 2)
+        if name in PAIRED:
+            assert images.shape[:3] == labels.shape[:3]
+            assert list(labels.shape[1:]) == found.model.config["shape"]
+            continue
         assert list(images.shape[1:]) == found.model.config["shape"]
-        if "num_classes" in recipe.model.config:
+        if recipe.model.config.keys() & {"num_classes", "attributes"}:
             assert found.model.config.get("num_classes") == num_classes
             assert (labels is None) == (num_classes is None)
             assert labels is None or set(labels) == set(range(num_classes))

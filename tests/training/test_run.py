@@ -170,6 +170,8 @@ OTHERS = {
     "Glow": "levels = 1\nsteps = 1",
     "GAN": 'generator = {class = "dense", width = 8}\ndiscriminator = {class = "conv", width = 4}\npenalty = "r1"',
     "CycleGAN": 'generator = {class = "UNet", width = 4}\ndiscriminator = {class = "patch", width = 4, levels = 1}',
+    "Pix2Pix": "source_channels = 1\n"
+    'generator = {class = "UNet", width = 4}\ndiscriminator = {class = "patch", width = 4, levels = 1}',
     "DiffusionModel": 'num_steps = 20\nnetwork = {class = "DiT", width = 8, depth = 1, heads = 1}',
 }
 
@@ -177,8 +179,9 @@ OTHERS = {
 def of_family(recipe_path, family):
     """The text of the recipe for another family."""
     text = recipe_path.read_text().replace("VariationalAutoencoder", family).replace("latent_dim = 2\n", "")
-    if family == "CycleGAN":
-        text = text.replace("num_classes = 2\n", "").replace("flip = true", "flip = true\ndomain = 1")
+    if family in ("CycleGAN", "Pix2Pix"):
+        kind = "domain = 1" if family == "CycleGAN" else 'pairs = "masked"'
+        text = text.replace("num_classes = 2\n", "").replace("flip = true", f"flip = true\n{kind}")
         text = text.replace("batch_size = 8", "batch_size = 4")
     return text.replace("width = 4", OTHERS[family])
 
@@ -252,6 +255,81 @@ def test_killed_equals_unkilled(family, recipe_path, tmp_path):
     assert (whole / "log.csv").read_text() == (killed / "log.csv").read_text()
 
 
+def test_a_run_of_pairs(recipe_path, tmp_path):
+    """Made of the images of one data set."""
+    recipe_path.write_text(of_family(recipe_path, "Pix2Pix"))
+    recipe = Recipe.load(recipe_path).override(["training.epochs=2"])
+    folder = train(recipe, tmp_path / "run", verbose=0)
+    with Image.open(folder / "samples.png") as grid:
+        assert grid.size == (58 * 8 + 2, 58 * 2 + 2)  # 8 images over what was made of them
+    report = json.loads((folder / "metrics.json").read_text())
+    assert {"mean_squared_error", "psnr"} <= set(report["metrics"])
+    assert report["metrics"]["psnr"]["n"] == 8
+    assert "model.translate(images)" in (folder / "README.md").read_text()
+    assert kerasgen.load(folder).translate(np.zeros((1, 8, 8, 1), np.uint8)).shape == (1, 8, 8, 1)
+
+
+def test_a_run_with_attributes_and_a_perceptual_distance(tmp_path):
+    """An autoencoder, and a model of its latents by attributes, of a data set that has four of them."""
+    tfds = pytest.importorskip("tensorflow_datasets")
+    rng = np.random.default_rng(0)
+    features = {"image": tfds.features.Image(shape=(16, 16, 1)), "traits": tfds.features.Tensor((4,), np.bool_)}
+    examples = [
+        {"image": rng.integers(0, 256, (16, 16, 1), dtype=np.uint8), "traits": rng.integers(0, 2, 4).astype(bool)}
+        for _ in range(24)
+    ]
+    settings = {"features": tfds.features.FeaturesDict(features), "data_dir": tmp_path / "data"}
+    splits = {split: tf_dataset(part, features) for split, part in (("train", examples[:16]), ("test", examples[16:]))}
+    tfds.dataset_builders.store_as_tfds_dataset("faces", "1.0.0", split_datasets=splits, **settings)
+    source = str(tmp_path / "data" / "faces" / "1.0.0")
+    judge = kerasgen.Classifier((16, 16, 1), 4, attributes=True, width=4)
+    judge.save(tmp_path / "judge")
+    table = {
+        "name": "ae",
+        "description": "An autoencoder.",
+        "dataset": {"source": source, "train_split": "train", "test_split": "test"},
+        "model": {
+            "class": "Autoencoder",
+            "config": {"shape": [16, 16, 1], "latent_dim": 32, "width": 4, "num_components": 0}
+            | dict.fromkeys(("encoder", "decoder"), {"class": "spatial"}),
+        },
+        "training": {"epochs": 1, "batch_size": 8, "optimizer": "adam", "learning_rate": 1e-3}
+        | {"perceptual": str(tmp_path / "judge"), "perceptual_weight": 5.0},
+        "evaluation": {"num_samples": 12, "extractor": str(tmp_path / "judge"), "grid": 4},
+    }
+    folder = train(Recipe.from_dict(table), tmp_path / "ae", verbose=0)
+    assert set(json.loads((folder / "metrics.json").read_text())["metrics"]) == {"mean_squared_error", "psnr", "ssim"}
+    card = (folder / "README.md").read_text()
+    for part in ("z = model.encode(images)  # float32 [16, 32]", "and their reconstructions below"):
+        assert part in card
+    grid = {
+        "class": "grid",
+        "sides": [4, 4],
+        "network": {"class": "DiT", "width": 8, "depth": 1, "heads": 1, "patch": 2},
+    }
+    table["dataset"] |= {"labels": "traits", "columns": [2, 0]}
+    config = {"autoencoder": str(folder), "attributes": ["third", "first"]}
+    table["model"] = {
+        "class": "LatentDiffusion",
+        "config": config | {"denoiser": {"class": "FlowMatching", "network": grid}},
+    }
+    with pytest.raises(RecipeError, match="a LatentDiffusion has no such loss"):
+        train(Recipe.from_dict(table), tmp_path / "wrong", verbose=0)
+    del table["training"]["perceptual"]
+    folder = train(Recipe.from_dict(table), tmp_path / "flow", verbose=0)
+    figures = json.loads((folder / "metrics.json").read_text())["metrics"]
+    assert set(figures["attribute_accuracy/judge"]["by_attribute"]) == {"third", "first"}
+    assert 'model.sample(16, labels={"third": 1}' in (folder / "README.md").read_text()
+    assert kerasgen.load(folder).sample(2, labels={"first": 0}, steps=1).shape == (2, 16, 16, 1)
+
+
+def tf_dataset(examples, features):
+    """What `store_as_tfds_dataset` takes."""
+    import tensorflow as tf
+
+    return tf.data.Dataset.from_tensor_slices({key: np.stack([e[key] for e in examples]) for key in features})
+
+
 def test_non_finite_loss_stops_and_keeps_the_backup(recipe_path, tmp_path):
     recipe = Recipe.load(recipe_path).override(["training.learning_rate=1e30", "training.warmup_steps=0"])
     with pytest.raises(kerasgen.errors.KerasgenError, match=r"at step \d+, .*lower training\.learning_rate"):
@@ -264,7 +342,9 @@ def test_non_finite_loss_stops_and_keeps_the_backup(recipe_path, tmp_path):
     [
         ("model.class=Transformer", "expected one of"),
         ("model.class=CycleGAN", r"dataset\.domain is None; a CycleGAN needs"),
-        ("dataset.domain=1", r"dataset\.domain is 1; a VariationalAutoencoder trains on the whole"),
+        ("model.class=Pix2Pix", r"dataset\.pairs is None; a Pix2Pix needs to be told what it is given"),
+        ("dataset.domain=1", r"dataset\.domain is 1; a VariationalAutoencoder does not train on such"),
+        ("dataset.pairs=gray", r"dataset\.pairs is gray; a VariationalAutoencoder does not train on such"),
         ("model.config.colour=red", "colour"),
         ("model.config.latent_dim=0", "latent_dim"),
     ],

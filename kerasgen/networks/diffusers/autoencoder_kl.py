@@ -8,22 +8,10 @@ import math
 
 from keras import ops
 
-from kerasgen.errors import InputError
 from kerasgen.networks.build import Dtype, Network, Shape, Tensor, conv
-from kerasgen.networks.diffusers.blocks import Blocks, Enlarge, Halve, Middle, Residual, check_sides, within
-from kerasgen.networks.geometry import flatten
+from kerasgen.networks.diffusers.blocks import Blocks, Enlarge, Halve, Middle, Residual, within
+from kerasgen.networks.geometry import flatten, latent_shape
 from kerasgen.typing import Sequence
-
-
-def latent_shape(image: Shape, levels: int, values: int, name: str) -> tuple[int, int, int]:
-    """`(h, w, L)` of latents of `values` numbers. Raises `InputError`: there is no such L."""
-    factor = 2 ** (levels - 1)
-    check_sides(image[0], image[1], factor, name)
-    height, width = image[0] // factor, image[1] // factor
-    if values % (height * width):
-        found = f"{values} latents do not divide over {height} x {width} places"
-        raise InputError(f"{found}, which {name} has for images of {image[0]} x {image[1]}.")
-    return height, width, values // (height * width)
 
 
 class KLEncoder(Network):

@@ -6,9 +6,8 @@ Latents as those of `AutoencoderKL` (autoencoder_kl.py).
 from keras import ops
 
 from kerasgen.networks.build import Dtype, Network, Shape, Tensor, conv
-from kerasgen.networks.diffusers.autoencoder_kl import latent_shape
 from kerasgen.networks.diffusers.blocks import Enlarge, Halve, within
-from kerasgen.networks.geometry import flatten
+from kerasgen.networks.geometry import flatten, latent_shape
 from kerasgen.typing import Any, Sequence
 
 LEAST = 1e-6  # of pixels as they go into a logit

@@ -166,9 +166,3 @@ class Enlarge(Network):
 
     def call(self, x: Tensor) -> Tensor:
         return self.conv(x)
-
-
-def check_sides(height: int, width: int, factor: int, name: str) -> None:
-    """Raises `InputError` for sides that the levels do not divide."""
-    if height % factor or width % factor:
-        raise InputError(f"{name} of these levels takes sides that are multiples of {factor}, not {height} x {width}.")

@@ -8,7 +8,8 @@ from keras import ops
 from kerasgen import inputs as checks
 from kerasgen.errors import InputError
 from kerasgen.networks.build import Network, Tensor, conv, dense
-from kerasgen.networks.diffusers.blocks import Attention, Blocks, Enlarge, Halve, Middle, Residual, check_sides, within
+from kerasgen.networks.diffusers.blocks import Attention, Blocks, Enlarge, Halve, Middle, Residual, within
+from kerasgen.networks.geometry import check_sides
 from kerasgen.typing import Any, Sequence
 
 DOWN = {"DownBlock2D": False, "AttnDownBlock2D": True}  # whether its residual blocks have attention behind them
