@@ -141,9 +141,8 @@ class Autoencoder(LatentModel):
     def check_density(self) -> "MixtureDensity":
         """The density over latents. Raises `InputError`: the model was built without."""
         if self.density is None:
-            raise InputError(
-                f"this autoencoder has no density over its latents (num_components is {self.num_components}) to draw from."
-            )
+            told = f"num_components is {self.num_components}"
+            raise InputError(f"this autoencoder has no density over its latents ({told}) to draw from.")
         return self.density
 
     def prepare_sampling(self, x: ArrayLike) -> None:

@@ -279,7 +279,7 @@ def test_a_run_with_attributes_and_a_perceptual_distance(tmp_path):
         for _ in range(24)
     ]
     settings = {"features": tfds.features.FeaturesDict(features), "data_dir": tmp_path / "data"}
-    splits = {split: tf_dataset(part, features) for split, part in (("train", examples[:16]), ("test", examples[16:]))}
+    splits = {"train": list(enumerate(examples[:16])), "test": list(enumerate(examples[16:]))}
     tfds.dataset_builders.store_as_tfds_dataset("faces", "1.0.0", split_datasets=splits, **settings)
     source = str(tmp_path / "data" / "faces" / "1.0.0")
     judge = kerasgen.Classifier((16, 16, 1), 4, attributes=True, width=4)
@@ -291,7 +291,7 @@ def test_a_run_with_attributes_and_a_perceptual_distance(tmp_path):
         "model": {
             "class": "Autoencoder",
             "config": {"shape": [16, 16, 1], "latent_dim": 32, "width": 4, "num_components": 0}
-            | dict.fromkeys(("encoder", "decoder"), {"class": "spatial"}),
+            | {part: {"class": "spatial"} for part in ("encoder", "decoder")},
         },
         "training": {"epochs": 1, "batch_size": 8, "optimizer": "adam", "learning_rate": 1e-3}
         | {"perceptual": str(tmp_path / "judge"), "perceptual_weight": 5.0},
@@ -321,13 +321,6 @@ def test_a_run_with_attributes_and_a_perceptual_distance(tmp_path):
     assert set(figures["attribute_accuracy/judge"]["by_attribute"]) == {"third", "first"}
     assert 'model.sample(16, labels={"third": 1}' in (folder / "README.md").read_text()
     assert kerasgen.load(folder).sample(2, labels={"first": 0}, steps=1).shape == (2, 16, 16, 1)
-
-
-def tf_dataset(examples, features):
-    """What `store_as_tfds_dataset` takes."""
-    import tensorflow as tf
-
-    return tf.data.Dataset.from_tensor_slices({key: np.stack([e[key] for e in examples]) for key in features})
 
 
 def test_non_finite_loss_stops_and_keeps_the_backup(recipe_path, tmp_path):
