@@ -161,7 +161,10 @@ class Autoencoder(LatentModel):
         return self.images(z)
 
     def export_parts(self) -> dict[str, Callable[..., Part]]:
-        return super().export_parts() | {"sampler": self.sampler_part}
+        parts = super().export_parts() | {"sampler": self.sampler_part}
+        if self.density is None:
+            del parts["sampler"]
+        return parts
 
     def sampler_part(self) -> Part:
         """From a normal and a uniform number to an image, as `sample`."""

@@ -10,7 +10,7 @@ ROWS = 3  # examples that a program is tried on
 INPUTS = {
     "images": "float in [0, 1]",
     "vectors": "float of any range",
-    "labels": "classes, counted from 0",
+    "labels": "classes, counted from 0; of attributes 1, 0, or -1 for any",
     "latents": "what encode gives",
     "noise": "standard normal: kerasgen.noise.normal(start, stop, shape, seed) is that of sample(seed=seed)",
     "uniform": "in (0, 1]: kerasgen.noise.uniform(start, stop, (1,), seed, stream=1) is that of sample(seed=seed)",
