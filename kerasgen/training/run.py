@@ -139,12 +139,9 @@ def train(recipe: Recipe, workdir: str | Path, verbose: Verbose = "auto") -> Pat
             if verbose and (faster := hardware.faster_backend(model)):
                 print(f"On a CPU such a model trains faster with KERAS_BACKEND={faster}.", file=sys.stderr)
             _fit(recipe, model, steps, epoch, backup, workdir, verbose)
-        if isinstance(model, GenerativeModel):
-            images, _ = load_split(recipe, recipe.dataset.train_split)
-            model.prepare_sampling(images)
         hours = round(backup.seconds / 3600, 3)
         facts = {"epochs": training.epochs, "steps": steps * training.epochs, "hours": hours}
-        return _finish(recipe, model, hardware.describe() | facts, workdir, verbose)
+        return finish(recipe, model, hardware.describe() | facts, workdir, verbose)
 
 
 def _fit(recipe, model, steps, epoch, backup, workdir, verbose):
@@ -166,11 +163,18 @@ def _fit(recipe, model, steps, epoch, backup, workdir, verbose):
     model.fit(dataset, **epochs, validation_data=validation, callbacks=callbacks, verbose=verbose)
 
 
-def _finish(recipe, model, facts, workdir, verbose):
-    """Writes the checkpoint, then measures and describes the model that it holds.
+def finish(recipe: Recipe, model: BaseModel, facts: dict[str, Any], workdir: Path, verbose: Verbose = "auto") -> Path:
+    """Writes the checkpoint of a trained model, then measures and describes the model that it holds.
 
     It computes in float32, whatever the precision of the training: the same on machines without bfloat16.
+
+    Args:
+        facts: of the training, for the record: hardware, epochs, steps, hours.
+        workdir: has log.csv and gets `checkpoint`, which is returned.
     """
+    if isinstance(model, GenerativeModel):
+        images, _ = load_split(recipe, recipe.dataset.train_split)
+        model.prepare_sampling(images)
     folder = workdir / "checkpoint"
     shipped = build(recipe)
     shipped.set_weights(model.get_weights())
