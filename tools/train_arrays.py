@@ -22,7 +22,7 @@ from absl import app, flags
 
 import kerasgen  # noqa: F401 (before keras)
 from kerasgen import data
-from kerasgen.data.images import decode
+from kerasgen.data.images import decode, prepare
 from kerasgen.data.opening import open_source
 from kerasgen.recipes import Recipe
 from kerasgen.training import hardware
@@ -54,28 +54,31 @@ def pack(recipe, folder):
             continue
         source = source_of(recipe, split)
         opened = open_source(source["source"], split, None if recipe.dataset.pairs else source["labels"])
-        sizes = np.cumsum([len(image) for image in opened.images])
+        images = [image if isinstance(image, bytes) else image.read_bytes() for image in opened.images]
+        sizes = np.cumsum([len(image) for image in images])
         parts = np.split(np.arange(opened.num), np.flatnonzero(np.diff(sizes // PART_BYTES.value)) + 1)
         for number, part in enumerate(parts):
-            stored = b"".join(opened.images[i] for i in part)
-            ends = np.cumsum([len(opened.images[i]) for i in part])
+            stored = np.frombuffer(b"".join(images[i] for i in part), np.uint8)
+            ends = np.cumsum([len(images[i]) for i in part])
             labels = np.zeros(0) if opened.labels is None else opened.labels[part]
-            arrays = {"stored": np.frombuffer(stored, np.uint8), "ends": ends, "labels": labels}
-            np.savez(folder / f"{name}-{number}.npz", **arrays)
+            np.savez(folder / f"{name}-{number}.npz", stored=stored, ends=ends, labels=labels)
 
 
-def unpack(folder, name):
+def unpack(recipe, folder, name):
     """Images uint8 `[N, H, W, C]` and labels or `None` of a split; `None` if it was not packed."""
+
+    def image(encoded):
+        return prepare(decode(encoded), recipe.dataset.image_size, recipe.dataset.channels)
+
     stored, labels = [], []
     for path in sorted(Path(folder).glob(f"{name}-*.npz"), key=lambda p: int(p.stem.split("-")[1])):
         with np.load(path) as arrays:
-            stored += [bytes(image) for image in np.split(arrays["stored"], arrays["ends"][:-1])]
+            stored += map(bytes, np.split(arrays["stored"], arrays["ends"][:-1]))
             labels.append(arrays["labels"])
     if not stored:
         return None
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        images = np.stack([np.asarray(image) for image in pool.map(decode, stored)])
-    images = images[..., None] if images.ndim == 3 else images
+        images = np.stack(list(pool.map(image, stored)))
     labels = np.concatenate(labels)
     return images, (labels.astype(bool) if labels.ndim == 2 else labels) if len(labels) else None
 
@@ -146,8 +149,8 @@ class Pace(keras.callbacks.Callback):
 def train(recipe, folder):
     """Trains, and writes weights, the log and facts."""
     begin, training = time.perf_counter(), recipe.training
-    x, y = examples(recipe, *unpack(PACKED.value, "train"))
-    held_out = unpack(PACKED.value, "validation")
+    x, y = examples(recipe, *unpack(recipe, PACKED.value, "train"))
+    held_out = unpack(recipe, PACKED.value, "validation")
     make = functools.partial(Batches, batch_size=training.batch_size, seed=training.seed)
     make = functools.partial(make, flip=recipe.dataset.flip, kinds=recipe.dataset.domain is not None)
     print(f"{len(x)} examples unpacked in {time.perf_counter() - begin:.0f} s", flush=True)
