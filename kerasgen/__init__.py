@@ -11,6 +11,7 @@ from kerasgen.autoencoders.variational_autoencoder import VariationalAutoencoder
 from kerasgen.base.family import register_family as register_family
 from kerasgen.base.generative import GenerativeModel as GenerativeModel
 from kerasgen.classifiers.classifier import Classifier as Classifier
+from kerasgen.classifiers.perceptual import PerceptualDistance as PerceptualDistance
 from kerasgen.diffusion.diffusion_model import DiffusionModel as DiffusionModel
 from kerasgen.diffusion.flow_matching import FlowMatching as FlowMatching
 from kerasgen.diffusion.latent_diffusion import LatentDiffusion as LatentDiffusion

@@ -132,10 +132,13 @@ class Pace(keras.callbacks.Callback):
 
     def __init__(self, seconds):
         super().__init__()
-        self.seconds, self.marks = seconds, []
+        self.seconds, self.marks, self.done = seconds, [], 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.done = epoch * self.params["steps"]
 
     def on_train_batch_end(self, batch, logs=None):
-        self.marks.append((batch + 1, time.perf_counter()))
+        self.marks.append((self.done + batch + 1, time.perf_counter()))
         first = self.marks[0][1]
         if self.marks[-1][1] - first > self.seconds and len(self.marks) > 2:
             self.model.stop_training = True
@@ -164,7 +167,7 @@ def train(recipe, folder):
 
     begin = time.perf_counter()
     pace = Pace(60.0 * MINUTES.value * SHARE)
-    made(10**6).fit(make(x, y), callbacks=[pace], verbose=0)
+    made(10**6).fit(make(x, y), epochs=10**6, callbacks=[pace], verbose=0)
     steps = len(make(x, y))
     left = 60.0 * MINUTES.value - (time.perf_counter() - begin) - (pace.marks[0][1] - begin)  # it compiles again
     epochs = max(1, int(left / (pace.seconds_a_step * steps)))

@@ -10,7 +10,6 @@ from keras import ops
 
 from kerasgen import inputs, noise
 from kerasgen.autoencoders.mixture import fit_mixture
-from kerasgen.autoencoders.perceptual import PerceptualDistance
 from kerasgen.base import Exhibit, LatentModel, register_family
 from kerasgen.errors import InputError
 from kerasgen.export import ROWS, Part
@@ -26,7 +25,7 @@ MAGIC = b"kgae"
 class Autoencoder(LatentModel):
     """z = encoder(x) and x' = sigmoid(decoder(z)); the loss is ||x - x'||^2 + latent_penalty ||z||^2 / 2.
 
-    `compile(perceptual=classifier)` adds a distance in the features of a classifier, so that what they see stays sharp.
+    `compile(perceptual=PerceptualDistance(classifier))` adds a distance in what a classifier sees, which stays sharp.
     With `noise_stddev` the encoder reads x + noise, and the model learns to remove it (Vincent et al. 2008);
     `fit(noisy, clean)` trains it on pairs of your own. A Gaussian
     mixture fitted to the latents of the training set (`fit_density`, kept in the checkpoint) makes it a generative
@@ -75,17 +74,18 @@ class Autoencoder(LatentModel):
             self.density = MixtureDensity(self.num_components, self.latent_dim, name="density")
 
     def compile(
-        self, optimizer: Any = None, perceptual: Any = None, perceptual_weight: float = 100.0, **kwargs: Any
+        self, optimizer: Any = None, perceptual: Callable | None = None, perceptual_weight: float = 100.0, **kwargs: Any
     ) -> None:
         """As for any model.
 
         Args:
-            perceptual: a `Classifier` of such images, whose `PerceptualDistance` from x to x' joins the loss; it is not
-                saved with the model.
+            perceptual: a function of x and x', images in [0, 1], to distances `[B]`, such as a `PerceptualDistance`,
+                which joins the loss; it is not saved with the model.
             perceptual_weight: of that distance, beside the squared error summed over pixels.
         """
-        distance = None if perceptual is None else PerceptualDistance(perceptual, self.shape)
-        self._perceptual.distance = distance
+        if perceptual is not None and not callable(perceptual):
+            raise InputError(f"perceptual is {perceptual!r}; expected a PerceptualDistance, or another function.")
+        self._perceptual.distance = perceptual
         self._perceptual.weight = inputs.check_number("perceptual_weight", perceptual_weight, 0.0)
         super().compile(optimizer, **kwargs)
 

@@ -29,7 +29,8 @@ def describe_sampling(config: Config) -> str:
     """How samples were drawn, in words: from what `sampling_config` records, or from the settings of a recipe."""
     parts = [f"temperature {config.get('temperature', 1.0):g}"]
     if config.get("steps", 1) > 1:
-        parts = [config.get("sampler") or config["name"], f"{config['steps']} steps", *parts]
+        named = [config[key] for key in ("sampler", "name") if key in config][:1]
+        parts = [*named, f"{config['steps']} steps", *parts]
     if "truncation" in config:
         parts.append(f"truncation {config['truncation']:g}")
     if config.get("guidance", 1.0) != 1.0:

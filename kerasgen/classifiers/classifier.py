@@ -59,7 +59,7 @@ class Classifier(BaseModel):
             raise InputError(f"dropout is {dropout} and label_smoothing {label_smoothing}; expected less than 1.")
         self.keep(backbone=backbone)
         self.backbone = resolve.backbone(backbone, self.shape, width, self.dtype_policy)
-        self.num_features = self.backbone.compute_output_shape((None, *self.shape))[-1]
+        self.num_features = self.backbone(keras.KerasTensor((None, *self.shape))).shape[-1]
         self.logits = layers.Dense(self.num_classes, name="logits", dtype=self.dtype_policy)
         self.logits.build((None, self.num_features))
 

@@ -14,6 +14,7 @@ import keras
 from kerasgen import data
 from kerasgen.base import FAMILIES, BaseModel, Exhibit, GenerativeModel
 from kerasgen.checkpoints import load_checkpoint, save_checkpoint, sha256
+from kerasgen.classifiers.perceptual import PerceptualDistance
 from kerasgen.errors import DatasetError, KerasgenError, RecipeError
 from kerasgen.hub.card import write_card
 from kerasgen.hub.registry import load
@@ -63,8 +64,8 @@ def losses_of(model: BaseModel, training: Training) -> dict[str, Any]:
         return {}
     if "perceptual" not in inspect.signature(model.compile).parameters:
         raise RecipeError(f"training.perceptual is {training.perceptual!r}; a {type(model).__name__} has no such loss.")
-    weight = training.perceptual_weight
-    return {"perceptual": load(training.perceptual)} | ({} if weight is None else {"perceptual_weight": weight})
+    distance, weight = PerceptualDistance(load(training.perceptual)), training.perceptual_weight
+    return {"perceptual": distance} | ({} if weight is None else {"perceptual_weight": weight})
 
 
 @contextmanager

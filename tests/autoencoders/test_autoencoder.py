@@ -4,9 +4,8 @@ import pytest
 from scipy import stats
 from sklearn.mixture import GaussianMixture
 
-from kerasgen import Autoencoder, Classifier
+from kerasgen import Autoencoder, Classifier, PerceptualDistance
 from kerasgen.autoencoders.mixture import fit_mixture, log_densities
-from kerasgen.autoencoders.perceptual import PerceptualDistance
 from kerasgen.errors import InputError
 from tests.model_case import LatentCase, long_fit
 
@@ -82,7 +81,7 @@ def test_perceptual_distance_joins_the_loss(images):
     x, _ = images
     judge = classifier()
     model = small(latent_penalty=0.0)
-    model.compile(perceptual=judge, perceptual_weight=3.0)
+    model.compile(perceptual=PerceptualDistance(judge), perceptual_weight=3.0)
     found = model.evaluate(x, verbose=0, return_dict=True)
     real, made = x / np.float32(255.0), model.reconstruct(x)
     network = judge.feature_maps()
@@ -92,7 +91,7 @@ def test_perceptual_distance_joins_the_loss(images):
         f, g = (maps / np.sqrt(np.square(maps).sum(axis=-1, keepdims=True) + 1e-6) for maps in (f, g))
         expected += 3.0 * np.square(f - g).sum(axis=-1).mean()
     assert found["loss"] == pytest.approx(expected, rel=1e-3)
-    same = PerceptualDistance(judge, model.shape)(*[keras.ops.convert_to_tensor(real)] * 2)
+    same = PerceptualDistance(judge)(*[keras.ops.convert_to_tensor(real)] * 2)
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(same), 0.0)
     before = judge.get_weights()
     long_fit(model, x, None, 30)
@@ -105,19 +104,24 @@ def test_perceptual_distance_is_no_part_of_the_model(images, tmp_path):
     x, _ = images
     model = small()
     alone = [variable.path for variable in model.variables]
-    model.compile(perceptual=classifier())
+    model.compile(perceptual=PerceptualDistance(classifier()))
     assert [variable.path for variable in model.variables] == alone
     model.fit(x, verbose=0)
     model.save(tmp_path / "model")
     again = keras.saving.load_model(tmp_path / "model")
     np.testing.assert_array_equal(again.reconstruct(x), model.reconstruct(x))
-    for wrong, message in (
-        ("resnet-celeba-attributes", "expected a Classifier"),
-        (Classifier((8, 8, 3), 4, width=4), r"images of \(8, 8, 3\); the model's are \(8, 8, 1\)"),
-        (Classifier((8, 8, 1), 4, backbone=NoMaps()), "no feature maps"),
-    ):
+    with pytest.raises(InputError, match="expected a PerceptualDistance"):
+        small().compile(perceptual="resnet-celeba-attributes")
+    model.compile(perceptual=PerceptualDistance(Classifier((8, 8, 3), 4, width=4)))
+    with pytest.raises(InputError, match=r"of images of \(8, 8, 3\), not \(8, 8, 1\)"):
+        model.evaluate(x, verbose=0)
+    for wrong, message in ((model, "by a Classifier, not a Autoencoder"), (without_maps(), "has no feature maps")):
         with pytest.raises(InputError, match=message):
-            small().compile(perceptual=wrong)
+            PerceptualDistance(wrong)
+
+
+def without_maps():
+    return Classifier((8, 8, 1), 4, backbone=NoMaps())
 
 
 class NoMaps(keras.layers.Layer):

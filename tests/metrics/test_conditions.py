@@ -34,8 +34,8 @@ class Drawer(keras.layers.Layer):
         self.built = True
 
     def call(self, x, time, one_hot=None, training=False):
-        left = ops.reshape(one_hot[:, 0], (-1, 1, 1, 1)) * np.array([1, 1, 0, 0], np.float32)[:, None]
-        image = left + np.array([0, 0, 1, 1], np.float32)[:, None]
+        left = ops.reshape(one_hot[:, 0], (-1, 1, 1, 1)) * ops.convert_to_tensor(np.float32([[1], [1], [0], [0]]))
+        image = left + ops.convert_to_tensor(np.float32([[0], [0], [1], [1]]))
         return self.one * (image - x) / ops.reshape(ops.maximum(time / 1000.0, 1e-6), (-1, 1, 1, 1))
 
 

@@ -273,10 +273,13 @@ def test_a_run_with_attributes_and_a_perceptual_distance(tmp_path):
     """An autoencoder, and a model of its latents by attributes, of a data set that has four of them."""
     tfds = pytest.importorskip("tensorflow_datasets")
     rng = np.random.default_rng(0)
-    features = {"image": tfds.features.Image(shape=(16, 16, 1)), "traits": tfds.features.Tensor((4,), np.bool_)}
+    features = {
+        "image": tfds.features.Image(shape=(16, 16, 1)),
+        "traits": tfds.features.Tensor(shape=(4,), dtype=np.bool_),
+    }
     examples = [
         {"image": rng.integers(0, 256, (16, 16, 1), dtype=np.uint8), "traits": rng.integers(0, 2, 4).astype(bool)}
-        for _ in range(24)
+        for _ in range(28)
     ]
     settings = {"features": tfds.features.FeaturesDict(features), "data_dir": tmp_path / "data"}
     splits = {"train": list(enumerate(examples[:16])), "test": list(enumerate(examples[16:]))}

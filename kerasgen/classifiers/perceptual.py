@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from kerasgen.classifiers.classifier import Classifier
 from kerasgen.errors import InputError
 from kerasgen.typing import Any, Tensor
 
@@ -14,17 +15,15 @@ class PerceptualDistance:
 
     Args:
         classifier: a `Classifier`, for example `kerasgen.load("resnet-celeba-attributes")`.
-        shape: of the images.
 
-    Raises `InputError`: it is no classifier, or one of other images.
+    Raises `InputError`: it is no classifier, or one whose backbone has no feature maps.
     """
 
-    def __init__(self, classifier: Any, shape: tuple[int, ...]):
-        if not hasattr(classifier, "feature_maps"):
-            found = f"perceptual is {classifier!r}"
-            raise InputError(f"{found}; expected a Classifier, such as kerasgen.load('resnet-celeba-attributes').")
-        if classifier.shape != shape:
-            raise InputError(f"perceptual is a classifier of images of {classifier.shape}; the model's are {shape}.")
+    def __init__(self, classifier: Any):
+        if not isinstance(classifier, Classifier):
+            found = f"a perceptual distance is by a Classifier, not a {type(classifier).__name__}"
+            raise InputError(f"{found}; give one, such as kerasgen.load('resnet-celeba-attributes').")
+        self.shape = classifier.shape
         self.feature_maps = classifier.feature_maps()
 
     def features(self, images: Tensor) -> list[Tensor]:
@@ -33,6 +32,8 @@ class PerceptualDistance:
         return [x * ops.rsqrt(ops.sum(ops.square(x), axis=-1, keepdims=True) + 1e-6) for x in maps]
 
     def __call__(self, x: Tensor, y: Tensor) -> Tensor:
-        """d of images in [0, 1]; the gradient is that by y."""
+        """d of images in [0, 1]; the gradient is that by y. Raises `InputError`: the classifier is of other images."""
+        if tuple(x.shape[1:]) != self.shape:
+            raise InputError(f"the perceptual distance is of images of {self.shape}, not {tuple(x.shape[1:])}.")
         pairs = zip(map(ops.stop_gradient, self.features(x)), self.features(y), strict=True)
         return sum(ops.mean(ops.sum(ops.square(f - g), axis=-1), axis=(1, 2)) for f, g in pairs)
