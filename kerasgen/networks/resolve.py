@@ -55,7 +55,7 @@ DECODERS = {
     **{"conv": conv_decoder, "dense": dense_decoder, "spatial": SpatialDecoder},
     **{"AutoencoderKL": KLDecoder, "AutoencoderTiny": TinyDecoder},
 }
-DENOISERS = {"DiT": DiT, "DiffusersUNet": DiffusersUNet, "MLP": MLP, "UNet": UNet, "grid": grid}
+DENOISERS: dict[str, Callable] = {"DiT": DiT, "DiffusersUNet": DiffusersUNet, "MLP": MLP, "UNet": UNet, "grid": grid}
 FOR_VECTORS = ("MLP", "grid")  # the others are for images
 GENERATORS = {"conv": ConvGenerator, "DCGAN": DCGANGenerator, "dense": DenseGenerator}
 DISCRIMINATORS = {"conv": ConvDiscriminator, "dense": DenseDiscriminator}
