@@ -5,9 +5,11 @@ point, where it is proportional to the number of pixels, examples, steps or, for
 that the model has (its parameters).
 
 python tools/growth.py --output=growth.json --picture=docs/growth.svg
+python tools/growth.py --output=growth.json --table    # of the figures that are there
 """
 
 import json
+import math
 import subprocess
 import sys
 import time
@@ -18,6 +20,7 @@ from contestants import peak_memory
 
 OUTPUT = flags.DEFINE_string("output", None, "JSON file for the figures", required=True)
 PICTURE = flags.DEFINE_string("picture", None, "SVG file for the curves")
+TABLE = flags.DEFINE_bool("table", False, "only print the table of the figures in --output")
 
 DEFAULTS = {"side": 32, "batch": 32, "steps": 10, "width": 32}
 LINES = {  # what varies, and its values
@@ -74,7 +77,25 @@ def curve(points, key):
     return [point[key] / first[key] for point in points]
 
 
+def exponent(varied, points, costs):
+    """k of the power law cost ~ varied^k between the last two points."""
+    return math.log(costs[-1] / costs[-2]) / math.log(points[-1][varied] / points[-2][varied])
+
+
+def table(report):
+    """Markdown: the exponents of costs, and of the algorithm, at the largest values."""
+    lines = ["| of | from, to | the algorithm | a training step | sampling | peak memory |", "| --- " * 6 + "|"]
+    for name, points in report.items():
+        varied = name.split(", ")[1]
+        costs = [expected(varied, points), *([p[key] for p in points] for key in ("training", "sampling", "MiB"))]
+        found = [f"{exponent(varied, points, cost):.2f}" for cost in costs]
+        lines.append(f"| {name} | {points[-2][varied]}, {points[-1][varied]} | {' | '.join(found)} |")
+    return "\n".join(lines)
+
+
 def main(_):
+    if TABLE.value:
+        return print(table(json.loads(Path(OUTPUT.value).read_text())))
     report = {}
     for family, lines in LINES.items():
         for varied, values in lines.items():
@@ -89,6 +110,7 @@ def main(_):
     Path(OUTPUT.value).write_text(json.dumps(report, indent=2) + "\n")
     if PICTURE.value:
         Path(PICTURE.value).write_text(draw(report))
+    print(table(report))
 
 
 def expected(varied, points):
@@ -104,8 +126,6 @@ COLORS = {"training": "#1b6ca8", "sampling": "#c1502e", "MiB": "#4a7c3a", "the a
 
 def draw(report):
     """A panel a family and variable, both axes logarithmic, each line over its first point."""
-    import math
-
     names = list(report)
     rows = -(-len(names) // PANEL)
     parts = []
