@@ -117,7 +117,7 @@ def test_latent_diffusion_leaves_the_autoencoder_alone(images, tmp_path):
         ({"autoencoder": "vae-mnist"}, "the name 'vae-mnist'; expected an Autoencoder"),
         ({"autoencoder": autoencoder, "shape": (8, 8, 3)}, r"the autoencoder's is \(8, 8, 1\)"),
         ({"autoencoder": autoencoder, "denoiser": {"class": "GAN"}}, "GAN"),
-        ({"autoencoder": autoencoder, "denoiser": made.denoiser}, r"with 4 classes; the latents need \(2,\) and None"),
+        ({"autoencoder": autoencoder, "denoiser": made.denoiser}, r"with 4 classes and attributes None; the latents need \(2,\), None"),
     ]:
         with pytest.raises(InputError, match=message):
             LatentDiffusion(**arguments)
@@ -240,7 +240,7 @@ def test_vectors(family):
     assert made.encode(x[:8], y[:8]).shape == (8, 2)
     assert (made.log_prob(x[:64], y[:64]) > made.log_prob(-x[:64], y[:64]) + 5.0).all()
     assert made.inpaint(x[:4], [0, 1], y[:4], seed=0).shape == (4, 2)
-    with pytest.raises(InputError, match="'MLP' is for vectors"):
+    with pytest.raises(InputError, match="MLP, grid are for vectors"):
         family(shape=(2,), network={"class": "DiT"})
     with pytest.raises(InputError, match="models of images"):
         made.sample(1, image_size=(2, 2))
