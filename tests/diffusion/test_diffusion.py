@@ -117,7 +117,7 @@ def test_latent_diffusion_leaves_the_autoencoder_alone(images, tmp_path):
         ({"autoencoder": "vae-mnist"}, "the name 'vae-mnist'; expected an Autoencoder"),
         ({"autoencoder": autoencoder, "shape": (8, 8, 3)}, r"the autoencoder's is \(8, 8, 1\)"),
         ({"autoencoder": autoencoder, "denoiser": {"class": "GAN"}}, "GAN"),
-        ({"autoencoder": autoencoder, "denoiser": made.denoiser}, r"with 4 classes and attributes None; the latents need \(2,\), None"),
+        ({"autoencoder": autoencoder, "denoiser": made.denoiser}, r"attributes None; the latents need \(2,\), None"),
     ]:
         with pytest.raises(InputError, match=message):
             LatentDiffusion(**arguments)
