@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from kerasgen import Autoencoder, FlowMatching, LatentDiffusion
+from kerasgen.cli import main as cli
 from kerasgen.errors import InputError
 from kerasgen.modalities import check_wishes, signs
 from kerasgen.recipes import Evaluation
@@ -119,6 +120,23 @@ def test_they_are_part_of_the_model(images, tmp_path):
     denoiser = FlowMatching((2,), num_classes=2, network=MLP)
     with pytest.raises(InputError, match="with 2 classes and attributes None"):
         LatentDiffusion(model.autoencoder, denoiser, attributes=NAMES)
+
+
+def test_the_command_line_asks_by_name(images, tmp_path, capsys):
+    x, y = images
+    model = latent_model(8)
+    model.compile()
+    model.fit(x, attributes_of(y), verbose=0)
+    model.save(tmp_path / "model")
+    command = ["sample", str(tmp_path / "model"), "--num_samples", "3", "--steps", "2"]
+    asked = ["--output", str(tmp_path / "x.npy"), "--labels", "low=1,right=0"]
+    assert cli.execute(cli.parser().parse_args([*command, *asked])) == 0
+    expected = model.sample(3, labels={"low": 1, "right": 0}, seed=0, steps=2)
+    assert_same(np.load(tmp_path / "x.npy"), expected, 1e-4)
+    with pytest.raises(SystemExit) as error:
+        cli.parser().parse_args([*command, "--labels", "low=much"])
+    assert error.value.code == 2
+    assert "'low=much'" in capsys.readouterr().err
 
 
 def test_each_is_dropped_on_its_own():

@@ -11,9 +11,9 @@ Face's own course for this size (huggingface/diffusion-models-class, unit 1, "Di
 parameters, would end a race of 20 minutes on two cores within its warm-up.
 
 The example has its schedule end with the last epoch. Here the number of steps is told from the pace of the first
-minute, and the same run goes on. What it draws with 1,000 steps of DDPM would take hours for 10,000 images: here diffusers' DDIM takes 20 of
-them, of the same config, so that estimates of x_0 are clipped to [-1, 1] as DDPM's are. Its DPM-Solver++ does not clip:
-samples of a network as young as that of a race saturate.
+minute, and the same run goes on. What it draws with 1,000 steps of DDPM would take hours for 10,000 images: here
+diffusers' DDIM takes 20 of them, of the same config, so that estimates of x_0 are clipped to [-1, 1] as DDPM's are. Its
+DPM-Solver++ does not clip: samples of a network as young as that of a race saturate.
 """
 
 import diffusers
