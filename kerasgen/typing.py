@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike as ArrayLike
 
 Array = np.ndarray
 Tensor = Any  # of the framework under Keras
-Labels = Any  # integers `[N]`, or one for all, or `None`; of attributes see `check_wishes`
+Labels = ArrayLike | dict[str, Any] | None  # integers `[N]`, or one for all; of attributes see `check_wishes`
 Seed = int | None  # a fresh one for `None`
 Verbose = Any  # "auto" (a progress bar where there is more than one batch), 0 or 1
 Config = dict[str, Any]  # plain JSON values, layers and optimizers serialized

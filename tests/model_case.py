@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from PIL import Image
 
 from kerasgen.errors import InputError
 
@@ -18,6 +19,18 @@ def long_fit(model, x, y, times, epochs=1):
     """Two steps of 16 images for each of `times`, as one epoch: starting an epoch takes longer than a step."""
     x, y = np.tile(x, (times, 1, 1, 1)), None if y is None else np.concatenate([y] * times)
     return model.fit(x, y, batch_size=16, epochs=epochs, shuffle=False, verbose=0)
+
+
+def write_pictures(folder):
+    """24 + 8 pictures 8 x 8 in splits "train" and "test", bright on the left or on the right, each side a class."""
+    rng = np.random.default_rng(0)
+    for split, num in (("train", 24), ("test", 8)):
+        for index in range(num):
+            picture = rng.integers(0, 60, (8, 8), dtype=np.uint8)
+            picture[:, 4 * (index % 2) :][:, :4] += 150
+            path = folder / split / f"class{index % 2}" / f"{index:02d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(picture).save(path)
 
 
 class ModelCase:

@@ -19,8 +19,9 @@ from pathlib import Path
 import keras
 import numpy as np
 from absl import app, flags
+from racing.contest import LEAST_STEPS, Clock
+from racing.pace import Pace
 
-import kerasgen  # noqa: F401 (before keras)
 from kerasgen import data
 from kerasgen.data.images import decode, prepare
 from kerasgen.data.opening import open_source
@@ -127,28 +128,6 @@ class Batches(keras.utils.PyDataset):
         return tuple(batch) if len(batch) > 1 else batch[0]
 
 
-class Pace(keras.callbacks.Callback):
-    """Marks steps, and ends training after so many seconds and at least two marks."""
-
-    def __init__(self, seconds):
-        super().__init__()
-        self.seconds, self.marks, self.done = seconds, [], 0
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.done = epoch * self.params["steps"]
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.marks.append((self.done + batch + 1, time.perf_counter()))
-        first = self.marks[0][1]
-        if self.marks[-1][1] - first > self.seconds and len(self.marks) > 2:
-            self.model.stop_training = True
-
-    @property
-    def seconds_a_step(self):
-        (first, start), (last, end) = self.marks[0], self.marks[-1]
-        return (end - start) / (last - first)
-
-
 def train(recipe, folder):
     """Trains, and writes weights, the log and facts."""
     begin, training = time.perf_counter(), recipe.training
@@ -165,11 +144,12 @@ def train(recipe, folder):
         model.compile(optimizer_of(model, training, num_steps), **how)
         return model
 
-    begin = time.perf_counter()
-    pace = Pace(60.0 * MINUTES.value * SHARE)
+    clock = Clock(60.0 * MINUTES.value)
+    clock.start()
+    pace = Pace(clock, SHARE * clock.limit, LEAST_STEPS)
     made(10**6).fit(make(x, y), epochs=10**6, callbacks=[pace], verbose=0)
     steps = len(make(x, y))
-    left = 60.0 * MINUTES.value - (time.perf_counter() - begin) - (pace.marks[0][1] - begin)  # it compiles again
+    left = clock.limit - clock.elapsed - pace.marks[0][1]  # it compiles again
     epochs = max(1, int(left / (pace.seconds_a_step * steps)))
     print(f"{1.0 / pace.seconds_a_step:.1f} steps a second: {epochs} epochs of {steps}", flush=True)
     model, start = made(epochs * steps), time.perf_counter()

@@ -175,6 +175,10 @@ class Autoencoder(LatentModel):
 
     # Without a density it only encodes and decodes
 
+    @property
+    def shows_examples(self) -> bool:
+        return self.density is None
+
     def measures(self) -> tuple[str, ...]:
         return super().measures() if self.density is not None else ("mean_squared_error", "psnr", "ssim")
 

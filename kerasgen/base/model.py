@@ -86,6 +86,11 @@ class BaseModel(Exporting):
         """`num_classes`, where labels are classes of which an example has one; `None` of attributes."""
         return None if self.attributes else self.num_classes
 
+    @property
+    def shows_examples(self) -> bool:
+        """Whether the first of its exhibits is made of examples, which it must be given then."""
+        return self.given_shape is not None
+
     # Batched and compiled methods
 
     def run(

@@ -35,6 +35,8 @@ def _open(source, split, image_size, channels, labels, data_dir, columns=None) -
         raise InputError(f"image_size is {image_size!r}; expected an integer or (height, width).")
     size = None if image_size is None else tuple(_check_integer("image_size", side, 1) for side in size)
     if columns is not None:
+        if len(columns) == 0:
+            raise InputError("columns is empty; expected numbers of attributes, or None for all.")
         columns = [_check_integer("columns", column, 0) for column in columns]
     return open_source(source, split, labels, data_dir).brought_to(size, channels).with_columns(columns)
 

@@ -21,6 +21,7 @@ from kerasgen.modalities import Images
 from kerasgen.modalities.modality import to_numpy
 from kerasgen.typing import Any, Array, Verbose
 
+FORM = 2  # of what the cache keeps: since it is 2, probabilities of attributes too
 INCEPTION = "inception-2015"
 INCEPTION_URL = (
     "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
@@ -114,7 +115,7 @@ def extract_cached(extractor: Extractor, images: Array, **batching: Any) -> tupl
 
     A cache that cannot be written costs a warning and nothing else.
     """
-    key = {"extractor": extractor.name, "sha256": extractor.sha256, "images": fingerprint(images)}
+    key = {"extractor": extractor.name, "sha256": extractor.sha256, "images": fingerprint(images), "form": FORM}
     digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()
     path = cache.home() / "features" / f"{digest[:32]}.npz"
     if (arrays := cache.read(path)) is None:

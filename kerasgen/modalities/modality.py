@@ -8,7 +8,7 @@ from keras import ops
 
 from kerasgen.errors import InputError
 from kerasgen.files import replacing
-from kerasgen.typing import Array, ArrayLike, Sequence, Tensor
+from kerasgen.typing import Any, Array, ArrayLike, Sequence, Tensor
 
 
 class Modality:
@@ -119,7 +119,7 @@ def match(shape: int | Sequence[int], *kinds: type[Modality]) -> tuple[type[Moda
     return kind, tuple(int(side) for side in shape)
 
 
-def to_numpy(name: str, x: ArrayLike) -> Array:
+def to_numpy(name: str, x: Any) -> Array:
     """An array, tensor, list or tuple as a NumPy array; `name` is what errors call it."""
     if not (hasattr(x, "__array__") or isinstance(x, (list, tuple))):
         raise InputError(f"{name} is a {type(x).__name__}; expected an array or a tensor.")

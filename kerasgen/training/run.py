@@ -93,7 +93,7 @@ def exhibit(recipe: Recipe, model: BaseModel, split: str) -> Callable[[], Exhibi
     """What gives the first exhibit of a model of this recipe, of the images of a split; `None` if there is none."""
     if not model.exhibit(None, None, recipe.evaluation):
         return None
-    examples, labels = load_split(recipe, split)
+    examples, labels = load_split(recipe, split) if model.shows_examples else (None, None)
     return lambda: model.exhibit(examples, labels, recipe.evaluation)[0]
 
 

@@ -83,5 +83,7 @@ def test_columns(photos):
         data.load_arrays((photos, attributes), columns=[5])
     with pytest.raises(DatasetError, match="has no attributes"):
         data.load_arrays((photos, np.arange(10)), columns=[0])
+    with pytest.raises(InputError, match="columns is empty"):
+        data.load_arrays((photos, attributes), columns=[])
     with pytest.raises(InputError, match="columns is -1"):
         data.load_arrays((photos, attributes), columns=[-1])

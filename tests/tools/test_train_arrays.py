@@ -9,10 +9,10 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from PIL import Image
 
 import kerasgen
 from kerasgen.recipes import Recipe
+from tests.model_case import write_pictures
 
 pytest.importorskip("tensorflow")  # which packs
 
@@ -68,14 +68,7 @@ def run(*arguments):
 
 @pytest.mark.parametrize("of", [VAE, CYCLE], ids=["labels", "domains"])
 def test_a_recipe_goes_there_and_comes_back(of, tmp_path):
-    rng = np.random.default_rng(0)
-    for split, num in (("train", 24), ("test", 8)):
-        for index in range(num):
-            picture = rng.integers(0, 60, (8, 8), dtype=np.uint8)
-            picture[:, 4 * (index % 2) :][:, :4] += 150
-            path = tmp_path / "data" / split / f"class{index % 2}" / f"{index:02d}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(picture).save(path)
+    write_pictures(tmp_path / "data")
     path, packed, out = tmp_path / "recipe.toml", tmp_path / "packed", tmp_path / "out"
     path.write_text(RECIPE.format(source=tmp_path / "data", **of))
     run(f"--recipe={path}", f"--pack={packed}", "--part_bytes=500")

@@ -27,6 +27,7 @@ from kerasgen.recipes import Recipe
 from kerasgen.training import hardware
 from kerasgen.training.report import write_report
 from kerasgen.training.run import build, load_split, train
+from tests.model_case import write_pictures
 
 RECIPE = """
 name = "tiny"
@@ -67,14 +68,7 @@ num_importance_samples = 4
 @pytest.fixture
 def recipe_path(tmp_path):
     """A recipe over a folder of 24 + 8 pictures in two classes."""
-    rng = np.random.default_rng(0)
-    for split, num in (("train", 24), ("test", 8)):
-        for index in range(num):
-            picture = rng.integers(0, 60, (8, 8), dtype=np.uint8)
-            picture[:, 4 * (index % 2) :][:, :4] += 150
-            path = tmp_path / "data" / split / f"class{index % 2}" / f"{index:02d}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(picture).save(path)
+    write_pictures(tmp_path / "data")
     path = tmp_path / "recipe.toml"
     path.write_text(RECIPE.format(source=tmp_path / "data"))
     return path

@@ -31,6 +31,7 @@ from kerasgen.training.optimizers import optimizer_of
 from kerasgen.training.run import build
 
 from .contest import LEAST_STEPS, Data, Trained
+from .pace import Pace
 
 RECIPES = {
     "diffusion": "ddpm-fashion-mnist",
@@ -64,26 +65,6 @@ def read(race):
     splits = (dataset.train_split, dataset.validation_split, dataset.test_split)
     (images, labels), (validation, _), (test, test_labels) = (load_split(recipe, split) for split in splits)
     return Data(images, labels, validation, test, test_labels)
-
-
-class Pace(keras.callbacks.Callback):
-    """Ends training with the step in which `until` seconds are over, of which at least `least` are done."""
-
-    def __init__(self, clock, until, least=1):
-        super().__init__()
-        self.clock, self.until, self.least = clock, until, least
-        self.marks = []  # of each whole step, or of each execution of several: steps, seconds on the clock
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.marks.append((batch + 1, self.clock.elapsed))
-        if self.marks[-1][1] >= self.until and batch + 1 >= self.least:
-            self.model.stop_training = True
-
-    @property
-    def seconds_a_step(self):
-        """Without the first, which compiles."""
-        (first, start), (last, end) = self.marks[0], self.marks[-1]
-        return (end - start) / (last - first)
 
 
 def train(race, given, clock, seed, bfloat16):
