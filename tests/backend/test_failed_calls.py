@@ -1,6 +1,7 @@
 """Whatever raises inside one of Keras' calls, the model is as after its last whole step, and goes on."""
 
 import _thread
+import signal
 import threading
 
 import keras
@@ -178,6 +179,15 @@ def interrupt(delay, done):
         delay = 5.0
 
 
+@pytest.fixture
+def interruptible():
+    """Python's own handler of interrupts, which what a shell starts in the background does not have."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_interrupts_at_any_time():
     """The state after n steps is that of n steps without an interrupt."""
     model, recorder = make(), None

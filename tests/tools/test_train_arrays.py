@@ -17,7 +17,12 @@ from tests.model_case import write_pictures
 pytest.importorskip("tensorflow")  # which packs
 
 TOOL = Path(__file__).parents[2] / "tools" / "train_arrays.py"
-WITHOUT = "import runpy, sys; sys.modules['tensorflow'] = None; runpy.run_path(sys.argv[1], run_name='__main__')"
+WITHOUT = """
+import os, runpy, sys
+sys.modules["tensorflow"] = None
+sys.path.insert(0, os.path.dirname(sys.argv[1]))  # as of a script
+runpy.run_path(sys.argv[1], run_name="__main__")
+"""
 RECIPE = """
 name = "tiny"
 description = "Squares on one of two sides."
