@@ -29,5 +29,13 @@ class HubError(KerasgenError):
     """The Hugging Face Hub did not give or take something."""
 
 
+class RunStopped(KerasgenError):
+    """A run that was asked to stop (SIGTERM), and has saved its state; not a failure."""
+
+
+class ProcessLost(KerasgenError):
+    """Another of the processes that train together is gone."""
+
+
 class UnknownModelError(KerasgenError):
     """A handle that names no model."""

@@ -3,6 +3,7 @@
 import gc
 import os
 import tempfile
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # as `import kerasgen` does, which comes after Keras here
@@ -44,7 +45,13 @@ if keras.backend.backend() == "tensorflow":
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 
-LONG = ("tests/test_readme.py", "tests/hub/", "tests/test_replicas.py", "tests/training/")
+LONG = (
+    "tests/test_readme.py",
+    "tests/hub/",
+    "tests/test_replicas.py",
+    "tests/test_keras_settings.py",
+    "tests/training/",
+)
 
 
 def pytest_collection_modifyitems(items):
@@ -63,6 +70,22 @@ def pytest_collection_modifyitems(items):
 def seed():
     """Every test draws the same, whichever tests ran before it."""
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def programs():
+    """Drops what JAX has compiled, between files of tests, where it is much.
+
+    Every program takes some memory maps of the process, of which Linux allows 65,530: beyond, JAX ends the process. A
+    file of tests takes up to 11,000.
+    """
+    yield
+    maps = Path("/proc/self/maps")
+    if keras.backend.backend() == "jax" and maps.exists() and maps.read_text().count("\n") > 20_000:
+        import jax
+
+        gc.collect()  # models hold theirs
+        jax.clear_caches()
 
 
 @pytest.fixture

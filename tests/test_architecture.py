@@ -14,10 +14,10 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "kerasgen"
 # A layer, which is a folder or a file at the top, imports from those below it alone.
 LAYERS = (
-    *("__main__", "__init__", "cli", "training", "hub", "metrics", "importers"),
-    *("diffusion", "sequences", "gans", "flows", "autoencoders", "classifiers"),
+    *("__main__", "__init__", "cli", "training", "hub", "metrics", "importers", "latents"),
+    *("detectors", "diffusion", "sequences", "gans", "flows", "autoencoders", "classifiers"),
     *("base", "export", "networks", "data", "modalities", "checkpoints", "recipes", "backend"),
-    *("pictures", "noise", "inputs", "files", "typing", "errors", "onednn", "version"),
+    *("charts", "pictures", "tiles", "noise", "inputs", "files", "typing", "errors", "onednn", "version"),
 )
 # The folders of families, and what other family each may use.
 FAMILIES = {
@@ -27,6 +27,7 @@ FAMILIES = {
     "flows": set(),
     "autoencoders": set(),
     "classifiers": set(),
+    "detectors": set(),
 }
 MOST_LINES = 350  # of a file
 # What models are called; of these no attribute is an ordinary one.

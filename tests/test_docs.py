@@ -16,15 +16,53 @@ def blocks(page):
     return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
 
 
-def test_the_train_step_of_the_page_trains():
+def run(page):
+    """What is named after the code of a page has run."""
     names = {}
-    for block in blocks("docs/train-steps.md"):
+    for block in blocks(page):
         exec(block, names)
+    return names
+
+
+def test_the_train_step_of_the_page_trains():
+    names = run("docs/train-steps.md")
     assert len(names["history"].history["loss"]) == 5
     assert names["after"] < 0.7 * names["before"]
     # The cloud is long and thin: the energy rises across it faster than along it.
     along, across = keras.ops.convert_to_numpy(names["model"].network(np.eye(2, dtype=np.float32)))[:, 0]
     assert along < across - 1.0
+
+
+def test_autoencoders_at_work(tmp_path, monkeypatch):
+    pytest.importorskip("tensorflow")
+    monkeypatch.chdir(tmp_path)
+    names = run("docs/autoencoders.md")
+    assert names["large"].shape == (1, 45, 70, 1)
+    assert names["found"].shape == (3, 20, 30, 1)
+    assert names["strange"].mean() > 0.5
+    assert names["walk"].shape == (4, 3, 28, 28, 1)
+    assert (tmp_path / "my-detector" / "config.json").exists()
+
+
+def test_sequences():
+    names = run("docs/sequences.md")
+    assert all(text.startswith("a") for text in names["texts"])
+    assert names["nats"].shape == names["bits"].shape == (2,)
+    assert names["filled"].shape == (2, 6)
+    assert names["fast"].shape == (4, 6)
+    assert names["drawn"].shape == (4, 8, 8, 1)
+    assert len(names["words"]) == 5
+
+
+def test_fine_tuning(tmp_path, monkeypatch):
+    pytest.importorskip("tensorflow")
+    monkeypatch.chdir(tmp_path)
+    names = run("docs/fine-tuning.md")
+    assert names["drawn"].shape == (3, 28, 28, 1)
+    assert "network/conditioning/hidden" in names["layers"]
+    arguments = {"labels": [1, 2], "steps": 2, "seed": 0, "verbose": 0}
+    np.testing.assert_allclose(names["again"].sample(2, **arguments), names["model"].sample(2, **arguments), atol=0.02)
+    assert (tmp_path / "my-adapter" / "adapter.weights.h5").stat().st_size < 200_000
 
 
 def test_exported_programs_give_what_the_page_says(tmp_path, monkeypatch):
@@ -33,9 +71,7 @@ def test_exported_programs_give_what_the_page_says(tmp_path, monkeypatch):
     if keras.backend.backend() != "tensorflow":
         pytest.skip("each of the files takes a child process")
     monkeypatch.chdir(tmp_path)
-    names = {}
-    for block in blocks("docs/export.md"):
-        exec(block, names)
+    names = run("docs/export.md")
     for found in (names["by_onnx"], names["by_tensorflow"], names["by_litert"]):
         np.testing.assert_allclose(found, names["digits"], rtol=0, atol=1e-4)
 
@@ -50,7 +86,7 @@ def test_the_page_lists_all_functions_of_the_backend():
 @pytest.mark.parametrize(
     "page",
     [
-        *("docs/architecture.md", "docs/export.md", "docs/importing.md", "docs/performance.md"),
+        *("docs/architecture.md", "docs/autoencoders.md", "docs/export.md", "docs/importing.md", "docs/performance.md"),
         *("docs/train-steps.md", "docs/training.md", "CONTRIBUTING.md", "SECURITY.md", "README.md"),
     ],
 )

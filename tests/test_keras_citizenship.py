@@ -23,7 +23,7 @@ class TestAutoencoder(Citizen):
     called = "reconstruct"
 
     def make(self):
-        return kerasgen.Autoencoder(IMAGE, 2, noise_stddev=0.1, **DENSE)
+        return kerasgen.Autoencoder(IMAGE, 2, corruption={"class": "gaussian", "stddev": 0.1}, **DENSE)
 
     def test_learns_to_denoise_from_pairs(self, model, data):
         """`fit(noisy, clean)`: what is reconstructed comes near the targets, not near what was given."""
@@ -34,6 +34,46 @@ class TestAutoencoder(Citizen):
         assert to_y < 0.7 * to_x
         with pytest.raises(kerasgen.errors.InputError, match="as many"):
             model.fit(x, y[:3], verbose=0)
+
+
+class TestAutoencoderOfVectors(Citizen):
+    vectors = True
+    called = "reconstruct"
+
+    def make(self):
+        return kerasgen.Autoencoder((6,), 2, width=8)
+
+
+class TestVariationalAutoencoderOfVectors(Citizen):
+    vectors = True
+    num_classes = 2
+
+    def make(self):
+        return kerasgen.VariationalAutoencoder((6,), 2, width=8, num_classes=2)
+
+
+class TestAnomalyDetector(Citizen):
+    vectors = True
+
+    def make(self):
+        return kerasgen.AnomalyDetector(kerasgen.Autoencoder((6,), 2, width=8), noise_stddev=0.1)
+
+
+class TestImageDenoiser(Citizen):
+    called = "denoise"
+
+    def make(self):
+        return kerasgen.ImageDenoiser(IMAGE, network={"class": "UNet", "width": 4, "multipliers": [1, 2], "blocks": 1})
+
+
+class TestVQVAE(Citizen):
+    called = "reconstruct"
+    coupled = True  # codes are averages over batches
+
+    def make(self):
+        quantizer = {"class": "vector", "num_codes": 8, "dim": 2}
+        spatial = {"class": "spatial", "levels": 1}
+        return kerasgen.VQVAE(IMAGE, (4, 4), quantizer, spatial, spatial, 4, context_width=8)
 
 
 class TestVariationalAutoencoder(Citizen):
@@ -128,6 +168,31 @@ class TestClassifier(Citizen):
 
     def make(self):
         return kerasgen.Classifier(IMAGE, 2, backbone={"class": "lenet"}, width=4, dropout=0.1)
+
+
+SEQUENCES = {"class": "Transformer", "width": 8, "depth": 1, "heads": 2}
+
+
+class TestAutoregressiveTransformer(Citizen):
+    tokens = True
+    num_classes = 2
+
+    def make(self):
+        return kerasgen.AutoregressiveTransformer((6,), 5, SEQUENCES, num_classes=2)
+
+
+class TestMaskedDiffusion(Citizen):
+    tokens = True
+
+    def make(self):
+        return kerasgen.MaskedDiffusion((6,), 5, SEQUENCES)
+
+
+class TestSequenceVAE(Citizen):
+    tokens = True
+
+    def make(self):
+        return kerasgen.SequenceVAE((6,), 5, 2, SEQUENCES, kl_warmup_steps=10)
 
 
 def test_every_family_is_a_citizen():

@@ -12,6 +12,7 @@ FORMS = {
     "mean_squared_error": "{value:.4f}",
     "nats_per_image": "{value:.1f} nats ({kind}, {pixels} pixels)",
     "bits_per_dim": "{value:.3f} bits/dim ({kind}, {pixels} pixels)",
+    "nats_per_token": "{value:.3f} nats/token ({kind})",
     "accuracy": "{value:.2%}",
 }
 README = Path(__file__).parents[1] / "README.md"

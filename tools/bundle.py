@@ -11,12 +11,13 @@ from pinning import set_weights
 
 from kerasgen.checkpoints import sha256
 from kerasgen.errors import RecipeError
+from kerasgen.hub.client import SHEETS
 from kerasgen.hub.registry import find
 from kerasgen.recipes import Recipe
 
 RUN = flags.DEFINE_string("run", None, "folder of a finished run (kerasgen train --workdir)", required=True)
 
-FILES = ("config.json", "metadata.json", "model.weights.h5", "metrics.json", "log.csv", "samples.png", "README.md")
+MADE = ("config.json", "metadata.json", "model.weights.h5", "metrics.json", "log.csv", "README.md")
 MAX_BYTES = 12_000_000
 
 
@@ -29,8 +30,8 @@ def main(_):
     weights = checkpoint / "model.weights.h5"
     if weights.stat().st_size > MAX_BYTES:
         raise RecipeError(f"{weights} has {weights.stat().st_size:,} bytes; the zoo takes {MAX_BYTES:,}.")
-    for name in FILES:
-        if (checkpoint / name).is_file():  # classifiers have no samples.png
+    for name in (*MADE, *SHEETS):
+        if (checkpoint / name).is_file():  # classifiers have no samples
             shutil.copyfile(checkpoint / name, entry.folder / name)
     set_weights(entry.folder / "recipe.toml", sha256=sha256(weights))
     print(f"{trained.name} is in {entry.folder}")

@@ -99,8 +99,8 @@ MUTANTS = (
     Mutant("diffusion/diffusion_model.py", '"v": snr + 1.0}', '"v": snr}', DIFFUSION + "weights_of_levels"),
     Mutant(
         "diffusion/diffusion_model.py",
-        "self.error_weights(alpha, sigma) * self.mean_per_example",
-        "self.mean_per_example",
+        "self.error_weights(alpha, sigma) * mean_of_each",
+        "mean_of_each",
         DIFFUSION + "weights_of_levels",
     ),
     Mutant(
@@ -204,8 +204,8 @@ MUTANTS = (
     Mutant("diffusion/likelihood.py", "std * math.sqrt(3.0) / math.pi", "std", IDEAL + "variational_bound[discrete]"),
     Mutant(
         "diffusion/likelihood.py",
-        "model.num_dims - model.sum_per_example(product * v)",
-        "model.num_dims + model.sum_per_example(product * v)",
+        "model.num_dims - sum_of_each(product * v)",
+        "model.num_dims + sum_of_each(product * v)",
         IDEAL + "ode_likelihood_is_exact[flow]",
     ),
     Mutant(
@@ -229,14 +229,14 @@ MUTANTS = (
     ),
     Mutant(
         "autoencoders/variational_autoencoder.py",
-        "ops.stop_gradient(total / num) > self.free_bits",
+        "ops.stop_gradient(total / num) > free_bits",
         "ops.stop_gradient(total / num) > 0.0",
         VAE + "loss_is_the_bound_by_its_definition",
     ),
     Mutant(
         "autoencoders/variational_autoencoder.py",
-        "ops.minimum(1.0, (steps + 1.0) /",
-        "ops.minimum(1.0, steps /",
+        'ops.minimum(1.0, (ops.cast(steps_trained, "float32") + 1.0) /',
+        'ops.minimum(1.0, ops.cast(steps_trained, "float32") /',
         VAE + "loss_is_the_bound_by_its_definition",
     ),
     Mutant(
@@ -346,8 +346,8 @@ MUTANTS = (
     Mutant("flows/bijectors/haar.py", "return -math.log(2.0) *", "return math.log(2.0) *", BIJECTORS + "images[Haar]"),
     Mutant(
         "flows/bijectors/split.py",
-        "ops.exp(-log_scale)), -sum_per_example(log_scale)",
-        "ops.exp(-log_scale)), sum_per_example(log_scale)",
+        "ops.exp(-log_scale)), -sum_of_each(log_scale)",
+        "ops.exp(-log_scale)), sum_of_each(log_scale)",
         BIJECTORS + "images[Split]",
     ),
     Mutant(
@@ -540,8 +540,8 @@ MUTANTS = (
     # Ranges and checks
     Mutant(
         "modalities/images.py",
-        "if low < 0.0 or high > 1.0:",
-        "if high > 1.0:",
+        "if low < self.limits[0] or high > self.limits[1]:",
+        "if high > self.limits[1]:",
         "modalities/test_checks.py::test_refuses_values",
     ),
     Mutant(
@@ -558,13 +558,13 @@ MUTANTS = (
     ),
     # Data
     Mutant(
-        "data/pipeline.py",
+        "data/batches.py",
         "tf.random.experimental.stateless_shuffle(indices, epoch_seed)",
         "tf.random.experimental.stateless_shuffle(indices, 0 * epoch_seed)",
         "data/test_data.py::test_shuffling_is_a_function_of_seed_and_epoch",
     ),
     Mutant(
-        "data/pipeline.py",
+        "data/batches.py",
         "tf.reverse(images, [2])",
         "tf.reverse(images, [1])",
         "data/test_data.py::test_a_flip_mirrors_left_to_right_alone",
@@ -609,7 +609,7 @@ MUTANTS = (
     ),
     Mutant(
         "base/batches.py",
-        "self.check(*parts(batch))",
+        "self.check(x, y, weights)",
         "parts(batch)",
         "test_keras_citizenship.py::TestAutoencoder::test_bad_batches_are_named",
     ),

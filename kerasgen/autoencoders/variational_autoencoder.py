@@ -5,13 +5,37 @@ import math
 import numpy as np
 from keras import ops
 
-from kerasgen import backend, inputs, noise
+from kerasgen import backend, inputs, noise, tiles
+from kerasgen.autoencoders import streams
+from kerasgen.autoencoders.bits_back import BitsBackCoder
 from kerasgen.autoencoders.distributions import DISTRIBUTIONS
-from kerasgen.base import LatentModel, LikelihoodModel, register_family, rows
+from kerasgen.base import LatentModel, LikelihoodModel, RowSettings, mean_of_each, register_family, rows
+from kerasgen.errors import InputError
+from kerasgen.modalities import Images, Vectors, to_numpy
 from kerasgen.networks import resolve
 from kerasgen.typing import Any, ArrayLike, Config, Labels, Logs, Seed, Sequence, Tensor, Verbose
 
 CHUNK = 16  # importance samples at once
+KIND = 2  # of its streams
+
+
+def with_free_bits(kl: Tensor, free_bits: float) -> Tensor:
+    """Costs `[B, latent_dim]` whose mean over the global batch is max(free_bits, mean of KL_j).
+
+    The mean of where(mean of KL_j > free_bits, KL_j, free_bits) is that maximum, and so is its gradient.
+    """
+    if not free_bits:
+        return kl
+    total = backend.replica_sum(ops.sum(kl, axis=0))
+    num = ops.cast(backend.replica_rows(ops.shape(kl)[0])[1], "float32")
+    return ops.where(ops.stop_gradient(total / num) > free_bits, kl, free_bits)
+
+
+def warmed_up(steps_trained: Any, warmup_steps: int) -> Any:
+    """What rises linearly to 1 over the warm-up; 1 without one."""
+    if not warmup_steps:
+        return 1.0
+    return ops.minimum(1.0, (ops.cast(steps_trained, "float32") + 1.0) / warmup_steps)
 
 
 @register_family
@@ -25,12 +49,13 @@ class VariationalAutoencoder(LikelihoodModel, LatentModel):
         latent_dim: number of latents.
         encoder: a name from `kerasgen.networks.ENCODERS`, a dictionary with it as "class" and arguments, or a Keras
             layer from images `[B, H, W, C]` in [-1, 1] to `[B, 2 * latent_dim]`, mean and log-variance. With classes it
-            reads `C + num_classes` channels, the label as one-hot planes.
+            reads `C + num_classes` channels, the label as one-hot planes. By default "conv", of vectors "dense".
         decoder: likewise, from `kerasgen.networks.DECODERS`, from `[B, latent_dim]` (with classes
-            `[B, latent_dim + num_classes]`, the label one-hot) to `[B, H, W, C * k]`, where k is 1, or 2 for
-            "discretized_logistic".
+            `[B, latent_dim + num_classes]`, the label one-hot) to `[B, H, W, C * k]`, where k is 1, 2 for
+            "discretized_logistic" and 9 for "discretized_logistic_mixture".
         width: of networks given by name.
-        decoder_distribution: "bernoulli", "gaussian" (with a learned scale) or "discretized_logistic".
+        decoder_distribution: "bernoulli" (the default), "gaussian" (with a learned scale; of vectors always) or
+            "discretized_logistic", or "discretized_logistic_mixture" of three.
         beta: weight of the KL divergence (Higgins et al. 2017); 1 is the evidence lower bound.
         free_bits: nats a latent may cost for nothing: the KL term is sum_j max(free_bits, mean over the batch of KL_j)
             (Kingma et al. 2016, section C.8, each latent a group).
@@ -38,16 +63,18 @@ class VariationalAutoencoder(LikelihoodModel, LatentModel):
     """
 
     loss_names = ("loss", "reconstruction_loss", "kl_divergence", "mean_squared_error")
+    modalities = (Images, Vectors)
     likelihood = "bound"
+    of_any_size = ("compress",)
 
     def __init__(
         self,
         shape: Sequence[int] = (28, 28, 1),
         latent_dim: int = 32,
-        encoder: Any = "conv",
-        decoder: Any = "conv",
+        encoder: Any = None,
+        decoder: Any = None,
         width: int = 32,
-        decoder_distribution: str = "bernoulli",
+        decoder_distribution: str | None = None,
         beta: float = 1.0,
         free_bits: float = 0.0,
         kl_warmup_steps: int = 0,
@@ -58,12 +85,16 @@ class VariationalAutoencoder(LikelihoodModel, LatentModel):
         super().__init__(shape, num_classes, seed, **kwargs)
         self.latent_dim = inputs.check_integer("latent_dim", latent_dim, 1)
         self.width = width
-        self.decoder_distribution = inputs.check_choice("decoder_distribution", decoder_distribution, DISTRIBUTIONS)
+        kinds = ("gaussian",) if self.vectors else tuple(DISTRIBUTIONS)
+        decoder_distribution = kinds[0] if decoder_distribution is None else decoder_distribution
+        self.decoder_distribution = inputs.check_choice("decoder_distribution", decoder_distribution, kinds)
         self.beta = inputs.check_number("beta", beta, 0.0)
         self.free_bits = inputs.check_number("free_bits", free_bits, 0.0)
         self.kl_warmup_steps = inputs.check_integer("kl_warmup_steps", kl_warmup_steps, 0)
+        encoder, decoder = (network or ("dense" if self.vectors else "conv") for network in (encoder, decoder))
         self.keep(encoder=encoder, decoder=decoder)
-        self.distribution = DISTRIBUTIONS[decoder_distribution](name="distribution")
+        bounds = {"bounded": False} if self.vectors else {}
+        self.distribution = DISTRIBUTIONS[decoder_distribution](name="distribution", **bounds)
         *sides, channels = self.shape
         planes = self.num_classes or 0
         image = (*sides, channels + planes)
@@ -92,21 +123,7 @@ class VariationalAutoencoder(LikelihoodModel, LatentModel):
 
     def current_beta(self) -> Any:
         """beta, after the warm-up so far."""
-        if not self.kl_warmup_steps:
-            return self.beta
-        steps = ops.cast(self.optimizer.iterations, "float32")
-        return self.beta * ops.minimum(1.0, (steps + 1.0) / self.kl_warmup_steps)
-
-    def with_free_bits(self, kl: Tensor) -> Tensor:
-        """Costs `[B, latent_dim]` whose mean over the global batch is max(free_bits, mean of KL_j).
-
-        The mean of where(mean of KL_j > free_bits, KL_j, free_bits) is that maximum, and so is its gradient.
-        """
-        if not self.free_bits:
-            return kl
-        total = backend.replica_sum(ops.sum(kl, axis=0))
-        num = ops.cast(backend.replica_rows(ops.shape(kl)[0])[1], "float32")
-        return ops.where(ops.stop_gradient(total / num) > self.free_bits, kl, self.free_bits)
+        return self.beta * warmed_up(self.steps_trained, self.kl_warmup_steps)
 
     def losses(self, x: Tensor, one_hot: Tensor | None, training: bool) -> tuple[Tensor, Logs]:
         """The loss above for one z; not in training the negative evidence lower bound, in nats per image `[B]`."""
@@ -115,11 +132,11 @@ class VariationalAutoencoder(LikelihoodModel, LatentModel):
         outputs = self.decoder_outputs(z, one_hot, training)
         kl = 0.5 * (ops.square(mean) + ops.exp(log_variance) - 1.0 - log_variance)  # [B, latent_dim]
         kl_divergence = ops.sum(kl, axis=1)  # [B]
-        error = ops.mean(ops.square(x - self.distribution.mean(outputs)), axis=(1, 2, 3))  # [B]
+        error = mean_of_each(ops.square(x - self.distribution.mean(outputs)))  # [B]
         reconstruction = -self.distribution.log_prob(x, outputs)  # [B]
         loss = reconstruction + kl_divergence
         if training:
-            loss = reconstruction + self.current_beta() * ops.sum(self.with_free_bits(kl), axis=1)
+            loss = reconstruction + self.current_beta() * ops.sum(with_free_bits(kl, self.free_bits), axis=1)
         logs = {"loss": loss, "reconstruction_loss": reconstruction, "kl_divergence": kl_divergence}
         return loss, logs | {"mean_squared_error": error}
 
@@ -186,7 +203,7 @@ class VariationalAutoencoder(LikelihoodModel, LatentModel):
         P is the probability of the 8-bit image, and floats in [0, 1] are taken as the nearest 8-bit pixels; with
         "bernoulli" that of the binary image, and gray values are probabilities. "gaussian" has a density over [0, 1],
         which is taken at (k + u) / 256 for pixels k, with u uniform in [0, 1), times the volume of the image's bin:
-        that bounds P (Theis et al. 2016, section 3.1).
+        that bounds P (Theis et al. 2016, section 3.1). For vectors P is the density.
         """
         x = self.modality.check(x)
         labels = self.check_labels(labels, len(x))
@@ -195,11 +212,12 @@ class VariationalAutoencoder(LikelihoodModel, LatentModel):
         padded = math.ceil(k / CHUNK) * CHUNK
         levels = self.distribution.levels
         x = x if levels == 2 else self.modality.to_storage(x)
-        log_volume = 0.0 if levels else -self.num_dims * math.log(256.0)
+        dense = levels is None and not self.vectors  # a density of pixels
+        log_volume = -self.num_dims * math.log(256.0) if dense else 0.0
 
         def batch(start, stop):
             images, some = rows(x, labels)(start, stop)
-            if levels is None:
+            if dense:
                 images = (images + 1.0 - noise.uniform(start, stop, self.shape, seed, stream=1)) / 256.0
                 images = images.astype(np.float32)
             return [images, some, noise.normal(start, stop, (padded, self.latent_dim), seed)]
@@ -210,6 +228,37 @@ class VariationalAutoencoder(LikelihoodModel, LatentModel):
         self, x: ArrayLike, labels: Labels = None, num_importance_samples: int = 16, **settings: Any
     ) -> np.ndarray:
         return super().anomaly_score(x, labels, num_importance_samples=num_importance_samples, **settings)
+
+    @classmethod
+    def for_rows(cls, num_columns: int) -> RowSettings:
+        return RowSettings({"latent_dim": max(1, min(8, num_columns // 2)), "width": 64}, "likelihood", 0.0)
+
+    def digest(self) -> bytes:
+        """What tells the models apart that read one another's streams from those that do not."""
+        return streams.digest_of([*self.encoder.weights, *self.decoder.weights])
+
+    def compress(self, x: ArrayLike, verbose: Verbose = "auto") -> bytes:
+        """Images uint8 `[N, H, W, C]` of any sides as bytes, without loss, by bits-back coding of tiles.
+
+        A stream is read alike on every machine and backend, by a model of the same weights. It takes about the negative
+        evidence lower bound of its tiles, and little more for the first ones: it pays to give many images at once.
+
+        Raises `InputError`: images are not of 8 bits, or see `BitsBackCoder`.
+        """
+        coder, x = BitsBackCoder(self), to_numpy("images", x)
+        if x.dtype != np.uint8 or x.ndim != 4 or x.shape[-1] != self.shape[-1] or 0 in x.shape:
+            expected = f"uint8 [batch, height, width, {self.shape[-1]}]: nothing is to be lost"
+            raise InputError(f"images have dtype {x.dtype} and shape {x.shape}; expected {expected}.")
+        streams.num_values(x.shape, self.shape)  # refuses what is too much
+        payload = coder.encode(tiles.cut(x, self.shape[:2]), verbose)
+        return streams.Stream(KIND, self.digest(), x.shape, payload).pack(self.shape)
+
+    def decompress(self, data: bytes, verbose: Verbose = "auto") -> np.ndarray:
+        """Images, uint8 `[N, H, W, C]`, of what `compress` gave. Raises `InputError` for anything else."""
+        stream = streams.unpack(data, KIND, self.digest(), self.shape)
+        num, *sides, _ = stream.shape
+        found = BitsBackCoder(self).decode(stream.payload, num * tiles.number(sides, self.shape[:2]), verbose)
+        return tiles.join(found, sides)
 
     def likelihood_protocol(self, settings: Any) -> tuple[Config, Config]:
         return {"num_importance_samples": settings.num_importance_samples}, {}

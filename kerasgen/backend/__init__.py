@@ -32,6 +32,7 @@ is_traced = _backend.is_traced
 replica_sum = _backend.replica_sum
 replica_rows = _backend.replica_rows
 replica_gather = _backend.replica_gather
+of_all_processes = _backend.of_all_processes
 jit_compile = _backend.jit_compile
 SYNCHRONIZED = _backend.SYNCHRONIZED
 some_rows = _backend.some_rows

@@ -12,11 +12,13 @@ from collections.abc import Iterator
 
 import jax
 import keras
+import numpy as np
+from jax.experimental import multihost_utils
 from jax.extend.core import jaxprs_in_params
 
 from kerasgen.backend import plain
 from kerasgen.backend.memory import keep_freed_memory
-from kerasgen.typing import Any, Callable, Sequence, Tensor
+from kerasgen.typing import Any, Array, Callable, Sequence, Tensor
 
 replica_seed, replica_sum, replica_rows = plain.replica_seed, plain.replica_sum, plain.replica_rows
 replica_gather, jit_compile = plain.replica_gather, plain.jit_compile
@@ -164,6 +166,20 @@ def transposed_convolution(x: Tensor, kernel: Tensor) -> Tensor:
     y = y.reshape(b, height, width, 2, 2, filters).transpose(0, 1, 3, 2, 4, 5).reshape(b, 2 * height, 2 * width, -1)
     crop = slice(m - 1, 1 - m or None)
     return y[:, crop, crop]
+
+
+def of_all_processes(array: Array, share: Callable[[], int]) -> Array:
+    """The rows `[n, ...]` that each of the processes that train together has, in the order of the global batches.
+
+    Of these each process has `share()` rows. Where some have more rows than others, the last are left out.
+    """
+    if keras.distribution.distribution() is None or jax.process_count() == 1:
+        return array
+    num, rows = int(multihost_utils.process_allgather(np.array(len(array))).min()), share()
+    found = np.asarray(multihost_utils.process_allgather(array[:num]))  # [processes, n, ...]
+    whole, rest = np.split(found, [num // rows * rows], axis=1)
+    whole = whole.reshape(len(found), -1, rows, *array.shape[1:]).swapaxes(0, 1)
+    return np.concatenate([part.reshape(-1, *array.shape[1:]) for part in (whole, rest)])
 
 
 def is_traced(x: Tensor) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from keras import ops
 
-from kerasgen.typing import Any, Callable, Tensor
+from kerasgen.typing import Any, Array, Callable, Tensor
 
 SYNCHRONIZED = False  # whether Keras must be told to take the moments of a batch over all replicas
 
@@ -52,6 +52,11 @@ def replica_rows(num: Any) -> tuple[Any, Any]:
 def replica_gather(x: Tensor) -> Tensor:
     """`x` as it is: one process is one replica, or one program over the global batch."""
     return x
+
+
+def of_all_processes(array: Array, share: Callable[[], int]) -> Array:
+    """`array` as it is: every process has what the others have."""
+    return array
 
 
 def some_rows(function: Callable, x: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import tensorflow as tf
 from kerasgen.backend.plain import (
     finish_callbacks as finish_callbacks,
     keeping as keeping,
+    of_all_processes as of_all_processes,
     test_step as test_step,
     train_step as train_step,
     transposed_convolution as transposed_convolution,
@@ -24,9 +25,14 @@ class StateKeeper:
     TensorFlow runs what needs no data, the counters of seeds and of steps, though the next batch raises.
     """
 
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Nothing: models are built. Keras would sum the first batch over the workers, which uint8 has no sum for."""
+
     def _make_function(self, step_function: Callable) -> Callable:
-        function = super()._make_function(step_function)  # type: ignore[misc]
         model: Any = self
+        if isinstance(model.distribute_strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            step_function = _logs_of_one_row(step_function)
+        function = super()._make_function(step_function)  # type: ignore[misc]
         states = (*model.non_trainable_variables, *(model.optimizer.variables if model.optimizer is not None else ()))
         counters = [v for v in states if "int" in v.dtype]
 
@@ -42,16 +48,27 @@ class StateKeeper:
         return run
 
 
+def _logs_of_one_row(step):
+    """The step with logs `[1]`: Keras takes means over the first axis of what several workers give."""
+
+    @functools.wraps(step)
+    def wrapped(data):
+        return tf.nest.map_structure(lambda log: tf.reshape(log, (1,)), step(data))
+
+    return wrapped
+
+
 def value_and_grad(function: Callable, variables: Sequence) -> tuple[tuple[Tensor, Any], list[Tensor]]:
     """`(value, auxiliary), gradients` of `function() -> (scalar, auxiliary)`; zeros where nothing connects.
 
-    Under a strategy the scalar is this replica's part of a sum over the global batch, and so are the gradients.
+    Under a strategy the scalar is this replica's part of a sum over the global batch, and so are the gradients. Of rows
+    that were looked up several times they are summed: optimizers square what they are given.
     """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch([v.value for v in variables])
         value, auxiliary = function()
     gradients = tape.gradient(value, [v.value for v in variables], unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    return (value, auxiliary), gradients
+    return (value, auxiliary), [tf.convert_to_tensor(g) for g in gradients]
 
 
 def apply_gradients(optimizer: Any, gradients: Sequence[Tensor], variables: Sequence) -> Sequence[Tensor]:

@@ -15,7 +15,7 @@ from kerasgen.typing import Any, Callable, Sequence, Tensor
 StateKeeper, finish_callbacks, replica_seed = plain.StateKeeper, plain.finish_callbacks, plain.replica_seed
 replica_sum, replica_rows = plain.replica_sum, plain.replica_rows
 replica_gather, jit_compile = plain.replica_gather, plain.jit_compile
-SYNCHRONIZED, some_rows = plain.SYNCHRONIZED, plain.some_rows
+SYNCHRONIZED, some_rows, of_all_processes = plain.SYNCHRONIZED, plain.some_rows, plain.of_all_processes
 transposed_convolution = plain.transposed_convolution
 
 keep_freed_memory()

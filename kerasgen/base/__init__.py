@@ -8,8 +8,15 @@ from kerasgen.base.latent import (
     SHOWN as SHOWN,
     DecodingModel as DecodingModel,
     LatentModel as LatentModel,
+    ReconstructingModel as ReconstructingModel,
     slerp as slerp,
 )
 from kerasgen.base.likelihood import LikelihoodModel as LikelihoodModel
-from kerasgen.base.model import BaseModel as BaseModel
-from kerasgen.base.program import batched as batched, rows as rows
+from kerasgen.base.model import BaseModel as BaseModel, RowSettings as RowSettings
+from kerasgen.base.program import (
+    batched as batched,
+    mean_of_each as mean_of_each,
+    rows as rows,
+    sum_of_each as sum_of_each,
+    with_progress as with_progress,
+)

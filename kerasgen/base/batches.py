@@ -37,7 +37,10 @@ class Watch:
     def __call__(self, batch: Any, index: int) -> Any:
         """The batch, as the tuple that Keras expects of a generator."""
         try:
-            self.check(*parts(batch))
+            x, y, weights = parts(batch)
+            if getattr(getattr(x, "dtype", None), "kind", None) in ("U", "S", "O"):
+                raise InputError("texts are not taken in batches; give their tokens, model.modality.check(texts).")
+            self.check(x, y, weights)
         except InputError as error:
             self.error = self.error or InputError(f"batch {index}: {error}")
             raise self.error from None
@@ -116,6 +119,8 @@ def _checked_dataset(dataset, watch, shape, target_shape):
         if not isinstance(part, tf.TensorSpec):
             raise InputError(f"batches hold a {type(part).__name__}; expected dense tensors.")
     first = tf.nest.flatten(spec)[0]
+    if first.dtype == tf.string:
+        raise InputError("texts are not taken in batches; give their tokens, model.modality.check(texts).")
     if first.shape.rank == len(shape):
         raise InputError(f"the data set gives examples of shape {first.shape} one by one; call .batch(32) on it.")
     size = int(dataset.cardinality())
@@ -183,6 +188,11 @@ def _checked_loader(loader, watch):
     found = copy.copy(loader)
     found.__class__ = type("CheckedDataLoader", (type(loader),), {"__iter__": batches})
     return found
+
+
+def rows_of_batch(x: Any) -> int:
+    """Examples in the first batch of a data set; 1 of what cannot be read twice, or has no batches."""
+    return len(parts(next(iter(x)))[0]) if is_dataset(x) else 1
 
 
 def sample(x: Any, y: Any, num: int, seed: int) -> tuple[Array, Array | None, Any]:

@@ -35,4 +35,9 @@ def describe_sampling(config: Config) -> str:
         parts.append(f"truncation {config['truncation']:g}")
     if config.get("guidance", 1.0) != 1.0:
         parts.append(f"guidance {config['guidance']:g}")
+    parts += [
+        f"{name} {config[name]:g}"
+        for name, usual in (("top_k", None), ("top_p", 1.0))
+        if config.get(name, usual) != usual
+    ]
     return ", ".join(parts)

@@ -65,6 +65,15 @@ def _direct_parts(layer: keras.layers.Layer) -> dict[str, keras.layers.Layer]:
     return {names.get(id(part), str(index)): part for index, part in enumerate(parts)}
 
 
+def parts_of(layer: keras.layers.Layer, prefix: str = "") -> dict[str, keras.layers.Layer]:
+    """All layers in a layer, by the names of the attributes that hold them, or their places: "network/blocks/0"."""
+    found: dict[str, keras.layers.Layer] = {}
+    for name, part in _direct_parts(layer).items():
+        found[prefix + name] = part
+        found |= parts_of(part, f"{prefix}{name}/")
+    return found
+
+
 def frozen_parts(layer: keras.layers.Layer, always: Sequence[str] = (), prefix: str = "") -> dict[str, bool]:
     """`{path of a part: whether it is trainable}` where that differs from what the part is in.
 

@@ -27,14 +27,20 @@ class Gate:
         self.watches: list[Watch] = []
         self.floatx = keras.config.floatx()
         self.unseen = False  # whether a sample of the examples is still to be looked at
+        distribution = keras.distribution.distribution()
+        self.sharing = distribution if distribution is not None and distribution.auto_shard_dataset else None
 
     def __enter__(self) -> Self:
+        if self.sharing is not None:
+            self.sharing.auto_shard_dataset = False
         if self.floatx != "float64":
             keras.config.set_floatx("float32")
         return self
 
     def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
         keras.config.set_floatx(self.floatx)
+        if self.sharing is not None:
+            self.sharing.auto_shard_dataset = True
         for watch in self.watches:
             if error is not None and watch.error is not None and watch.error is not error:
                 raise watch.error from None
@@ -61,7 +67,20 @@ class Gate:
         if is_endless(x) and not endless:
             raise InputError("the data have no end: say steps_per_epoch (of fit) or steps (elsewhere), or end them.")
         self.watches.append(Watch(check))
+        if self.sharing is not None and is_dataset(x):
+            x = self.part_of(x)
         return checked(x, self.watches[-1], *shapes)
+
+    def part_of(self, dataset: Any) -> Any:
+        """What this process of several that train together on JAX takes of a data set, by Keras' own rule.
+
+        Keras does not know the batches any more once they are checked.
+        """
+        self.sharing.auto_shard_dataset = True
+        try:
+            return self.sharing.distribute_dataset(dataset)
+        finally:
+            self.sharing.auto_shard_dataset = False
 
     def admit_training(self, settings: dict[str, Any]) -> None:
         """The arguments of `fit`, by name, checked in place."""

@@ -3,19 +3,21 @@
 import json
 
 import numpy as np
+from keras import ops
 
 from kerasgen.base.exhibit import Exhibit, describe_sampling
 from kerasgen.base.model import BaseModel
 from kerasgen.modalities import Vectors
 from kerasgen.networks.geometry import with_label_planes
 from kerasgen.recipes import Evaluation
-from kerasgen.typing import Any, ArrayLike, Config, Labels, Tensor
+from kerasgen.typing import Any, ArrayLike, Callable, Config, Labels, Tensor
 
 # What is measured of samples, for any family that has some.
 SAMPLED = (
     *("frechet_distance", "kernel_distance", "precision_recall", "density_coverage", "inception_score"),
     *("class_accuracy", "ms_ssim", "memorisation"),
 )
+WIDTH = 118  # of a line of code
 MOST_COLUMNS = 20  # classes that get a column each in a grid
 
 
@@ -30,12 +32,20 @@ class GenerativeModel(BaseModel):
         return isinstance(self.modality, Vectors)
 
     def with_label_planes(self, images: Tensor, one_hot: Tensor | None) -> Tensor:
-        """What a network reads: images in [-1, 1], with one constant plane a class if there are classes."""
+        """What a network reads: images in [-1, 1], with one constant plane a class if there are classes.
+
+        Of vectors these are further features.
+        """
         images = self.modality.to_network(images)
-        return images if one_hot is None else with_label_planes(images, one_hot)
+        if one_hot is None:
+            return images
+        return ops.concatenate([images, one_hot], axis=-1) if self.vectors else with_label_planes(images, one_hot)
 
     def prepare_sampling(self, x: ArrayLike) -> None:
         """Does what remains to be done after `fit` before `sample` works, with training data; nothing for most."""
+
+    def finish_training(self, examples: Callable[[], np.ndarray], held_out: Callable[[], np.ndarray]) -> None:
+        self.prepare_sampling(examples())
 
     def sample_labels(self, labels: Labels, num: int) -> np.ndarray | None:
         """Labels for `sample`: as given, or the classes in turn."""
@@ -92,10 +102,12 @@ class GenerativeModel(BaseModel):
     def snippet(self, handle: str, drawing: Config | None = None) -> str:
         arguments = self.written_labels("0") + written(drawing)
         noun, shape = self.modality.noun, ", ".join(map(str, self.shape))
+        line, told = f"{noun} = model.sample(16{arguments})", f"# float32 [16, {shape}]{self.modality.range_note}"
+        drawn = f"{line}  {told}" if len(line) + len(told) < WIDTH else f"{told}\n{line}"
         return f"""import kerasgen
 
 model = kerasgen.load("{handle}")
-{noun} = model.sample(16{arguments})  # float32 [16, {shape}]{self.modality.range_note}
+{drawn}
 model.compile()  # then fine-tune: model.fit({noun}{", labels" if self.num_classes else ""})"""
 
     def written_labels(self, example: str) -> str:
@@ -104,9 +116,6 @@ model.compile()  # then fine-tune: model.fit({noun}{", labels" if self.num_class
 
     def probe(self) -> np.ndarray:
         return self.sample(2, labels=self.probe_labels(), seed=0, verbose=0)
-
-    def probe_labels(self) -> np.ndarray | None:
-        return None if self.num_classes is None else np.zeros(2, np.int32)
 
 
 def written(settings: Config | None) -> str:

@@ -5,6 +5,7 @@ import numpy as np
 from kerasgen import inputs, noise
 from kerasgen.base.exhibit import Exhibit
 from kerasgen.base.generative import GenerativeModel
+from kerasgen.base.model import BaseModel
 from kerasgen.base.program import rows
 from kerasgen.errors import InputError
 from kerasgen.export import ROWS, Part
@@ -99,14 +100,52 @@ class DecodingModel(GenerativeModel):
         return self.run(self.decode_step, len(z), rows(z, labels), batch_size, verbose)
 
 
-class LatentModel(DecodingModel):
+class ReconstructingModel(BaseModel):
+    """A model that gives examples back: a family has `reconstruct_step(images, labels)`, to images in [0, 1]."""
+
+    lossless = False  # whether they come back as they were
+
+    def reconstruct_step(self, images: Tensor, labels: Tensor | None) -> Tensor:
+        raise NotImplementedError
+
+    def reconstruct(
+        self, x: ArrayLike, labels: Labels = None, batch_size: int = 64, verbose: Verbose = "auto"
+    ) -> np.ndarray:
+        """`decode(encode(x))`, float32 `[N, H, W, C]` in [0, 1]."""
+        x = self.modality.check(x)
+        labels = self.check_labels(labels, len(x))
+        return self.run(self.reconstruct_step, len(x), rows(x, labels), batch_size, verbose)
+
+    def reconstruction_error(self, x: ArrayLike, labels: Labels = None, **settings: Any) -> np.ndarray:
+        """Mean squared error of what `reconstruct` makes of examples, `[N]`."""
+        x = self.modality.check(x)
+        error = self.reconstruct(x, labels, **settings) - self.modality.to_float(x)
+        return np.square(error).reshape(len(x), -1).mean(axis=1)
+
+    def anomaly_scorers(self) -> dict[str, Callable]:
+        lossy = {} if self.lossless else {"reconstruction": self.reconstruction_error}
+        return {**super().anomaly_scorers(), **lossy}
+
+    def reconstructions(self, examples: np.ndarray | None, labels: np.ndarray | None, split: str) -> Exhibit:
+        """The first examples of a split above what `reconstruct` makes of them."""
+
+        def pairs():
+            shown, of_shown = examples[:SHOWN], None if labels is None else labels[:SHOWN]
+            return np.concatenate([self.modality.to_float(shown), self.reconstruct(shown, of_shown, verbose=0)])
+
+        columns = SHOWN if examples is None else min(SHOWN, len(examples))
+        return Exhibit(pairs, columns, f"images of {split}, and their reconstructions below")
+
+    def probe(self) -> np.ndarray:
+        return self.reconstruct(np.zeros((2, *self.shape), np.float32), self.probe_labels(), verbose=0)
+
+
+class LatentModel(ReconstructingModel, DecodingModel):
     """A model with an encoder and a decoder.
 
     A family gives what a `DecodingModel` does, and `encode_step(images, labels)` from uint8 or float images to latents
     `[B, latent_dim]`.
     """
-
-    lossless = False  # whether `reconstruct` gives back the pixels as they were
 
     def encode_step(self, images: Tensor, labels: Tensor | None) -> Tensor:
         raise NotImplementedError
@@ -129,14 +168,6 @@ class LatentModel(DecodingModel):
         x = self.modality.check(x)
         labels = self.check_labels(labels, len(x))
         return self.run(self.encode_step, len(x), rows(x, labels), batch_size, verbose)
-
-    def reconstruct(
-        self, x: ArrayLike, labels: Labels = None, batch_size: int = 64, verbose: Verbose = "auto"
-    ) -> np.ndarray:
-        """`decode(encode(x))`, float32 `[N, H, W, C]` in [0, 1]."""
-        x = self.modality.check(x)
-        labels = self.check_labels(labels, len(x))
-        return self.run(self.reconstruct_step, len(x), rows(x, labels), batch_size, verbose)
 
     def interpolate_latents(self, start: np.ndarray, stop: np.ndarray, t: np.ndarray) -> np.ndarray:
         """Latents `[N, steps, latent_dim]` at `t` `[steps, 1]` from `start` to `stop`, `[N, 1, latent_dim]`."""
@@ -167,11 +198,16 @@ class LatentModel(DecodingModel):
         return (*super().measures(), *(() if self.lossless else lossy))
 
     def exhibit(self, examples: np.ndarray | None, labels: np.ndarray | None, settings: Evaluation) -> list[Exhibit]:
-        """Samples; examples above their reconstructions, where these differ; lines between examples of one class."""
+        """Samples; examples above their reconstructions, where these differ; lines between examples of one class.
+
+        The reconstructions come first where the recipe says so.
+        """
         exhibits = super().exhibit(examples, labels, settings)
+        labels = None if self.exclusive_classes is None else labels
+        if settings.picture == "reconstructions":
+            exhibits.insert(0, self.reconstructions(examples, labels, settings.split))
         if not exhibits or examples is None or len(examples) < 4:
             return exhibits
-        labels = None if self.exclusive_classes is None else labels
 
         def interpolations():
             ends = np.arange(4)
@@ -181,19 +217,6 @@ class LatentModel(DecodingModel):
             lines = self.interpolate(examples[ends[::2]], examples[ends[1::2]], SHOWN, between, verbose=0)
             return lines.reshape(-1, *self.shape)
 
-        if not self.lossless:
+        if not self.lossless and settings.picture is None:
             exhibits.append(self.reconstructions(examples, labels, settings.split))
         return [*exhibits, Exhibit(interpolations, SHOWN, f"interpolations between images of {settings.split}")]
-
-    def reconstructions(self, examples: np.ndarray | None, labels: np.ndarray | None, split: str) -> Exhibit:
-        """The first examples of a split above what `reconstruct` makes of them."""
-
-        def pairs():
-            shown, of_shown = examples[:SHOWN], None if labels is None else labels[:SHOWN]
-            return np.concatenate([self.modality.to_float(shown), self.reconstruct(shown, of_shown, verbose=0)])
-
-        columns = SHOWN if examples is None else min(SHOWN, len(examples))
-        return Exhibit(pairs, columns, f"images of {split}, and their reconstructions below")
-
-    def probe(self) -> np.ndarray:
-        return self.reconstruct(np.zeros((2, *self.shape), np.float32), self.probe_labels(), verbose=0)

@@ -5,8 +5,9 @@ import math
 import numpy as np
 
 from kerasgen.base.generative import GenerativeModel
+from kerasgen.modalities import Images
 from kerasgen.recipes import Evaluation
-from kerasgen.typing import Any, ArrayLike, Config, Labels
+from kerasgen.typing import Any, ArrayLike, Callable, Config, Labels
 
 
 class LikelihoodModel(GenerativeModel):
@@ -29,6 +30,23 @@ class LikelihoodModel(GenerativeModel):
     def anomaly_score(self, x: ArrayLike, labels: Labels = None, **settings: Any) -> np.ndarray:
         """-log P(x) in nats `[N]`: higher is stranger; settings are those of `log_prob`."""
         return -self.log_prob(x, labels, **settings)
+
+    def complexity_score(self, x: ArrayLike, labels: Labels = None, **settings: Any) -> np.ndarray:
+        """-log2 P(x) less the bits that a PNG file takes for x, `[N]` (Serrà et al. 2020, equation 2).
+
+        Likelihoods of images are high for simple ones, whatever the model has learned; this takes it off.
+        """
+        x = self.modality.to_storage(self.modality.check(x))
+        bits = self.anomaly_score(x, labels, **settings) / math.log(2.0)
+        return bits - np.array([8.0 * self.modality.file_size(image) for image in x], np.float32)
+
+    def anomaly_scorers(self) -> dict[str, Callable]:
+        drawn = (
+            {"complexity": self.complexity_score}
+            if isinstance(self.modality, Images) and self.modality.drawable
+            else {}
+        )
+        return {"likelihood": self.anomaly_score, **super().anomaly_scorers(), **drawn}
 
     def likelihood_protocol(self, settings: Evaluation) -> tuple[Config, Config]:
         """Arguments of `bits_per_dim`, from the settings of an evaluation, and what else its figures depend on."""

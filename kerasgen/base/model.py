@@ -2,6 +2,8 @@
 
 import math
 import re
+import types
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -12,6 +14,7 @@ from kerasgen.base.exhibit import Exhibit
 from kerasgen.base.exporting import Exporting
 from kerasgen.base.family import FAMILIES, policy_of
 from kerasgen.base.program import Programs, batched
+from kerasgen.base.tuning import Tuning
 from kerasgen.base.turns import Turns
 from kerasgen.errors import InputError
 from kerasgen.modalities import Images, Modality, modality_of
@@ -21,9 +24,19 @@ from kerasgen.typing import Any, Callable, Config, Sequence, Verbose
 # What a model can be asked to do, in the order in which it is told; `offers` says which of it a model does.
 VERBS = (
     *("sample", "encode", "decode", "reconstruct", "interpolate", "log_prob", "bits_per_dim", "anomaly_score"),
-    *("denoise", "compress", "decompress", "inpaint", "edit", "upscale", "downscale", "translate"),
+    *("calibrate", "detect"),
+    *("denoise", "compress", "decompress", "inpaint", "infill", "edit", "upscale", "downscale", "translate"),
     *("classify", "features"),
 )
+
+
+class RowSettings(NamedTuple):
+    """How a family detects anomalous rows."""
+
+    arguments: Config  # of the constructor, besides the shape
+    scorer: str
+    noise_stddev: float  # of the noise that standardized rows get in training
+    preferred: bool = False  # whether to begin with it
 
 
 class _Presets:
@@ -34,7 +47,7 @@ class _Presets:
         return {entry["name"]: entry for entry in entries if issubclass(FAMILIES[entry["family"]], cls)}
 
 
-class BaseModel(Exporting):
+class BaseModel(Tuning, Exporting):
     """A `keras.Model` of examples of one shape that trains by `fit` with a `train_step` of its own.
 
     Images are `[batch, height, width, channels]`, uint8 in 0..255 or float in [0, 1]; results are NumPy float32, images
@@ -45,7 +58,7 @@ class BaseModel(Exporting):
     compiled through `run`.
 
     Args:
-        shape: of one example: `(height, width, channels)`, or what else the family's `modalities` have.
+        shape: of one example: `(height, width, channels)`, or what else the family's `modalities` have; or a modality.
         num_classes: number of classes of a class-conditional model or a classifier, or `None`.
         seed: of the noise drawn in training.
         dtype: policy of layers; by default Keras' own where that has float32 variables, else float32.
@@ -57,11 +70,12 @@ class BaseModel(Exporting):
     purpose = "For research, teaching and tests of"  # of generative models, in cards
     given_shape: tuple[int, ...] | None = None  # of the examples that a model draws others for, if it does
     attributes: Any = None  # of labels that may hold at once, in place of classes
+    of_any_size: tuple[str, ...] = ()  # verbs that take images of any sides
     drawn_by: str | None = None  # what makes samples, for the record, in families that have any
     likelihood: str | None = None  # "exact", "bound" or "estimate" for families with `log_prob`
     presets = _Presets()
 
-    def __init__(self, shape: Sequence[int], num_classes: int | None = None, seed: int = 0, **kwargs: Any):
+    def __init__(self, shape: Sequence[int] | Modality, num_classes: int | None = None, seed: int = 0, **kwargs: Any):
         # A fixed name: paths of variables must not depend on how many models were built before.
         kwargs.setdefault("name", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower())
         super().__init__(**kwargs | {"dtype": policy_of(kwargs.get("dtype"))})
@@ -91,6 +105,17 @@ class BaseModel(Exporting):
         """Whether the first of its exhibits is made of examples, which it must be given then."""
         return self.given_shape is not None
 
+    _trained_by = types.SimpleNamespace(model=None)  # in which Keras looks for no layers
+
+    def train_in(self, model: "BaseModel | None") -> None:
+        """Makes it a part of a model, whose optimizer counts its steps until it is compiled itself."""
+        self._trained_by = types.SimpleNamespace(model=model)
+
+    @property
+    def steps_trained(self) -> Any:
+        """Steps of the optimizer so far, a variable."""
+        return (self._trained_by.model or self).optimizer.iterations
+
     # Batched and compiled methods
 
     def run(
@@ -119,6 +144,24 @@ class BaseModel(Exporting):
         with self.turns.reading():
             self.programs.refresh()
             return batched(program, num, batch, size, verbose)
+
+    column_names: tuple[str, ...] | None = None  # of the columns of a table
+    num_codes: int | None = None  # values of its discrete latents, where it has such
+    noise_range: tuple[float, float] | None = None  # least and greatest standard deviation of noise that it removes
+
+    def finish_training(self, examples: Callable[[], np.ndarray], held_out: Callable[[], np.ndarray]) -> None:
+        """Does what remains to be done after `fit`, with what gives training examples and others; nothing for most."""
+
+    anomaly_threshold: float | None = None  # of the first of its scores, where it has one
+
+    @classmethod
+    def for_rows(cls, num_columns: int) -> "RowSettings | None":
+        """How it detects anomalous rows of a table with so many columns; `None` if it does not."""
+        return None
+
+    def anomaly_scorers(self) -> dict[str, Callable]:
+        """Ways to score how strange examples are, by name, its own first: functions of x, such as `anomaly_score`."""
+        return {}
 
     # What it says of itself
 
@@ -171,3 +214,7 @@ class BaseModel(Exporting):
     def probe(self) -> np.ndarray:
         """One forward pass, the same for models that are the same: what a publication compares."""
         raise NotImplementedError
+
+    def probe_labels(self) -> np.ndarray | None:
+        """Labels for the two examples of a probe."""
+        return None if self.num_classes is None else np.zeros(2, np.int32)

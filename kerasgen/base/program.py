@@ -2,13 +2,14 @@
 
 import math
 import threading
+from collections.abc import Iterator
 
 import keras
 import numpy as np
 from keras import ops
 
 from kerasgen import backend, inputs
-from kerasgen.typing import Any, Callable, Verbose
+from kerasgen.typing import Any, Callable, Sequence, Verbose
 
 MOST_PROGRAMS = 32  # that a model keeps
 
@@ -91,6 +92,26 @@ def batched(program: Callable, num: int, batch: Callable, size: int = 64, verbos
         if bar:
             bar.add(1)
     return np.concatenate(results).astype(np.float32, copy=False)
+
+
+def mean_of_each(x: Any) -> Any:
+    """The mean over all values of each example, `[B]`, of a tensor `[B, ...]`."""
+    return ops.mean(x, axis=tuple(range(1, len(x.shape))))
+
+
+def sum_of_each(x: Any) -> Any:
+    """The sum, likewise."""
+    return ops.sum(x, axis=tuple(range(1, len(x.shape))))
+
+
+def with_progress(items: Sequence, verbose: Verbose = "auto") -> Iterator:
+    """The items, with a bar where there are several."""
+    show = verbose in (1, 2, True) or (verbose == "auto" and len(items) > 1)
+    bar = keras.utils.Progbar(len(items)) if show else None
+    for item in items:
+        yield item
+        if bar:
+            bar.add(1)
 
 
 def rows(*arrays: np.ndarray | None) -> Callable:

@@ -21,6 +21,7 @@ class Saving(keras.Model):
 
     model_arguments: tuple[str, ...] = ()  # of the constructor, that are models: a recipe gives their handles
     turns: Turns
+    lora: Any = None  # of `Tuning`: where there is one, the sum is saved, without the optimizer's state
     hub: ClassVar[Any] = None  # `publish`, `load` and `list_models`; kerasgen/hub/publication.py puts it here
 
     def __init__(self, **kwargs: Any):
@@ -96,11 +97,12 @@ class Saving(keras.Model):
                 return super().save(filepath, overwrite=overwrite, **kwargs)
             if kwargs:
                 raise InputError(f"save has no setting {', '.join(sorted(kwargs))}; expected overwrite and dtype.")
-            return save_checkpoint(self, filepath, dtype, optimizer=dtype == "float32", overwrite=overwrite)
+            optimizer = dtype == "float32" and self.lora is None
+            return save_checkpoint(self, filepath, dtype, optimizer=optimizer, overwrite=overwrite)
 
-    def push_to_hub(self, repo_id: str, **settings: Any) -> Any:
-        """Publishes the model on the Hugging Face Hub; settings and result are those of `kerasgen.publish`."""
-        return self.hub.publish(self, repo_id, **settings)
+    def push_to_hub(self, repo_id: str, adapter: bool = False, **settings: Any) -> Any:
+        """Publishes the model, or its adapter alone, on the Hub; settings are those of `kerasgen.publish`."""
+        return (self.hub.publish_adapter if adapter else self.hub.publish)(self, repo_id, **settings)
 
     @classmethod
     def from_preset(cls, handle: Any, **settings: Any) -> Self:

@@ -1,6 +1,7 @@
 """`Trainer`: how every model trains, and how it is called, by Keras' entry points."""
 
 import contextlib
+import functools
 from collections.abc import Iterator
 
 import keras
@@ -9,7 +10,7 @@ from keras import ops, tree
 
 from kerasgen import backend
 from kerasgen.base import averaging
-from kerasgen.base.batches import sample
+from kerasgen.base.batches import rows_of_batch, sample
 from kerasgen.base.gate import Gate, arguments
 from kerasgen.base.program import Programs
 from kerasgen.base.saving import Saving
@@ -40,6 +41,7 @@ class Trainer(backend.StateKeeper, Saving):
     loss_names: tuple[str, ...] = ("loss",)
     target_shape: tuple[int, ...] | None = None  # of what comes with an example, where it is one like it
     called = ""  # what `model(x)` does, or "" if there is no such thing
+    train_in: Any
     modality: Modality
     num_classes: int | None
     attributes: Any
@@ -106,6 +108,7 @@ class Trainer(backend.StateKeeper, Saving):
         if kwargs.get("jit_compile", "auto") == "auto":
             kwargs["jit_compile"] = backend.jit_compile()
         self.programs.clear()
+        self.train_in(None)
         super().compile(optimizer=self.default_optimizer() if optimizer is None else optimizer, **kwargs)
         self.optimizer.build(self.trainable_variables)
         averaging.warm_up(self.optimizer)
@@ -139,7 +142,9 @@ class Trainer(backend.StateKeeper, Saving):
         with Gate(self) as gate:
             gate.admit_training(settings)
             if self.needs_initialization or gate.unseen:
+                share = functools.partial(rows_of_batch, settings["x"])
                 some_x, some_y, settings["x"] = sample(settings["x"], settings["y"], SAMPLE, self.seed)
+                some_x, some_y = (a if a is None else backend.of_all_processes(a, share) for a in (some_x, some_y))
                 self.modality.check_training(some_x, whole=False)
                 if self.needs_initialization:
                     self.initialize(*self.unpack(self.check_batch(some_x, some_y, None))[:2])

@@ -25,6 +25,7 @@ from kerasgen.errors import CheckpointError, InputError
 from kerasgen.version import __version__
 
 PLAIN = "Arguments must be plain JSON values (lists, not arrays) or Keras objects, and get_config must give them."
+POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 OPTIMIZER = "optimizer/"  # the beginning of its paths in the weights file
 
 
@@ -220,6 +221,7 @@ def load_checkpoint(
     memory_limit: int | None = bounds.LIMIT,
     compile: bool = True,
     digest: str | None = None,
+    dtype: str | None = None,
 ) -> Any:
     """The model of a checkpoint folder or a `.keras` file.
 
@@ -231,6 +233,8 @@ def load_checkpoint(
         memory_limit: bytes that the model may hold at once for one example when it is used; `None` for any.
         compile: whether to compile it as it was when it was saved.
         digest: SHA-256 that the weights file must have, or `None`.
+        dtype: policy of its layers, but of those that a user made: "float32", "mixed_bfloat16", "mixed_float16";
+            the one that it was saved with if `None`.
 
     Raises `CheckpointError`: a file is missing, damaged, or asks for something that is not allowed.
     """
@@ -244,6 +248,10 @@ def load_checkpoint(
                 raise CheckpointError(f"{WEIGHTS} in {path} has not the SHA-256 in its recipe, {digest}.")
             config = configs.parse(text, trusted, compile)
             settings = config.pop("compile_config", None)
+            if dtype is not None:
+                if dtype not in POLICIES:
+                    raise InputError(f"dtype is {dtype!r}; expected one of {', '.join(POLICIES)}.")
+                configs.with_policy(config, dtype)
             stored = weights.read_shapes(file)
             state = {p: entry for p, entry in stored.items() if p.startswith(OPTIMIZER)}
             # What Keras writes of a model with compiled parts has their optimizers, too.

@@ -118,6 +118,19 @@ def _refuse_constant(name):
     raise ValueError(f"{name} is not a JSON number")
 
 
+def with_policy(config: Any, dtype: str) -> None:
+    """Gives kerasgen's own models and layers in a config a dtype policy, in place; those of users keep theirs."""
+    if isinstance(config, list):
+        for item in config:
+            with_policy(item, dtype)
+    elif isinstance(config, dict):
+        inner = config.get("config")
+        if str(config.get("registered_name")).startswith("kerasgen>") and isinstance(inner, dict) and "dtype" in inner:
+            inner["dtype"] = dtype
+        for item in config.values():
+            with_policy(item, dtype)
+
+
 def without_compile_config(config: Any) -> Any:
     """`config` with no optimizer or loss settings, at any level."""
     if isinstance(config, dict):

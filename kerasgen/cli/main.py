@@ -16,7 +16,9 @@ from kerasgen.version import __version__
 
 # Modules of kerasgen.cli with `add_arguments(parser)` and `run(args)`; the docstring of a module is its help.
 COMMANDS = (
-    *("list", "show", "sample", "reconstruct", "translate", "upscale", "train", "evaluate", "compare", "report"),
+    *("list", "show", "sample", "complete", "infill"),
+    *("reconstruct", "denoise", "compress", "decompress", "translate", "upscale"),
+    *("train", "evaluate", "compare", "report", "anomaly"),
     *("import", "export", "download", "inspect", "publish"),
 )
 

@@ -45,9 +45,11 @@ def add_model(parser: ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help=about)
 
 
-def add_output(parser: ArgumentParser, default: str) -> None:
-    about = "a grid (.png), an array (.npy), or a folder of PNG files; .csv for vectors (default: %(default)s)"
-    parser.add_argument("--output", type=Path, default=Path(default), help=about)
+def add_output(parser: ArgumentParser, default: str | None) -> None:
+    """Without a default it is `samples` in the first form that the model writes."""
+    shown = default or "samples.png, .csv or .txt"
+    about = "a grid (.png), an array (.npy), or a folder of PNG files; .csv for vectors, .txt for texts"
+    parser.add_argument("--output", type=Path, default=default and Path(default), help=f"{about} (default: {shown})")
 
 
 def add_sampling(parser: ArgumentParser) -> None:
@@ -61,6 +63,28 @@ def add_sampler(parser: ArgumentParser) -> None:
     parser.add_argument("--sampler", help="of diffusion and flow-matching models: ddpm, ddim, dpm++, unipc, ...")
     parser.add_argument("--steps", type=positive, help="of the sampler")
     parser.add_argument("--guidance", type=float, help="weight of the labels; 1 is none")
+
+
+def add_truncation_of_tokens(parser: ArgumentParser) -> None:
+    parser.add_argument("--top_k", type=positive, help="of texts: draw from so many of the likeliest tokens")
+    about = "of texts: draw from the fewest of the likeliest tokens that have this probability together"
+    parser.add_argument("--top_p", type=float, help=about)
+
+
+def add_texts(parser: ArgumentParser) -> None:
+    """Of commands that print texts."""
+    parser.add_argument("--num_samples", type=positive, default=1, help="how many (default: %(default)s)")
+    parser.add_argument("--labels", type=labels, help=LABELS)
+    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same texts (default: %(default)s)")
+    parser.add_argument("--temperature", type=float, default=1.0, help="divides the logits (default: %(default)s)")
+    parser.add_argument("--steps", type=positive, help="of masked diffusion; a token each by default")
+    parser.add_argument("--guidance", type=float, help="weight of the labels; 1 is none")
+    add_truncation_of_tokens(parser)
+
+
+def print_texts(texts: list[str]) -> None:
+    """A line each; those of several lines apart."""
+    print(("\n" + "-" * 20 + "\n" if any("\n" in text for text in texts) else "\n").join(texts))
 
 
 def given(args: Namespace, *names: str) -> dict[str, Any]:

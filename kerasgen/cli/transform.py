@@ -11,7 +11,7 @@ from kerasgen.cli import options
 from kerasgen.errors import InputError
 from kerasgen.hub.registry import load
 from kerasgen.modalities import Images
-from kerasgen.typing import Any
+from kerasgen.typing import Any, Array
 
 MOST_COLUMNS = 10
 
@@ -33,6 +33,8 @@ def run(args: Namespace, verb: str, **settings: Any) -> None:
     if unknown := settings.keys() - inspect.signature(method).parameters:
         raise InputError(f"{type(model).__name__} does not take --{', --'.join(sorted(unknown))} to {verb}.")
     output = model.modality.check_output(args.output)
+    if verb in model.of_any_size and not args.input.endswith((".npy", ".npz")):
+        return _run_on_whole(args, model, method, output, settings)
     given = getattr(args, "labels", None)
     wanted = model.exclusive_classes if given is None else None
     images, labels = _read(args, model.source_shape_of(verb), wanted)
@@ -48,11 +50,27 @@ def run(args: Namespace, verb: str, **settings: Any) -> None:
     print(f"{len(results)} {model.modality.noun} written to {output}")
 
 
+def _run_on_whole(args, model, method, output, settings):
+    """As `run`, on images each of its own sides; of several, each result is a file of its own."""
+    split = args.split or data.default_split(args.input)
+    images = data.load_whole(args.input, split, model.shape[-1], limit=args.num_images)
+    if len(images) > 1 and output.suffix:
+        raise InputError(f"{args.input} has several images; give --output a folder to write each one to.")
+    for index, image in enumerate(images):
+        (result,) = method(image[None], **settings)
+        path = output if output.suffix else output / f"{index:06d}.png"
+        if path.suffix == ".png":
+            pictures.save_frames([pictures.to_uint8(result)], path)
+        else:
+            Images(result.shape).write(result[None], path)
+    print(f"{len(images)} {model.modality.noun} written to {output}")
+
+
 def _read(args, shape, num_classes):
     """The first examples of `--input`, for a model that reads this shape, and labels if they are of so many classes."""
     path = Path(args.input).expanduser()
     if path.suffix.lower() in (".npy", ".npz") and not path.is_dir():
-        return _read_array(path, args.num_images), None
+        return read_array(path, args.num_images), None
     if len(shape) != 3:
         raise InputError(f"{args.model} reads examples of shape {shape}, no images; give --input a .npy file of them.")
     split = args.split or data.default_split(args.input)
@@ -65,7 +83,7 @@ def _read(args, shape, num_classes):
     return images, labels
 
 
-def _read_array(path, limit):
+def read_array(path: Path, limit: int | None) -> Array:
     """The first `limit` rows of a .npy file; what is pickled has no memory to map, and is refused."""
     if not path.is_file():
         raise InputError(f"{path} does not exist; expected an array of images in a .npy file.")

@@ -10,6 +10,11 @@ from kerasgen.data.pipeline import (
     load_domains as load_domains,
     load_pair_arrays as load_pair_arrays,
     load_pairs as load_pairs,
+    load_text_arrays as load_text_arrays,
+    load_texts as load_texts,
+    load_whole as load_whole,
     recipe_splits as recipe_splits,
     steps_per_epoch as steps_per_epoch,
 )
+from kerasgen.data.tables import is_normal as is_normal, load_table as load_table
+from kerasgen.data.texts import characters as characters

@@ -18,7 +18,7 @@ import numpy as np
 from kerasgen.data.images import suffixes
 from kerasgen.data.sources import Source, no_split
 from kerasgen.errors import DatasetError, InputError
-from kerasgen.typing import Any
+from kerasgen.typing import Any, Sequence
 
 CLUTTER = {"thumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir"}  # of operating systems, in lower case
 SPELLINGS = {
@@ -157,10 +157,8 @@ def folder_source(path: Path, split: str, labels: Any) -> Source:
 
     Raises `DatasetError`: there is no such split, no image in it, or it cannot be told what is a split or a class.
     """
-    match = re.fullmatch(r"(.+?)(?:\[(-?\d+%?)?:(-?\d+%?)?\])?", split)
-    if match is None:
-        raise InputError(f"split is {split!r}; expected a name such as 'train', or a part such as 'train[:90%]'.")
-    parts, roots = _parts(path, match[1], labels)
+    name, *ends = parse_split(split)
+    parts, roots = _parts(path, name, labels)
     files = [(part.root, file) for part in parts for file in part.images]
     if not files:
         raise _empty(parts[0])
@@ -174,23 +172,36 @@ def folder_source(path: Path, split: str, labels: Any) -> Source:
         number = {name: index for index, name in enumerate(names)}
     for part in parts:
         _tell_left_out(part, set() if names is None else set(names) - set(classes))
-    taken = _slice([file.relative_to(path).as_posix() for _, file in files], *match.group(2, 3))
+    taken = part_of([file.relative_to(path).as_posix() for _, file in files], *ends)
     numbers = None if names is None else np.array([number[classes[i]] for i in taken], np.int32)
     images = [files[i][1] for i in taken]
     return Source(f"{path}, {split}", len(images), lambda: (images, numbers), names, one_shape=False)
 
 
-def _slice(names, first, last):
-    """Indices, in order, of the files from `first` to `last`, in numbers or per cent of an order of their own.
+def parse_split(split: str) -> tuple[str, str | None, str | None]:
+    """The name, and what part of it: ("train", None, "90%") of "train[:90%]". Raises `InputError`."""
+    match = re.fullmatch(r"(.+?)(?:\[(-?\d+%?)?:(-?\d+%?)?\])?", split)
+    if match is None:
+        raise InputError(f"split is {split!r}; expected a name such as 'train', or a part such as 'train[:90%]'.")
+    return match[1], match[2], match[3]
 
-    A hash of the name gives each file its place, so that a part has its share of each class, and is nearly the same
-    after files were added.
+
+def part_of(names: Sequence[str], first: str | None, last: str | None) -> Sequence[int]:
+    """Indices, in order, of what is named from `first` to `last`, in numbers or per cent of an order of their own.
+
+    A hash of the name gives each its place, so that a part has its share of each class, and is nearly the same after
+    others were added.
     """
     if first is None and last is None:
         return range(len(names))
     order = sorted(range(len(names)), key=lambda i: hashlib.blake2b(os.fsencode(names[i])).digest())
-    ends = (end and (round(len(names) * int(end[:-1]) / 100) if end[-1] == "%" else int(end)) for end in (first, last))
-    return sorted(order[slice(*ends)])
+
+    def place(end):
+        if not end:
+            return None
+        return round(len(names) * int(end[:-1]) / 100) if end[-1] == "%" else int(end)
+
+    return sorted(order[place(first) : place(last)])
 
 
 def _count(files):

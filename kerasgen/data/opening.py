@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from kerasgen.data.folders import folder_source
-from kerasgen.data.sources import Source
+from kerasgen.data.folders import folder_source, parse_split, part_of
+from kerasgen.data.sources import Source, no_split
+from kerasgen.data.tables import is_normal, load_table
 from kerasgen.data.tfds import folder_builder, named_builder, tfds_source
 from kerasgen.errors import DatasetError, InputError
 from kerasgen.modalities import Images
@@ -20,7 +21,7 @@ def image_folder(source: Any) -> Path | None:
 
 
 def open_source(source: Any, split: str, labels: Any = None, data_dir: str | os.PathLike | None = None) -> Source:
-    """A `Source` for a TFDS name, a TFDS folder, a folder of images, an image file, an array, or a pair of arrays.
+    """A `Source` for a TFDS name or folder, a folder of images, an image file, a CSV file, an array or a pair of them.
 
     Raises:
         InputError: the source is none of these, or an array that is not one of images or labels.
@@ -36,12 +37,28 @@ def open_source(source: Any, split: str, labels: Any = None, data_dir: str | os.
     if image_folder(path):
         _check_unnamed(labels)
         return folder_source(path, split, labels)
+    if path.is_file() and path.suffix.lower() == ".csv":
+        return _table(path, split, labels)
     if path.is_file():
         _check_unnamed(labels)
         return Source(str(path), 1, lambda: ([path], None), one_shape=False)
     if isinstance(source, os.PathLike) or path.is_absolute() or source.startswith((".", "~")):
         raise DatasetError(f"there is no folder {source}; expected a TFDS folder, a folder of images or an image file.")
     return tfds_source(source, lambda tfds: named_builder(tfds, source, data_dir), split, labels)
+
+
+def _table(path, split, labels):
+    """The rows of a CSV file, or a part of them ("all[:60%]") by a hash of their numbers; `labels` names a column.
+
+    A label of 0, or what else `tables.NORMAL` has, is normal, 0, and any other 1.
+    """
+    name, *ends = parse_split(split)
+    if name not in ("all", "train"):
+        raise no_split(path, name, ["all"])
+    rows, found, _ = load_table(path, labels or None)
+    taken = list(part_of([str(index) for index in range(len(rows))], *ends))
+    numbers = None if found is None else (~is_normal(found)[taken]).astype(np.int32)
+    return Source(f"{path}, {split}", len(taken), lambda: (rows[taken], numbers))
 
 
 def _check_unnamed(labels):

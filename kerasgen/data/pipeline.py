@@ -1,19 +1,22 @@
 """From a source to batches: arrays, or a `tf.data.Dataset` whose order is a function of the seed and the epoch."""
 
 import dataclasses
-import functools
-import itertools
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kerasgen import inputs
+from kerasgen.data.batches import batches, check_index
+from kerasgen.data.disk import on_disk
 from kerasgen.data.folders import shown_split, splits_for_recipe
 from kerasgen.data.opening import image_folder, open_source
 from kerasgen.data.pairs import PAIRS
 from kerasgen.data.sources import Source
+from kerasgen.data.texts import text_source
 from kerasgen.errors import DatasetError, InputError
+from kerasgen.modalities import Tokens
 from kerasgen.typing import Any, Array, Sequence
 
 if TYPE_CHECKING:
@@ -23,27 +26,30 @@ ImageSize = int | tuple[int, int] | None
 Feature = str | bool | None  # the labels to load
 Folder = str | os.PathLike | None
 
-_check_integer = functools.partial(inputs.check_integer, maximum=2**63 - 1)  # TensorFlow's integers
 
-
-def _open(source, split, image_size, channels, labels, data_dir, columns=None) -> Source:
-    """A source that gives images of this size (an int or a pair) and so many channels."""
+def _open(source, split, image_size, channels, labels, data_dir, columns=None, patch_size=None, patches=1) -> Source:
+    """A source that gives images of this size (an int or a pair) and so many channels, or patches of them."""
     if channels not in (None, 1, 3):
         raise InputError(f"channels is {channels!r}; expected 1, 3 or None.")
     size: Any = image_size if isinstance(image_size, (tuple, list)) else (image_size, image_size)
     if len(size) != 2:
         raise InputError(f"image_size is {image_size!r}; expected an integer or (height, width).")
-    size = None if image_size is None else tuple(_check_integer("image_size", side, 1) for side in size)
+    size = None if image_size is None else tuple(check_index("image_size", side, 1) for side in size)
     if columns is not None:
         if len(columns) == 0:
             raise InputError("columns is empty; expected numbers of attributes, or None for all.")
-        columns = [_check_integer("columns", column, 0) for column in columns]
-    return open_source(source, split, labels, data_dir).brought_to(size, channels).with_columns(columns)
+        columns = [check_index("columns", column, 0) for column in columns]
+    opened = open_source(source, split, labels, data_dir).brought_to(size, channels).with_columns(columns)
+    return opened if patch_size is None else _in_patches(opened, patch_size, patches)
+
+
+def _in_patches(opened, patch_size, patches):
+    return opened.patches(check_index("patch_size", patch_size, 1), check_index("patches", patches, 1))
 
 
 def _num_batches(opened: Source, batch_size: int, drop_remainder: bool) -> int:
     """Batches in an epoch. Raises `DatasetError` if there would be none."""
-    _check_integer("batch_size", batch_size, 1)
+    check_index("batch_size", batch_size, 1)
     if not drop_remainder:
         return -(-opened.num // batch_size)
     if opened.num < batch_size:
@@ -60,6 +66,8 @@ def load_arrays(
     channels: int | None = None,
     labels: Feature = None,
     columns: Sequence[int] | None = None,
+    patch_size: int | None = None,
+    patches: int = 1,
     limit: int | None = None,
     data_dir: Folder = None,
 ) -> tuple[Array, Array | None]:
@@ -68,16 +76,25 @@ def load_arrays(
     Arguments and errors as in `load`; `limit` takes the first so many. TensorFlow is imported for TFDS sources only.
     """
     if limit is not None:
-        _check_integer("limit", limit, 1)
-    opened = _open(source, split, image_size, channels, labels, data_dir, columns)
+        check_index("limit", limit, 1)
+    opened = _open(source, split, image_size, channels, labels, data_dir, columns, patch_size, patches)
     return opened.stack(range(opened.num)[:limit]), None if opened.labels is None else opened.labels[:limit]
 
 
 def steps_per_epoch(
-    source: Any, split: str, batch_size: int, drop_remainder: bool = False, data_dir: Folder = None
+    source: Any, split: str, batch_size: int, drop_remainder: bool = False, data_dir: Folder = None, patches: int = 1
 ) -> int:
     """Batches in an epoch of `load` with the same arguments; no image is read. Errors as in `load`."""
-    return _num_batches(open_source(source, split, False, data_dir), batch_size, drop_remainder)
+    opened = _in_patches(open_source(source, split, False, data_dir), 1, patches)
+    return _num_batches(opened, batch_size, drop_remainder)
+
+
+def load_whole(
+    source: Any, split: str = "train", channels: int | None = None, limit: int | None = None, data_dir: Folder = None
+) -> list[Array]:
+    """The images of a split, each of its own sides: uint8 `[H, W, C]`. Arguments and errors as in `load_arrays`."""
+    opened = _open(source, split, None, channels, False, data_dir)
+    return [opened.image(index) for index in range(opened.num)[:limit]]
 
 
 def class_names(
@@ -110,13 +127,17 @@ def load(
     channels: int | None = None,
     labels: Feature = None,
     columns: Sequence[int] | None = None,
+    patch_size: int | None = None,
+    patches: int = 1,
     shuffle: bool = False,
     seed: int = 0,
     flip: bool = False,
-    cache: bool = False,
+    cache: bool | str | os.PathLike = False,
     drop_remainder: bool = False,
     repeat: bool = False,
     first_epoch: int = 0,
+    first_batch: int = 0,
+    shard: tuple[int, int] = (0, 1),
     data_dir: Folder = None,
 ) -> "tf.data.Dataset":
     """A `tf.data.Dataset` of uint8 images `[B, H, W, C]`, or of pairs with int32 labels `[B]` or attributes `[B, A]`.
@@ -135,13 +156,18 @@ def load(
             integer an image, or a vector of bools, its attributes. `None` takes a TFDS class label only where there is
             just one.
         columns: of attributes, the numbers of those to take, in this order; `None` for all.
+        patch_size: side of square patches to take of the images, which may then differ in size; `None` for whole ones.
+        patches: how many of each image, at random places, turned and mirrored at random: the same each epoch.
         shuffle: a full shuffle, another one each epoch.
         seed: of shuffling and flips.
         flip: mirror each image left to right with probability 1/2.
-        cache: decode all images once and keep them in memory.
+        cache: decode all images once and keep them in memory; or a folder to keep them in on disk, for sets that are
+            larger than memory, and for the next time.
         drop_remainder: drop the last batch of an epoch if it is not full.
         repeat: go on for ever. The batches of epoch e are a function of the seed and e alone.
         first_epoch: the epoch to begin with; a run resumed there sees what an uninterrupted one would.
+        first_batch: with `repeat`, the batch of that epoch to begin with; those before are not read.
+        shard: (number, count): of each batch, the part of one of so many processes that train together.
         data_dir: where TFDS data sets are, else TFDS' own default.
 
     Raises:
@@ -150,13 +176,16 @@ def load(
             pixels are damaged is found when it is decoded: here with `cache`, else on iterating, where TensorFlow wraps
             the same message in an error of its own.
     """
-    opened = _open(source, split, image_size, channels, labels, data_dir, columns)
+    opened = _open(source, split, image_size, channels, labels, data_dir, columns, patch_size, patches)
     num_batches = _num_batches(opened, batch_size, drop_remainder)
-    if cache:
+    if isinstance(cache, (str, os.PathLike)):
+        opened = on_disk(opened, Path(cache))
+    elif cache:
         opened = opened.decoded()
     else:
         opened.check_headers()
-    return _batches([opened], num_batches, batch_size, shuffle, seed, flip, drop_remainder, repeat, first_epoch)
+    where = (first_epoch, first_batch, shard)
+    return batches([opened], num_batches, batch_size, shuffle, seed, flip, drop_remainder, repeat, *where)
 
 
 def load_pair_arrays(
@@ -194,6 +223,8 @@ def load_pairs(
     drop_remainder: bool = False,
     repeat: bool = False,
     first_epoch: int = 0,
+    first_batch: int = 0,
+    shard: tuple[int, int] = (0, 1),
     data_dir: Folder = None,
 ) -> "tf.data.Dataset":
     """Batches for `Pix2Pix`: what it is given, and the images that it is made of, mirrored alike.
@@ -204,7 +235,56 @@ def load_pairs(
     opened = _open(source, split, image_size, channels, False, data_dir)
     num_batches, opened = _num_batches(opened, batch_size, drop_remainder), opened.decoded()
     both = [dataclasses.replace(opened, change=change), opened]
-    return _batches(both, num_batches, batch_size, shuffle, seed, flip, drop_remainder, repeat, first_epoch)
+    where = (first_epoch, first_batch, shard)
+    return batches(both, num_batches, batch_size, shuffle, seed, flip, drop_remainder, repeat, *where)
+
+
+def load_text_arrays(
+    source: str | os.PathLike,
+    split: str = "train",
+    *,
+    tokens: Tokens,
+    texts: str = "lines",
+    column: str | None = None,
+    stride: int | None = None,
+) -> Array:
+    """Sequences of tokens of a file, int32 `[N, L]`.
+
+    Args:
+        source: the path of a file.
+        split: such as "train" or "train[:90%]".
+        tokens: `model.modality`.
+        texts, column, stride: see `kerasgen.data.texts.text_source`: "lines" for a text a line, "whole" for one text in
+            windows, "lists" for JSON; the column of a CSV file; tokens from window to window.
+
+    Raises `DatasetError`: the file cannot be read, or has what the vocabulary lacks.
+    """
+    return np.asarray(text_source(source, split, tokens, texts, column, stride).images)
+
+
+def load_texts(
+    source: str | os.PathLike,
+    split: str = "train",
+    batch_size: int = 64,
+    *,
+    tokens: Tokens,
+    texts: str = "lines",
+    column: str | None = None,
+    stride: int | None = None,
+    transpose: int = 0,
+    shuffle: bool = False,
+    seed: int = 0,
+    drop_remainder: bool = False,
+    repeat: bool = False,
+    first_epoch: int = 0,
+    first_batch: int = 0,
+    shard: tuple[int, int] = (0, 1),
+) -> "tf.data.Dataset":
+    """Batches of sequences of tokens of a file. Arguments and errors as in `load` and `load_text_arrays`."""
+    opened = text_source(source, split, tokens, texts, column, stride, transpose)
+    num_batches = _num_batches(opened, batch_size, drop_remainder)
+    where = (first_epoch, first_batch, shard)
+    return batches([opened], num_batches, batch_size, shuffle, seed, False, drop_remainder, repeat, *where)
 
 
 def load_domain_arrays(
@@ -224,7 +304,7 @@ def load_domain_arrays(
     Args:
         domain: of images with attributes, the number of one of them; of images in classes, a class.
     """
-    _check_integer("domain", domain, 0)
+    check_index("domain", domain, 0)
     images, found = load_arrays(source, split, image_size, channels=channels, labels=labels, data_dir=data_dir)
     if found is None:
         raise DatasetError("the source has no labels that would part it; name a feature with labels.")
@@ -250,6 +330,8 @@ def load_domains(
     flip: bool = False,
     repeat: bool = False,
     first_epoch: int = 0,
+    first_batch: int = 0,
+    shard: tuple[int, int] = (0, 1),
     data_dir: Folder = None,
 ) -> "tf.data.Dataset":
     """Pairs of full batches for `CycleGAN`: images without `domain`, and images with it, matched at random.
@@ -260,54 +342,5 @@ def load_domains(
     form: Any = {"channels": channels, "labels": labels, "data_dir": data_dir}
     kinds = [open_source(x, split) for x in load_domain_arrays(source, split, image_size, domain=domain, **form)]
     num_batches = min(_num_batches(kind, batch_size, True) for kind in kinds)
-    return _batches(kinds, num_batches, batch_size, shuffle, seed, flip, True, repeat, first_epoch)
-
-
-def _batches(
-    sources: Sequence[Source], num_batches, batch_size, shuffle, seed, flip, drop_remainder, repeat, first_epoch
-):
-    """The data set of batches of one source, or of tuples of those of several, as long as the shortest.
-
-    Sources of one number of images are shuffled and flipped alike.
-    """
-    _check_integer("seed", seed, 0)
-    _check_integer("first_epoch", first_epoch, 0)
-
-    import tensorflow as tf
-
-    def batches_of(opened, epoch):
-        """Batches of (indices, whether to flip)."""
-        epoch_seed = tf.stack([tf.constant(seed, tf.int64), epoch])
-        indices = tf.range(opened.num, dtype=tf.int64)
-        flipped = tf.zeros([opened.num], tf.bool)
-        if flip:
-            flip_seed = tf.random.experimental.stateless_fold_in(epoch_seed, 1)
-            flipped = tf.random.stateless_uniform([opened.num], flip_seed) < 0.5
-        if shuffle:
-            indices = tf.random.experimental.stateless_shuffle(indices, epoch_seed)
-        examples = tf.data.Dataset.from_tensor_slices((indices, tf.gather(flipped, indices)))
-        return examples.batch(batch_size, drop_remainder)
-
-    def read(opened, indices, flipped):
-        images = tf.numpy_function(opened.stack, [indices], tf.uint8)
-        images.set_shape((indices.shape[0], *opened.stack([0]).shape[1:]))
-        if flip:
-            images = tf.where(flipped[:, None, None, None], tf.reverse(images, [2]), images)
-        return images if opened.labels is None else (images, tf.gather(opened.labels, indices))
-
-    def read_all(*places):
-        found = tuple(read(opened, *place) for opened, place in zip(sources, places, strict=True))
-        return found if len(found) > 1 else found[0]
-
-    following = itertools.count(first_epoch)  # the next epoch each time that the data set is iterated over
-
-    def next_epoch(_):
-        return tf.ensure_shape(tf.numpy_function(lambda: np.int64(next(following)), [], tf.int64), ())
-
-    epochs = tf.data.Dataset.counter(first_epoch) if repeat else tf.data.Dataset.range(1).map(next_epoch)
-    batches = epochs.flat_map(lambda epoch: tf.data.Dataset.zip(tuple(batches_of(s, epoch) for s in sources)))
-    if not repeat:
-        batches = batches.apply(tf.data.experimental.assert_cardinality(num_batches))
-    options = tf.data.Options()
-    options.deterministic = True
-    return batches.map(read_all, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE).with_options(options)
+    where = (first_epoch, first_batch, shard)
+    return batches(kinds, num_batches, batch_size, shuffle, seed, flip, True, repeat, *where)

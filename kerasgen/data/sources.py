@@ -1,16 +1,20 @@
 """`Source`: images by index, with labels, whatever they come from."""
 
 import functools
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from kerasgen import noise
 from kerasgen.data.images import decode, header, prepare, prepare_array
 from kerasgen.errors import DatasetError
 from kerasgen.typing import Any, Array, Callable, Sequence
 
 Size = tuple[int, int] | None
+KEPT = 2**29  # bytes of decoded images, while patches are taken of them
 
 
 @dataclass(eq=False)
@@ -30,6 +34,7 @@ class Source:
     one_shape: bool = True
     size: Size = None
     change: Callable[[Array], Array] | None = None  # of images `[N, H, W, C]`, once they are in shape
+    stream: Callable[[], Iterator[tuple[Any, Any]]] | None = None  # the same images and labels, one after the other
 
     def __post_init__(self):
         if self.num == 0:
@@ -44,14 +49,28 @@ class Source:
         if columns is None:
             return self
 
+        def taken(labels, rank):
+            if labels is None or labels.ndim != rank or max(columns) >= labels.shape[-1]:
+                have = "no attributes" if labels is None or labels.ndim != rank else f"{labels.shape[-1]} attributes"
+                raise DatasetError(f"columns is {list(columns)}; {self.name} has {have}.")
+            return labels[..., list(columns)]
+
         def read():
             images, labels = self.contents
-            if labels is None or labels.ndim != 2 or max(columns) >= labels.shape[1]:
-                have = "no attributes" if labels is None or labels.ndim != 2 else f"{labels.shape[1]} attributes"
-                raise DatasetError(f"columns is {list(columns)}; {self.name} has {have}.")
-            return images, labels[:, list(columns)]
+            return images, taken(labels, 2)
 
-        return replace(self, read=read)
+        def stream():
+            return ((image, taken(label, 1)) for image, label in self.one_by_one())
+
+        return replace(self, read=read, stream=stream)
+
+    def patches(self, side: int, num: int) -> "Source":
+        """`num` square patches of each image: see `Patches`."""
+
+        def read():
+            return Patches(self, side, num), None if self.labels is None else np.concatenate([self.labels] * num)
+
+        return Source(self.name, num * self.num, read, self.class_names)
 
     @functools.cached_property
     def contents(self) -> tuple[Sequence, Array | None]:
@@ -67,13 +86,22 @@ class Source:
 
     def image(self, index: int) -> Array:
         """uint8 `[H, W, C]`."""
-        item = self.images[index]
+        return self.prepared(index, self.images[index])
+
+    def prepared(self, index: int, item: Any) -> Array:
+        """The image of an index, of what `read` or `stream` gave for it."""
         if isinstance(item, np.ndarray):
             return prepare_array(item, self.size, self.channels)
         try:
             return prepare(decode(item), self.size, self.channels)
         except Exception as error:  # of whatever kind: Pillow's readers raise many
-            raise self._unreadable(index, error) from error
+            raise self._unreadable(item, index, error) from error
+
+    def one_by_one(self) -> Iterator[tuple[Any, Any]]:
+        """What `read` gives, image and label (or `None`) after each other; not all at once where there is a stream."""
+        if self.stream is not None:
+            return self.stream()
+        return zip(self.images, itertools.repeat(None) if self.labels is None else self.labels, strict=False)
 
     def stack(self, indices: Sequence[int]) -> Array:
         """uint8 `[N, H, W, C]` of the images at the indices. Raises `DatasetError` if their shapes differ."""
@@ -81,10 +109,10 @@ class Source:
         if isinstance(self.images, np.ndarray) and self.images.shape[1:] == first.shape:
             images = self.images[np.asarray(indices)]
         else:
-            images = np.empty((len(indices), *first.shape), np.uint8)
+            images = np.empty((len(indices), *first.shape), first.dtype)
             for place, index in enumerate(indices):
                 image = self.image(int(index))
-                self._check_same(first.shape, image.shape)
+                self.check_same(first.shape, image.shape)
                 images[place] = image
         return images if self.change is None else self.change(images)
 
@@ -100,17 +128,17 @@ class Source:
             try:
                 shape = header(item, self.size, self.channels)
             except Exception as error:  # of whatever kind: Pillow's readers raise many
-                raise self._unreadable(index, error) from error
+                raise self._unreadable(item, index, error) from error
             first = first or shape
-            self._check_same(first, shape)
+            self.check_same(first, shape)
 
-    def _check_same(self, first, shape):
+    def check_same(self, first: tuple[int, ...], shape: tuple[int, ...]) -> None:
+        """Raises `DatasetError`: two images have different shapes."""
         if shape != first:
             what = f"{self.name} has images of shapes {first} and {shape}"
             raise DatasetError(f"{what}; give image_size and channels to bring them to one.")
 
-    def _unreadable(self, index, error):
-        item = self.images[index]
+    def _unreadable(self, item, index, error):
         which = item if isinstance(item, Path) else f"image {index} of {self.name}"
         return DatasetError(f"{which} cannot be decoded ({error}); replace or remove it.")
 
@@ -118,3 +146,28 @@ class Source:
 def no_split(name: str | Path, split: str, known: Sequence[str]) -> DatasetError:
     """The error for a split that a source does not have."""
     return DatasetError(f"{name} has no split {split!r}; expected one of {known}, or a part such as train[:90%].")
+
+
+class Patches(Sequence):
+    """`num` patches `[side, side, C]` of each image of a source, at random places, turned and mirrored at random.
+
+    First one of each image, then the next of each; the number of a patch tells all of it, in each epoch alike. Raises
+    `DatasetError`: an image is too small.
+    """
+
+    def __init__(self, source: Source, side: int, num: int):
+        self.source, self.side, self.num = source, side, num
+        self.image = functools.lru_cache(max(1, KEPT // source.image(0).nbytes))(source.image)
+
+    def __len__(self) -> int:
+        return self.num * self.source.num
+
+    def __getitem__(self, index: int) -> Array:
+        image, side = self.image(index % self.source.num), self.side
+        height, width = image.shape[:2]
+        if min(height, width) < side:
+            raise DatasetError(f"{self.source.name} has an image of {height} x {width}; patches are {side} x {side}.")
+        ends = np.array([height - side + 1, width - side + 1, 8])
+        top, left, turn = np.ceil(noise.uniform(index, index + 1, (3,), 0)[0] * ends).astype(int) - 1
+        patch = np.rot90(image[top : top + side, left : left + side], turn % 4)
+        return patch[:, ::-1] if turn >= 4 else patch

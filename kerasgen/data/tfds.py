@@ -77,16 +77,21 @@ def tfds_source(name: str, make_builder: Callable[[Any], Any], split: str, label
         raise no_split(name, split, list(builder.info.splits)) from error
     class_names = getattr(features[label_key], "names", None) if label_key else None
     channels = image.shape[-1] if image.shape[-1] in (1, 3) else None
-    read = functools.partial(_read_tfds, tfds, builder, split, image_keys[0], label_key)
-    return Source(f"{name}, {split}", num, read, class_names, channels, one_shape=None not in image.shape)
+    stream = functools.partial(_stream_tfds, tfds, builder, split, image_keys[0], label_key)
+
+    def read():
+        images, numbers = zip(*stream(), strict=True)
+        return list(images), np.stack(numbers) if label_key else None
+
+    one_shape = None not in image.shape
+    return Source(f"{name}, {split}", num, read, class_names, channels, one_shape, stream=stream)
 
 
-def _read_tfds(tfds, builder, split, image_key, label_key):
-    """Encoded images, and labels int32 or `None`, of a split in file order."""
+def _stream_tfds(tfds, builder, split, image_key, label_key):
+    """Encoded images and labels, int32 or `None`, of a split in file order."""
     import tensorflow as tf
 
     keys = {image_key, label_key} - {None}
-    images, numbers = [], []
     try:
         dataset = builder.as_dataset(
             split=split,
@@ -95,14 +100,12 @@ def _read_tfds(tfds, builder, split, image_key, label_key):
             read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
         )
         for batch in tfds.as_numpy(dataset.batch(1024)):
-            images.extend(batch[image_key].tolist())
-            if label_key:
-                numbers.append(batch[label_key].astype(np.int32))
+            numbers = batch[label_key].astype(np.int32) if label_key else [None] * len(batch[image_key])
+            yield from zip(batch[image_key].tolist(), numbers, strict=True)
     except (OSError, ValueError, AssertionError, tf.errors.OpError) as error:
         raise DatasetError(
             f"the split {split!r} in {builder.data_dir} cannot be read ({_brief(error)}); prepare the data set again."
         ) from error
-    return images, np.concatenate(numbers) if label_key else None
 
 
 def _label_key(tfds, name, features, labels):

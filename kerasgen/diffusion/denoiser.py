@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from kerasgen import inputs, noise
+from kerasgen.diffusion.denoising_score import DenoiserScores
 from kerasgen.diffusion.editing import DenoiserEditing
 from kerasgen.diffusion.likelihood import DenoiserLikelihood
 from kerasgen.diffusion.samplers import Levels
@@ -25,7 +26,7 @@ class Condition(NamedTuple):
     low_res: Any = None  # low-resolution images, enlarged, on the scale of x_0 `[B, H, W, C]`, or `None`
 
 
-class Denoiser(DenoiserSampling, DenoiserEditing, DenoiserLikelihood):
+class Denoiser(DenoiserSampling, DenoiserEditing, DenoiserScores, DenoiserLikelihood):
     """x_0 is an image scaled to [-1, 1] / sigma_data; x = alpha x_0 + sigma e is seen, with e ~ N(0, I).
 
     A subclass gives `levels(steps, spacing)`, `x0_from_output(x, output, alpha, sigma)` and `per_example_losses`.
@@ -126,12 +127,6 @@ class Denoiser(DenoiserSampling, DenoiserEditing, DenoiserLikelihood):
     def expand(self, values: Tensor) -> Tensor:
         """`[B]` as `[B, 1, ...]`, to go with x."""
         return ops.reshape(values, (-1, *[1] * len(self.shape)))
-
-    def mean_per_example(self, x: Tensor) -> Tensor:
-        return ops.mean(x, axis=tuple(range(1, 1 + len(self.shape))))  # [B]
-
-    def sum_per_example(self, x: Tensor) -> Tensor:
-        return ops.sum(x, axis=tuple(range(1, 1 + len(self.shape))))  # [B]
 
     # The network, and one estimate of x_0
 

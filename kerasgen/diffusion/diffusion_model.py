@@ -6,7 +6,7 @@ import numpy as np
 from keras import ops
 
 from kerasgen import backend, inputs
-from kerasgen.base import register_family
+from kerasgen.base import mean_of_each, register_family
 from kerasgen.diffusion import schedules
 from kerasgen.diffusion.denoiser import Condition, Denoiser
 from kerasgen.diffusion.samplers import Levels, spacings
@@ -172,4 +172,4 @@ class DiffusionModel(Denoiser):
         last = self.first_estimate(x, wide_alpha, wide_sigma, time, condition) if self.self_conditioning else None
         output = self.network_output(x, time, condition, last, training)
         target = {"epsilon": e, "x0": x0, "v": wide_alpha * e - wide_sigma * x0}[self.prediction]
-        return self.error_weights(alpha, sigma) * self.mean_per_example(ops.square(output - target))
+        return self.error_weights(alpha, sigma) * mean_of_each(ops.square(output - target))

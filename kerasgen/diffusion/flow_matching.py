@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 from kerasgen import inputs
-from kerasgen.base import register_family
+from kerasgen.base import RowSettings, mean_of_each, register_family
 from kerasgen.diffusion.denoiser import Condition, Denoiser
 from kerasgen.diffusion.samplers import Levels, spacings
 from kerasgen.typing import Any, Sequence, Tensor
@@ -58,6 +58,10 @@ class FlowMatching(Denoiser):
 
     ratio_range = (1e-3, 1e3)
 
+    @classmethod
+    def for_rows(cls, num_columns: int) -> RowSettings:
+        return RowSettings({"network": {"class": "MLP", "width": 64, "depth": 3}}, "denoising", 0.0)
+
     def level_at(self, s: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return 1.0 / (1.0 + s), s / (1.0 + s), 1000.0 * s / (1.0 + s)
 
@@ -109,4 +113,4 @@ class FlowMatching(Denoiser):
         x = (1.0 - wide) * x0 + wide * e
         last = self.first_estimate(x, 1.0 - wide, wide, 1000.0 * s, condition) if self.self_conditioning else None
         output = self.network_output(x, 1000.0 * s, condition, last, training)
-        return self.mean_per_example(ops.square(output - (x0 - e)))
+        return mean_of_each(ops.square(output - (x0 - e)))

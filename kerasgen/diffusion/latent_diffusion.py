@@ -175,6 +175,14 @@ class LatentDiffusion(DenoiserSampling):
     def decode_step(self, z: Tensor, labels: Tensor | None) -> Tensor:
         return self.images(self.denoiser.decode_step(z, labels), labels)
 
+    def measures(self) -> tuple[str, ...]:
+        """Those of samples: what it loses of images is what the autoencoder loses, whose own figures say so."""
+        of_autoencoder = ("mean_squared_error", "psnr", "ssim", "path_length")
+        return tuple(name for name in super().measures() if name not in of_autoencoder)
+
+    def anomaly_scorers(self) -> dict[str, Callable]:
+        return {"likelihood": self.anomaly_score, **super().anomaly_scorers()}
+
     def anomaly_score(
         self, x: ArrayLike, labels: Labels = None, seed: Seed = 0, batch_size: int = 64, verbose: Verbose = "auto"
     ) -> np.ndarray:

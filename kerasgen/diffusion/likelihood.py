@@ -7,7 +7,7 @@ from keras import ops
 
 from kerasgen import backend, inputs, noise
 from kerasgen.autoencoders.distributions import discretized_logistic
-from kerasgen.base import LikelihoodModel, rows
+from kerasgen.base import LikelihoodModel, rows, sum_of_each
 from kerasgen.errors import InputError
 from kerasgen.typing import Any, ArrayLike, Config, Labels, Seed, Tensor, Verbose
 
@@ -54,18 +54,18 @@ def variational_bound(model: Any, pixels: Tensor, condition: Any, key: Tensor, n
         u = 0.5 * (1.0 + ops.erf(noise.step_normal(key, index + num + 1, (1,))[:, 0] / math.sqrt(2.0)))
         u = (ops.cast(index, "float32") + u) / num
         k = 1 + ops.sum(ops.cast(u[:, None] > ends[None], "int32"), axis=1)  # [B]
-        error = model.sum_per_example(ops.square(x0 - estimate(k, index + 1)))
+        error = sum_of_each(ops.square(x0 - estimate(k, index + 1)))
         return total + ops.take(tables[3], k) * error, None
 
     zeros = ops.zeros((ops.shape(x0)[0],), "float32")
     diffusion, _ = ops.scan(term, zeros, ops.arange(num, dtype="int32"), length=num)
     a, s = float(alpha[-1]), float(sigma[-1])
-    prior = 0.5 * model.sum_per_example(a**2 * ops.square(x0) + s**2 - 1.0 - 2.0 * math.log(s))
+    prior = 0.5 * sum_of_each(a**2 * ops.square(x0) + s**2 - 1.0 - 2.0 * math.log(s))
     std = float(sigma[0] / alpha[0])
     first = estimate(ops.zeros((ops.shape(x0)[0],), "int32"), 0)
     if model.vectors:
         error = ops.square((x0 - first) / std) + 2.0 * math.log(std * model.sigma_data) + math.log(2.0 * math.pi)
-        decoded = -0.5 * model.sum_per_example(error)
+        decoded = -0.5 * sum_of_each(error)
     else:
         std = 0.5 * model.sigma_data * std  # of pixels on the scale of [0, 1]
         mean = 0.5 * (model.sigma_data * first + 1.0)
@@ -93,7 +93,7 @@ def ode_log_density(model: Any, x0: Tensor, condition: Any, key: Tensor, steps: 
     def slope(y, node):
         a, s, time = (ops.take(t, node) for t in tables)
         estimate, product = backend.vjp(lambda y: model.predict_x0(a * y, a, s, time, condition, clip=False), y, v)
-        return y - estimate, model.num_dims - model.sum_per_example(product * v)
+        return y - estimate, model.num_dims - sum_of_each(product * v)
 
     def step(carry, index):
         y, fallen = carry
@@ -107,7 +107,7 @@ def ode_log_density(model: Any, x0: Tensor, condition: Any, key: Tensor, steps: 
     carry = (x0, ops.zeros((ops.shape(x0)[0],), "float32"))
     (y, fallen), _ = ops.scan(step, carry, ops.arange(steps, dtype="int32"), length=steps)
     variance = 1.0 + high**2
-    log_normal = -0.5 * model.sum_per_example(ops.square(y) / variance + math.log(2.0 * math.pi * variance))
+    log_normal = -0.5 * sum_of_each(ops.square(y) / variance + math.log(2.0 * math.pi * variance))
     return log_normal + fallen
 
 

@@ -1,7 +1,7 @@
 """RealNVP (Dinh et al. 2017, "Density estimation using Real NVP")."""
 
 from kerasgen import inputs
-from kerasgen.base import register_family
+from kerasgen.base import RowSettings, register_family
 from kerasgen.errors import InputError
 from kerasgen.flows.bijectors import ActNorm, Bijector, GaussianPrior, Invertible, Logit, MultiScale, Split, Squeeze
 from kerasgen.flows.flow import Flow
@@ -48,6 +48,10 @@ class RealNVP(Flow):
             network = "dense" if isinstance(modality_of(shape, self.modalities), Vectors) else "conv"
         shared = (network, width, coupling, num_bits, dequantization, equalize, None, remat, seed)
         super().__init__(shape, *shared, **kwargs)
+
+    @classmethod
+    def for_rows(cls, num_columns: int) -> RowSettings:
+        return RowSettings({"steps": 4, "width": 64}, "likelihood", 0.5, preferred=True)
 
     def make_flow(self) -> Bijector:
         if self.vectors:

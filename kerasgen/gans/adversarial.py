@@ -19,14 +19,6 @@ class AdversarialModel(BaseModel):
     )
     discriminator_steps = 1  # to each step of the generator
 
-    def check_precision(self) -> None:
-        """Raises `InputError` for mixed_float16."""
-        if self.dtype_policy.name == "mixed_float16":
-            raise InputError(
-                f"a {type(self).__name__} has two optimizers, which the loss scaling of mixed_float16 does not reach; "
-                "use mixed_bfloat16."
-            )
-
     def player_variables(self, player: str) -> list:
         """The weights that the "generator" or the "discriminator" learns."""
         return getattr(self, player).trainable_variables
@@ -37,7 +29,14 @@ class AdversarialModel(BaseModel):
         Args:
             optimizer: a `kerasgen.GANOptimizer`; a Keras optimizer, of which both networks get a copy; or `None` for
                 the default.
+
+        Raises `InputError`: its layers compute in float16.
         """
+        if self.dtype_policy.name == "mixed_float16":
+            raise InputError(
+                f"a {type(self).__name__} has two optimizers, which the loss scaling of mixed_float16 does not reach; "
+                "train it with mixed_bfloat16."
+            )
         optimizer = self.default_optimizer() if optimizer is None else optimizer
         if not isinstance(optimizer, GANOptimizer):
             optimizer = GANOptimizer(optimizer, optimizer)

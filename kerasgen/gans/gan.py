@@ -90,7 +90,6 @@ class GAN(AdversarialModel, DecodingModel):
         **kwargs: Any,
     ):
         super().__init__(shape, num_classes, seed, **kwargs)
-        self.check_precision()
         self.latent_dim = inputs.check_integer("latent_dim", latent_dim, 1)
         self.loss_function = resolve.resolve("loss", loss, LOSSES, AdversarialLoss)
         self.penalty = None if penalty is None else resolve.resolve("penalty", penalty, PENALTIES, Penalty)

@@ -38,7 +38,6 @@ class Translator(AdversarialModel):
         self.source = Images((*self.shape[:2], self.source_channels))
         self.loss_function = resolve.resolve("loss", loss, LOSSES, AdversarialLoss)
         self.keep(loss=self.loss_function)
-        self.check_precision()
 
     @property
     def given_shape(self) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 """Model cards, README.md: made of what is known, with no number from elsewhere; what is not known is left out."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -22,22 +23,29 @@ CURVE = {
 
 
 def _how(figure):
-    how = [figure["kind"], f"{figure['pixels']} pixels"] if "pixels" in figure else []
+    what = figure.get("of", "images")
+    how = [figure["kind"]] if "pixels" in figure or ("kind" in figure and "of" in figure) else []
+    how += [f"{figure['pixels']} pixels"] if "pixels" in figure else []
     if "dequantization" in figure:
         how.append(f"{figure['dequantization']} dequantization")
     if "num_evaluations" in figure:
-        how.append(f"{figure['num_evaluations']} evaluations an image")
+        how.append(f"{figure['num_evaluations']} evaluations {'an image' if what == 'images' else 'a sequence'}")
     if isinstance(figure.get("num_importance_samples"), int):
         how.append(f"{figure['num_importance_samples']} importance samples")
     if "given" in figure:
         how.append(f"given each image at {' x '.join(map(str, figure['given'][:2]))}")
+    if "scorer" in figure:
+        how.append(f"scored by {figure['scorer']}, {figure['n_normal']} normal and {figure['n_anomalous']} others")
+        return ", ".join([*how, f"`{figure['split']}`"])
+    if "perplexity" in figure:
+        how.append(f"{figure['num_codes']} codes, perplexity {figure['perplexity']:.0f}")
     if "sampler" not in figure:
-        return ", ".join([*how, f"{figure['n']} images of `{figure['split']}`"])
+        return ", ".join([*how, f"{figure['n']} {what} of `{figure['split']}`"])
     how.append(f"{figure['n_fake']} samples" if "n_fake" in figure else f"{figure['n']} pairs")
     if "n_real" in figure:
-        how.append(f"{figure['n_real']} images of `{figure['split']}`")
+        how.append(f"{figure['n_real']} {what} of `{figure['split']}`")
     if "real" in figure:
-        how.append(f"of the images {figure['real']:.4g}")
+        how.append(f"of the {what} {figure['real']:.4g}")
     return ", ".join([*how, describe_sampling(figure["sampler"]), f"seed {figure['seed']}"])
 
 
@@ -77,6 +85,15 @@ def _curve(log):
     return markdown_table(head, ([row["epoch"], *(row[name] for name in names)] for row in rows))
 
 
+def _texts(written):
+    """Some of the texts that `Tokens.save` has written, as they read."""
+    written = written.removesuffix("\n").split("\n")
+    texts = [re.sub(r"\\(.)", lambda m: {"n": "\n", "r": "\r"}.get(m[1], m[1]), line) for line in written]
+    lines = any("\n" in text for text in texts)
+    shown = f"\n{'-' * 20}\n".join(texts[:3]) if lines else "\n".join(texts[:30])
+    return f"```text\n{shown}\n```"
+
+
 def _front(name, model, recipe, report):
     """The YAML at the top, which the Hub reads."""
     results = None
@@ -97,7 +114,7 @@ def _front(name, model, recipe, report):
         license_name=f"{dataset.source.replace('_', '-')}-terms" if terms == "other" else None,
         license_link=dataset.url if terms == "other" else None,
         base_model=origin.partition("@")[0] if origin and "/" in origin else None,
-        datasets=[dataset.source] if dataset and "/" not in dataset.source else None,
+        datasets=[dataset.source] if dataset and "/" not in dataset.source and not dataset.texts else None,
         model_name=name,
         eval_results=results,
     ).to_yaml()
@@ -133,8 +150,10 @@ def write_card(
     parts = [f"# {handle}", recipe.description if recipe else f"A {type(model).__name__} made with kerasgen."]
     if model.origin and not recipe:
         parts.append(f"Fine-tuned from `{model.origin}`.")
-    if (folder / "samples.png").is_file() and (exhibits := model.exhibit(None, None, settings)):
-        parts += ["![samples](samples.png)", exhibits[0].caption]
+    shown = folder / model.modality.sheet
+    if shown.is_file() and (exhibits := model.exhibit(None, None, settings)):
+        told = f"![samples]({shown.name})" if shown.suffix != ".txt" else _texts(shown.read_text(encoding="utf-8"))
+        parts += [told, exhibits[0].caption]
     parts.append(f"```python\n{model.snippet(handle, settings.drawing if recipe else None)}\n```")
     if recipe and report:
         facts = report["evaluation"]

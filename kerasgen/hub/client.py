@@ -14,7 +14,9 @@ from kerasgen.errors import HubError
 from kerasgen.version import __version__ as version
 
 HANDLE = re.compile(r"(?:hf://)?(?P<repo_id>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>[^\s@]+))?")
-FILES = (*CHECKPOINT_FILES, "recipe.toml", "metrics.json", "log.csv", "samples.png", "README.md")
+ADAPTER = ("adapter.json", "adapter.weights.h5")  # of an adapter, in place of a checkpoint
+SHEETS = ("samples.png", "samples.txt")
+FILES = (*CHECKPOINT_FILES, *ADAPTER, "recipe.toml", "metrics.json", "log.csv", *SHEETS, "README.md")
 # What tells of networks of diffusers, without their weights.
 DESCRIPTIONS = (
     *("model_index.json", "scheduler_config.json", "scheduler/scheduler_config.json"),

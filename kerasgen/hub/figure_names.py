@@ -5,7 +5,23 @@ MEANINGS = {  # where it is not the name in words
     "psnr": "PSNR of reconstructions, dB",
     "ssim": "SSIM of reconstructions",
     "bits_per_dim": "bits per dimension",
+    "bits_per_pixel": "bits a pixel, of all compressed images in one stream",
+    "codebook_usage": "share of the codes that are used",
+    "denoising_psnr": "PSNR after denoising, dB",
+    "auroc": "AUROC",
+    "false_positive_rate": "normal examples above the threshold",
+    "true_positive_rate": "anomalous examples above the threshold",
     "nats_per_image": "-log p(x), nats per binary image",
+    "nats_per_token": "-log p(x), nats a token",
+    "nats_per_step": "-log p(x), nats a step of all voices",
+    "bits_per_char": "bits a character",
+    "longest_copy": "tokens in a row that are in a training sequence, too, at most",
+    "repetition": "share of eight tokens in a row that came before",
+    "valid": "samples that are molecules",
+    "valid_unique": "samples that are molecules, each counted once",
+    "valid_unique_novel": "of these those that are no training example",
+    "novelty": "samples that are no training example",
+    "distinct": "samples that differ from all others",
     "likelihood_calibration": "bits per dimension that the last factor of four in importance samples gained",
     "frechet_distance": "Fréchet distance",
     "inception_score": "Inception score's formula",
@@ -28,4 +44,7 @@ def title(metric: str) -> str:
     base, _, extractor = metric.partition("/")
     if extractor == "inception-2015" and base in FAMOUS:
         return FAMOUS[base]
-    return MEANINGS.get(base, base.replace("_", " ")) + (f", by {extractor}" if extractor else "")
+    name = MEANINGS.get(base, base.replace("_", " "))
+    if extractor.isdigit():
+        return f"{name}, noise of {extractor} / 255"
+    return name + (f", by {extractor}" if extractor else "")

@@ -30,7 +30,7 @@ def checkpoint(
     where = (token, cache_dir, local_files_only)
     folder = client.download(handle, revision, *where, patterns=(*client.FILES, *client.DESCRIPTIONS))
     missing = [name for name in CHECKPOINT_FILES if not (folder / name).is_file()]
-    if not missing:
+    if not missing or (folder / client.ADAPTER[0]).is_file():
         return folder
     if not _recognised(folder):
         told = f"has no {', '.join(missing)}; it is no checkpoint of kerasgen or Keras, nor of diffusers"

@@ -15,8 +15,9 @@ from PIL import Image
 from kerasgen.base import BaseModel
 from kerasgen.checkpoints import FILES, WEIGHTS, checkpoint_file, load_checkpoint, save_checkpoint, trust
 from kerasgen.errors import CheckpointError, InputError
+from kerasgen.hub import adapters
 from kerasgen.hub.card import write_card
-from kerasgen.hub.client import Auth, Published, Revision, parse_handle, upload
+from kerasgen.hub.client import SHEETS, Auth, Published, Revision, parse_handle, upload
 from kerasgen.hub.registry import checkpoint_folder, is_repository, list_models, load
 from kerasgen.recipes import Evaluation, Recipe
 from kerasgen.typing import Any
@@ -93,8 +94,8 @@ def write_package(source: Any, folder: Path, handle: str, within: Path | None = 
         model = source
     if not all((folder / name).is_file() for name in FILES):
         save_checkpoint(model, folder)
-    if not (folder / "samples.png").is_file():
-        _draw(model, folder / "samples.png")
+    if not (folder / model.modality.sheet).is_file():
+        _draw(model, folder)
     written = load_checkpoint(folder, trusted=trust.own(model), memory_limit=None)
     difference = np.abs(model.probe() - written.probe()).max()
     if not difference < 1e-4:
@@ -105,7 +106,7 @@ def write_package(source: Any, folder: Path, handle: str, within: Path | None = 
     write_card(recipe, model, report, folder, handle)
 
 
-MEASURED = ("metrics.json", "log.csv", "samples.png")  # made of the weights beside them
+MEASURED = ("metrics.json", "log.csv", *SHEETS)  # made of the weights beside them
 
 
 def _read_source(source, within):
@@ -160,14 +161,38 @@ def _plain_picture(data, path):
     return file.getvalue()
 
 
-def _draw(model, path):
-    """A picture of what the model does; none where there is nothing to see, or where it needs what is not here."""
+def _draw(model, folder):
+    """A picture or texts of what the model does; none where there is nothing to see, or it needs what is not here."""
     try:
         for exhibit in model.exhibit(None, None, Evaluation())[:1]:
-            model.modality.write(exhibit.examples, path, exhibit.columns)
+            model.modality.write(exhibit.examples, folder / model.modality.sheet, exhibit.columns)
     except InputError:  # data to show, or a density of latents
         return
 
 
+def save_adapter(model: BaseModel, path: str | os.PathLike) -> None:
+    """`model.save_adapter`."""
+    adapters.save(model, path, checkpoint_folder)
+
+
+def publish_adapter(model: BaseModel, repo_id: str, **settings: Any) -> Published:
+    """Publishes the adapter of a model alone; settings, result and errors as of `publish`."""
+    repo_id, _ = parse_handle(repo_id)
+    with tempfile.TemporaryDirectory(prefix="kerasgen-") as name:
+        folder = Path(name)
+        save_adapter(model, folder)
+        written = load(folder)
+        difference = np.abs(model.probe() - written.probe()).max()
+        if not difference < 1e-2:
+            raise CheckpointError(
+                f"the written adapter computes something else (by {difference:.3g}); nothing was sent."
+            )
+        _draw(model, folder)
+        write_card(None, model, {}, folder, repo_id)
+        return upload(folder, repo_id, **settings)
+
+
 # What hub/ gives to every model: `push_to_hub`, `from_preset` and `presets`.
-BaseModel.hub = SimpleNamespace(publish=publish, load=load, list_models=list_models)
+BaseModel.hub = SimpleNamespace(
+    publish=publish, publish_adapter=publish_adapter, save_adapter=save_adapter, load=load, list_models=list_models
+)

@@ -13,7 +13,7 @@ from typing import Any
 
 from kerasgen.checkpoints import LIMIT, WEIGHTS, load_checkpoint, sha256
 from kerasgen.errors import CheckpointError, HubError, RecipeError, UnknownModelError
-from kerasgen.hub import client, foreign
+from kerasgen.hub import adapters, client, foreign
 from kerasgen.hub.client import Auth, Dir, Handle, Revision
 from kerasgen.recipes import Recipe
 
@@ -160,10 +160,12 @@ def load(
     trusted: Iterable[Any] = (),
     memory_limit: int | None = LIMIT,
     compile: bool = True,
+    dtype: str | None = None,
 ) -> Any:
     """The model of a checkpoint folder or `.keras` file, a name of the zoo, or a repository of the Hugging Face Hub.
 
-    Folders and repositories of diffusers are imported first (docs/importing.md).
+    Folders and repositories of diffusers are imported first (docs/importing.md). Of an adapter (`save_adapter`) the
+    model that it names is loaded, and changed by it.
 
     Args:
         handle: in this order, the path of a folder that exists, of a `.keras` file, or one that starts with "/", "./",
@@ -176,6 +178,8 @@ def load(
         memory_limit: bytes that the model may hold at once for one example when it is used, beside its weights;
             `None` for any. What kerasgen brings along is not measured.
         compile: whether to compile it as it was when it was saved, with its optimizer's state.
+        dtype: "mixed_float16" or "mixed_bfloat16" computes layers in 16 bits, from weights in float32; "float32"; or
+            as it was saved if `None`. Layers of your own keep theirs.
 
     Raises:
         UnknownModelError: there is no such name, or its weights are not here.
@@ -188,8 +192,19 @@ def load(
         entry = find(os.fspath(handle))
         digest = entry.recipe.weights.sha256
         memory_limit = None if entry.bundled else memory_limit
-    with foreign.imported(folder) as folder:
-        model = load_checkpoint(folder, trusted, memory_limit, compile, digest)
+    if (folder / adapters.DESCRIPTION).is_file():
+        how: dict[str, Any] = {"token": token, "cache_dir": cache_dir, "local_files_only": local_files_only}
+        settings: dict[str, Any] = how | {"compile": False, "dtype": dtype, "memory_limit": memory_limit}
+
+        def base_folder(base):
+            if _is_path(base):  # which a stranger's adapter shall not have read
+                raise CheckpointError("expected a name of the zoo or a repository")
+            return checkpoint_folder(base, **how)
+
+        model = adapters.load(folder, base_folder, lambda base: load(base, **settings, trusted=trusted))
+    else:
+        with foreign.imported(folder) as folder:
+            model = load_checkpoint(folder, trusted, memory_limit, compile, digest, dtype)
     if is_repository(handle):
         model.origin = "@".join(filter(None, client.parse_handle(os.fspath(handle), revision)))
     elif not _is_path(handle):

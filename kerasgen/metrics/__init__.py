@@ -1,5 +1,11 @@
 """Figures of a model on a test set, and what they are made of."""
 
+from kerasgen.metrics.anomaly import (
+    AnomalyReport as AnomalyReport,
+    anomaly_report as anomaly_report,
+    auroc as auroc,
+    average_precision as average_precision,
+)
 from kerasgen.metrics.compare import compare as compare
 from kerasgen.metrics.evaluation import Evaluation as Evaluation, evaluate as evaluate
 from kerasgen.metrics.extractors import Extractor as Extractor, InceptionExtractor as InceptionExtractor

@@ -30,6 +30,8 @@ class Evaluation:
     dataset: str | None = None  # the name of the data set, for the record
     extractor: Extractor | None = None  # without it there are no figures of features
     training: Callable[[], Array] | None = None  # gives the training images, to look for copies in
+    whole: Callable[[], Sequence[Array]] | None = None  # gives real images, each of its own sides
+    anomalous: Array | None = None  # which examples are not normal, bool `[N]`
     columns: Sequence[int] | None = None  # of the extractor's attributes, those of the model
     given: Array | None = None  # what a model with `given_shape` draws for, one sample each; `images` by default
     verbose: Verbose = "auto"

@@ -6,13 +6,18 @@ import numpy as np
 
 from kerasgen.errors import InputError
 from kerasgen.metrics import neighbours, similarity
+from kerasgen.metrics.anomaly import detection
 from kerasgen.metrics.bootstrap import standard_error
+from kerasgen.metrics.coding import codebook_usage, rate
 from kerasgen.metrics.conditions import attribute_accuracy, identity, translation
+from kerasgen.metrics.denoising import denoising
 from kerasgen.metrics.figure import Figures, extracted, figure, mean_figure
 from kerasgen.metrics.frechet import frechet_distance, weighted_moments
 from kerasgen.metrics.kernel import kernel_distance
+from kerasgen.metrics.molecules import molecules
 from kerasgen.metrics.path_length import EPSILON, PROTOCOL, path_lengths
 from kerasgen.metrics.scores import inception_score
+from kerasgen.metrics.sequences import copies, likelihood
 from kerasgen.modalities import Images
 from kerasgen.typing import Any, Array, ArrayLike, Callable
 
@@ -236,6 +241,11 @@ ATTRIBUTES = (
     "images with attributes, and the extractor's columns of these",
 )
 COLUMN = (lambda run: run.columns is not None, "the extractor's attribute that parts the two kinds")
+ANOMALOUS = (
+    lambda run: run.anomalous is not None and 0 < run.anomalous.sum() < len(run.anomalous),
+    "labels that tell normal examples, 0, from others",
+)
+SMILES = (lambda run: run.settings.smiles, "smiles = true in its settings")
 EXTRACTED = (IMAGES, ENOUGH, EXTRACTOR)
 
 # What `measures` of a model may name: the function, and what its evaluation needs.
@@ -244,9 +254,16 @@ FIGURES = {
     "mean_squared_error": (of_reconstructions("mean_squared_error", similarity.mean_squared_error), (IMAGES,)),
     "psnr": (of_reconstructions("psnr", similarity.psnr), (IMAGES,)),
     "ssim": (of_reconstructions("ssim", similarity.ssim), (IMAGES, SIDES)),
+    "detection": (detection, (ANOMALOUS,)),
+    "rate": (rate, ()),
+    "codebook_usage": (codebook_usage, ()),
+    "denoising": (denoising, (IMAGES,)),
     "cycle_error": (cycle_error, ()),
     "bits_per_dim": (bits_per_dim, ()),
     "likelihood_calibration": (likelihood_calibration, ()),
+    "nats_per_token": (likelihood, ()),
+    "copies": (copies, (TRAINING,)),
+    "molecules": (molecules, (TRAINING, SMILES)),
     "frechet_distance": (frechet, EXTRACTED),
     "kernel_distance": (kernel, EXTRACTED),
     "precision_recall": (of_neighbours(("precision", "recall"), neighbours.precision_and_recall, 3), EXTRACTED),

@@ -1,10 +1,12 @@
 """Images: `[H, W, C]`, uint8 in 0..255 or float in [0, 1]."""
 
+import io
 import warnings
 from pathlib import Path
 
 import keras
 import numpy as np
+from PIL import Image
 
 from kerasgen import pictures
 from kerasgen.errors import InputError
@@ -22,6 +24,7 @@ class Images(Modality):
     range_note = " in [0, 1]"
     suffixes: tuple[str, ...] = (".png", ".npy", "")
     drawable = True
+    limits = (0.0, 1.0)  # of floats
 
     def __init__(self, shape: int | Sequence[int]) -> None:
         super().__init__(shape)
@@ -37,8 +40,8 @@ class Images(Modality):
         x = x.astype(np.float32, copy=False)
         if low != low or high != high:
             raise InputError(f"{self.noun} have NaN values; expected float in [0, 1].")
-        if low < 0.0 or high > 1.0:
-            expected = "float in [0, 1] or uint8 in 0..255"
+        if low < self.limits[0] or high > self.limits[1]:
+            expected = "float in [{:g}, {:g}] or uint8 in 0..255".format(*self.limits)
             expected += "; convert with x.astype('uint8')" if low >= 0.0 and high <= 255.0 else ""
             raise InputError(f"{self.noun} range over [{low:g}, {high:g}]; expected {expected}.")
         self.warn_of_scale(0.0 < high <= 1.0 / 255.0, f"floats up to {high:.2g}", "255 * x")
@@ -68,6 +71,14 @@ class Images(Modality):
     def to_float(self, x: Array) -> Array:
         return x / np.float32(255.0) if x.dtype == np.uint8 else x
 
+    def file_size(self, example: Array) -> int:
+        """Bytes of an example, as a data set holds it, in a PNG file. Raises `InputError`: it has no such file."""
+        if not self.drawable:
+            raise InputError(f"{self.noun} of {self.shape[-1]} channels have no PNG file to take the size of.")
+        file = io.BytesIO()
+        Image.fromarray(example[..., 0] if self.shape[-1] == 1 else example).save(file, "PNG", optimize=True)
+        return file.tell()
+
     def grid(self, examples: ArrayLike, columns: int | None = None) -> Array:
         return pictures.grid(self.to_float(self.to_array(examples)), columns)
 
@@ -76,3 +87,13 @@ class Images(Modality):
             return save_frames([self.grid(x, columns)], path)
         for index, example in enumerate(self.to_storage(x)):
             save_frames(example.reshape(-1, *self.shape[-3:]), path / f"{index:06d}{self.suffixes[0]}")
+
+
+class NoisyImages(Images):
+    """Images with noise of standard deviations up to `noise_stddev`, which leads out of [0, 1]."""
+
+    values = "uint8 in 0..255 or float around [0, 1]"
+
+    def __init__(self, shape: int | Sequence[int], noise_stddev: float) -> None:
+        super().__init__(shape)
+        self.limits = (-8.0 * noise_stddev, 1.0 + 8.0 * noise_stddev)

@@ -31,6 +31,11 @@ class Modality:
     def __init__(self, shape: int | Sequence[int]) -> None:
         _, self.shape = match(shape, type(self))
 
+    @property
+    def sheet(self) -> str:
+        """The name of the file that shows samples."""
+        return f"samples{self.suffixes[0]}"
+
     def check_spec(self, shape: Sequence[int | None], dtype: str) -> None:
         """Checks the static shape `[batch, ...]` (`None` where unknown) and the dtype name."""
         noun, axes, shape = self.noun, self.axes, tuple(shape)
@@ -86,6 +91,10 @@ class Modality:
     def to_float(self, x: Array) -> Array:
         """Checked examples in the range of results."""
         return x
+
+    def file_size(self, example: Array) -> int:
+        """Bytes of an example in a file without loss."""
+        raise InputError(f"{self.noun} have no usual file without loss.")
 
     def grid(self, examples: ArrayLike, columns: int | None = None) -> Array:
         """One picture of the examples in rows of `columns`, uint8 `[height, width, C]`."""

@@ -37,15 +37,8 @@ class Vectors(Modality):
 
         Raises `InputError`: it names the columns, their values, and what to do.
         """
+        check_precision(x)
         low, high = x.min(axis=0), x.max(axis=0)
-        some = x[:: max(1, len(x) // MOST)]
-        wide = x.dtype.itemsize > np.dtype(np.float32).itemsize
-        lost = {c: f"{low[c]} to {high[c]}" for c in range(x.shape[1]) if wide and _collapses(some[:, c])}
-        if lost:
-            raise InputError(
-                "vectors have distinct values that become equal in float32, which models compute in: "
-                f"{_named(lost)}. Subtract the mean of the column, and divide by its standard deviation, in float64."
-            )
         same = low.astype(np.float32) == high.astype(np.float32)
         constant = {c: f"{low[c]:g}" for c in np.flatnonzero(same)}
         if constant and whole:
@@ -71,6 +64,27 @@ class Vectors(Modality):
         header = [f"x{index}" for index in range(self.shape[0])]
         with replacing(path) as file:
             file.writelines(f"{','.join(map(str, row))}\n".encode() for row in (header, *x.tolist()))
+
+
+class Tables(Vectors):
+    """Vectors whose columns are of any scale, or constant: a model of them brings them to one."""
+
+    def check_training(self, x: Array, whole: bool = True) -> None:
+        """Refuses columns whose values float32 cannot tell apart. Raises `InputError`."""
+        check_precision(x)
+
+
+def check_precision(x: Array) -> None:
+    """Raises `InputError` for columns of which float32 loses what tells values apart."""
+    low, high = x.min(axis=0), x.max(axis=0)
+    some = x[:: max(1, len(x) // MOST)]
+    wide = x.dtype.itemsize > np.dtype(np.float32).itemsize
+    lost = {c: f"{low[c]} to {high[c]}" for c in range(x.shape[1]) if wide and _collapses(some[:, c])}
+    if lost:
+        raise InputError(
+            "vectors have distinct values that become equal in float32, which models compute in: "
+            f"{_named(lost)}. Subtract the mean of the column, and divide by its standard deviation, in float64."
+        )
 
 
 def _collapses(column):

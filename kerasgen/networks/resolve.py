@@ -14,6 +14,7 @@ from kerasgen.networks.classifiers import lenet, resnet
 from kerasgen.networks.conv import conv_decoder, conv_encoder
 from kerasgen.networks.coupling import PaddedCoupling, PaddedLinear, conv_coupling, linear_coupling, residual_coupling
 from kerasgen.networks.dcgan import DCGANGenerator
+from kerasgen.networks.denoising import DenoisingUNet
 from kerasgen.networks.dense import dense_coupling, dense_decoder, dense_encoder
 from kerasgen.networks.diffusers.autoencoder_kl import KLDecoder, KLEncoder
 from kerasgen.networks.diffusers.autoencoder_tiny import TinyDecoder, TinyEncoder
@@ -24,6 +25,7 @@ from kerasgen.networks.generators import ConvGenerator, DenseGenerator
 from kerasgen.networks.grid import Grid
 from kerasgen.networks.mlp import MLP
 from kerasgen.networks.spatial import SpatialDecoder, SpatialEncoder
+from kerasgen.networks.transformer import Transformer
 from kerasgen.networks.translation import PatchDiscriminator, ResidualGenerator, UNetGenerator
 from kerasgen.networks.unet import UNet
 from kerasgen.typing import Any, Callable, Sequence
@@ -59,12 +61,14 @@ DENOISERS: dict[str, Callable] = {"DiT": DiT, "DiffusersUNet": DiffusersUNet, "M
 FOR_VECTORS = ("MLP", "grid")  # the others are for images
 GENERATORS = {"conv": ConvGenerator, "DCGAN": DCGANGenerator, "dense": DenseGenerator}
 DISCRIMINATORS = {"conv": ConvDiscriminator, "dense": DenseDiscriminator}
+NOISE_ESTIMATORS = {"UNet": DenoisingUNet}
 TRANSLATORS = {"residual": ResidualGenerator, "UNet": UNetGenerator}
 PATCH_DISCRIMINATORS = {"patch": PatchDiscriminator}
 COUPLINGS = {
     **{"conv": conv_coupling, "dense": dense_coupling, "linear": linear_coupling, "residual": residual_coupling},
     **{"padded": PaddedCoupling, "padded_linear": PaddedLinear},
 }
+SEQUENCE_NETWORKS = {"Transformer": Transformer}
 FOR_IMAGES = ("conv", "residual", "linear", "padded", "padded_linear")
 
 Shape = tuple[int | None, ...]
@@ -132,13 +136,21 @@ def _network(role, argument, known, input_shapes, *expected, **settings):
 
 
 def encoder(argument: Any, shape: Shape, num_outputs: int, width: int, dtype: Any) -> Layer:
-    """A network of `ENCODERS` from images `[B, *shape]` to `[B, num_outputs]`. Raises `InputError`, as all below."""
+    """A network of `ENCODERS` from examples `[B, *shape]` to `[B, num_outputs]`. Raises `InputError`, as all below."""
+    _check_for_vectors("encoder", argument, shape, ENCODERS)
     sizes = {"shape": shape, "outputs": num_outputs, "width": width}
     return _network("encoder", argument, ENCODERS, [shape], (num_outputs,), **sizes, dtype=dtype)
 
 
+def _check_for_vectors(role, argument, shape, known):
+    name = (named(argument) or {}).get("class")
+    if len(shape) == 1 and name in known and name != "dense":
+        raise InputError(f"{role} {name!r} is for images; use 'dense' for vectors.")
+
+
 def decoder(argument: Any, num_inputs: int, output_shape: Shape, width: int, dtype: Any) -> Layer:
     """A network of `DECODERS` from latents `[B, num_inputs]` to `[B, *output_shape]`."""
+    _check_for_vectors("decoder", argument, output_shape, DECODERS)
     sizes = {"inputs": num_inputs, "output_shape": output_shape, "width": width}
     return _network("decoder", argument, DECODERS, [(num_inputs,)], tuple(output_shape), **sizes, dtype=dtype)
 
@@ -177,6 +189,11 @@ def check_size(network: Layer, height: int, width: int) -> None:
         network.check_size(height, width)
 
 
+def factor_of(network: Layer) -> int:
+    """What the sides of images must be multiples of; 1 where nothing is known."""
+    return getattr(network, "factor", 1)
+
+
 def generator(argument: Any, num_inputs: int, output_shape: Shape, num_classes: int | None, dtype: Any) -> Layer:
     """A network of `GENERATORS` from z `[B, num_inputs]`, with classes from `[z, one_hot]`, to `[B, *output_shape]`."""
     sizes = {"inputs": num_inputs, "output_shape": output_shape}
@@ -206,3 +223,31 @@ def patch_discriminator(argument: Any, input_shape: Shape, dtype: Any, name: str
     """A network of `PATCH_DISCRIMINATORS` from images in [-1, 1] to logits `[B, h, w]` of patches, or `[B]`."""
     settings = {"input_shape": input_shape, "name": name, "dtype": dtype}
     return _network("discriminator", argument, PATCH_DISCRIMINATORS, [input_shape], (), (None, None), **settings)
+
+
+def noise_estimator(argument: Any, channels: int, dtype: Any) -> Layer:
+    """A network of `NOISE_ESTIMATORS` from x `[B, H, W, channels]` and a map of levels `[B, H, W, 1]` to the noise."""
+    settings = {"channels": channels, "name": "network", "dtype": dtype}
+    places = [(None, None, channels), (None, None, 1)]
+    return _network("network", argument, NOISE_ESTIMATORS, places, (None, None, channels), **settings)
+
+
+def sequence_network(
+    argument: Any,
+    inputs: int,
+    outputs: int,
+    length: int,
+    num_conditions: int | None,
+    causal: bool,
+    dtype: Any,
+    name: str = "network",
+) -> Transformer:
+    """A network of `SEQUENCE_NETWORKS` from tokens `[B, L]`, below `inputs`, to logits `[B, L, outputs]`."""
+    sizes = {"inputs": inputs, "outputs": outputs, "length": length, "num_conditions": num_conditions}
+    settings = {"causal": causal, "name": name, "dtype": dtype}
+    network = resolve("network", argument, SEQUENCE_NETWORKS, Transformer, **sizes, **settings)
+    form = (inputs, outputs, length, num_conditions, causal)
+    if network.form != form:
+        told = "inputs, outputs, length, num_conditions and causal"
+        raise InputError(f"network has {told} of {network.form}; this model needs {form}.")
+    return network

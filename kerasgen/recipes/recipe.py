@@ -37,7 +37,13 @@ class Dataset:
     channels: int | None = _entry(None, choices=(1, 3))
     labels: bool | str = False  # or the name of a feature
     columns: tuple[int, ...] | None = _entry(None, low=0)  # of attributes, those to take
+    patch_size: int | None = _entry(None, low=1)  # of square patches to take of images of any size
+    patches: int = _entry(1, low=1)  # of each image
     pairs: str | None = _entry(None, choices=("gray", "edges", "small", "masked"))  # what a Pix2Pix is given
+    texts: str | None = _entry(None, choices=("whole", "lines", "lists"))  # form of a file of sequences
+    column: str | None = None  # of a CSV file of texts
+    stride: int | None = _entry(None, low=1)  # tokens between the windows to train on
+    transpose: int = _entry(0, low=0, high=11)  # semitones up and down, to train on music in other keys, too
     domain: int | None = _entry(None, low=0)  # class or attribute that parts it in two, for a CycleGAN
     flip: bool = False
     title: str | None = None
@@ -59,6 +65,7 @@ class Training:
     """How the model is fitted."""
 
     epochs: int = _entry(low=1)
+    steps_per_epoch: int | None = _entry(None, low=1)  # if an epoch is not once over the training set
     batch_size: int = _entry(low=1)
     optimizer: str = _entry(choices=("adam", "adamw"))
     learning_rate: float = _entry(above=0.0)
@@ -73,6 +80,8 @@ class Training:
     perceptual: str | None = None  # the classifier of an Autoencoder's perceptual distance
     perceptual_weight: float | None = _entry(None, low=0.0)
     precision: str = _entry("float32", choices=("float32", "mixed_bfloat16"))
+    quality_every: int | None = _entry(None, low=1)  # epochs, to measure samples in: val_kernel_distance
+    monitor: str | None = None  # a figure of log.csv: the checkpoint is the state of the epoch with the least
     seed: int = _entry(0, low=0, high=2**63 - 1)
 
 
@@ -91,6 +100,8 @@ class Evaluation:
     temperature: float = _entry(1.0, low=0.0)
     sampling: dict | None = None  # further arguments of `sample`, such as `sampler` and `steps`
     split: str = "test"
+    smiles: bool = False  # whether texts are molecules, of which the valid ones are counted
+    picture: str | None = _entry(None, choices=("reconstructions",))  # in samples.png, instead of samples
 
     @property
     def drawing(self) -> dict[str, Any]:

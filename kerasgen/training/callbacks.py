@@ -1,68 +1,22 @@
-"""Callbacks of a training run: its backup and its sample grids."""
+"""Callbacks of a training run: its log, its sample grids, how good they are, its end at a loss that is not finite."""
 
 import csv
-import json
 import math
-import os
-import time
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from kerasgen import inputs
 from kerasgen.base import Exhibit
-from kerasgen.errors import CheckpointError, KerasgenError
-from kerasgen.typing import Any, Callable
-
-
-class Backup(keras.callbacks.Callback):
-    """Keeps the whole state of training in one file, replaced after every epoch.
-
-    `keras.callbacks.BackupAndRestore` leaves out the seed generators, without which a resumed run draws other noise,
-    and writes weights and epoch in two steps. Here a kill at any moment leaves the state of a whole epoch: every
-    variable of the model and its optimizer, the epochs done and the seconds they took.
-    """
-
-    def __init__(self, path: Path):
-        super().__init__()
-        self.path = path
-        self.seconds = 0.0
-
-    def _variables(self, model):
-        metrics = {id(v) for v in model.metrics_variables}  # running means, reset at every epoch
-        return [v for v in model.variables if id(v) not in metrics] + list(model.optimizer.variables)
-
-    def restore(self, model: Any) -> int:
-        """Brings model and optimizer to the state in the file, if there is one; returns the epochs done."""
-        if not self.path.exists():
-            return 0
-        variables = self._variables(model)
-        with np.load(self.path, allow_pickle=False) as file:
-            if json.loads(str(file["paths"])) != [v.path for v in variables]:
-                raise CheckpointError(f"{self.path} is the state of another model; train in a new folder.")
-            for index, variable in enumerate(variables):
-                variable.assign(file[f"{index}"])
-            self.seconds = float(file["seconds"])
-            return int(file["epoch"])
-
-    def on_train_begin(self, logs: Any = None) -> None:
-        self._start = time.monotonic() - self.seconds
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        self.seconds = time.monotonic() - self._start
-        variables = self._variables(self.model)
-        arrays = {f"{index}": keras.ops.convert_to_numpy(v.value) for index, v in enumerate(variables)}
-        paths = json.dumps([v.path for v in variables])
-        temporary = self.path.with_suffix(".tmp")
-        with open(temporary, "wb") as file:
-            np.savez(file, paths=paths, epoch=epoch + 1, seconds=self.seconds, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, self.path)
+from kerasgen.errors import KerasgenError
+from kerasgen.metrics import kernel_distance
+from kerasgen.training.extractors import load_extractor
+from kerasgen.typing import Any, ArrayLike, Callable, Labels
 
 
 class Log(keras.callbacks.Callback):
-    """One line an epoch in a CSV file; a resumed run goes on after the last epoch that its backup holds."""
+    """One line an epoch in a CSV file; a resumed run goes on after the whole epochs that its backup holds."""
 
     def __init__(self, path: Path, first_epoch: int):
         super().__init__()
@@ -73,7 +27,7 @@ class Log(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         row = {"epoch": epoch + 1} | {name: f"{float(np.squeeze(value)):.6g}" for name, value in logs.items()}
         with open(self.path, "a", newline="") as file:
-            writer = csv.DictWriter(file, row)
+            writer = csv.DictWriter(file, row, lineterminator="\n")
             if file.tell() == 0:
                 writer.writeheader()
             writer.writerow(row)
@@ -98,8 +52,60 @@ class Pictures(keras.callbacks.Callback):
         if self.images is not None:
             self.model.prepare_sampling(self.images)
         exhibit = self.exhibit()
-        path = self.folder / f"epoch-{epoch + 1:04d}.png"
-        self.model.modality.write(exhibit.examples, path, exhibit.columns)
+        modality = self.model.modality
+        path = self.folder / f"epoch-{epoch + 1:04d}{modality.suffixes[0]}"
+        modality.write(exhibit.examples, path, exhibit.columns)
+
+
+class SampleQuality(keras.callbacks.Callback):
+    """Logs `val_kernel_distance` every so many epochs: that of samples' features to those of images (KID).
+
+    It comes before callbacks that read it, such as `ModelCheckpoint(monitor="val_kernel_distance", mode="min")`. After
+    the epochs between it is infinite, than which any is better.
+
+    Args:
+        images: held out from training.
+        extractor: "inception-2015", or whatever `kerasgen.load` takes that is a classifier, or a
+            `kerasgen.metrics.Extractor`.
+        labels: of the images, for models with classes: samples have the same.
+        every: epochs.
+        num_samples: at most, and images.
+        settings: further arguments of `sample`, such as `seed` (0) and `steps`.
+
+    Raises `InputError`: a number is out of range; on training: the model draws no samples, or the extractor does not
+    take them.
+    """
+
+    def __init__(
+        self,
+        images: ArrayLike,
+        extractor: Any,
+        labels: Labels = None,
+        every: int = 1,
+        num_samples: int = 1000,
+        **settings: Any,
+    ):
+        super().__init__()
+        self.every = inputs.check_integer("every", every, 1)
+        self.images = np.asarray(images)[: inputs.check_integer("num_samples", num_samples, 3)]
+        self.labels = None if labels is None else np.asarray(labels)[: len(self.images)]
+        self.extractor = load_extractor(extractor) if isinstance(extractor, str) else extractor
+        self.settings = {"seed": 0, "verbose": 0} | settings
+        self._real: Any = None  # features of the images
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.model.verb("sample")
+        if self._real is None:
+            self.extractor.check_shape(self.model.shape)
+            images = self.model.modality.check(self.images)
+            self._real = self.extractor.extract(images, verbose=0)[0]
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        value = math.inf
+        if (epoch + 1) % self.every == 0:
+            samples = self.model.sample(len(self.images), labels=self.labels, **self.settings)
+            value = kernel_distance(self._real, self.extractor.extract(samples, verbose=0)[0])[0]
+        logs["val_kernel_distance"] = value
 
 
 class StopAtNonFiniteLoss(keras.callbacks.Callback):
@@ -111,7 +117,6 @@ class StopAtNonFiniteLoss(keras.callbacks.Callback):
                 continue
             step = int(self.model.optimizer.iterations)
             raise KerasgenError(
-                f"the {name.replace('_', ' ')} is {value} at step {step}, batch {batch + 1} of its epoch. The backup "
-                "of the last whole epoch is kept; lower training.learning_rate, raise training.warmup_steps or set "
-                "training.clip_norm."
+                f"the {name.replace('_', ' ')} is {value} at step {step}. The newest backup is kept; lower "
+                "training.learning_rate, raise training.warmup_steps or set training.clip_norm."
             )

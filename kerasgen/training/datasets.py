@@ -5,6 +5,7 @@ import inspect
 from kerasgen import data
 from kerasgen.base import FAMILIES, BaseModel
 from kerasgen.errors import RecipeError
+from kerasgen.modalities import tokens_of
 from kerasgen.recipes import Recipe
 from kerasgen.typing import Any, Array
 
@@ -12,12 +13,18 @@ from kerasgen.typing import Any, Array
 def source_of(recipe: Recipe, split: str) -> dict[str, Any]:
     """Arguments of `data.load` and its kin for a split of the recipe's data set."""
     dataset = recipe.dataset
+    if dataset.texts is not None:
+        config = recipe.model.config
+        form = {"texts": dataset.texts, "column": dataset.column}
+        tokens = tokens_of(config["shape"], config["vocabulary"])
+        return {"source": dataset.source, "split": split, "tokens": tokens, **form}
     form = {"image_size": dataset.image_size, "channels": dataset.channels}
     labels = dataset.labels if isinstance(dataset.labels, str) else None if dataset.labels else False
     columns = {} if dataset.columns is None else {"columns": dataset.columns}
     if dataset.pairs is not None:
         return {"source": dataset.source, "split": split, "pairs": dataset.pairs, **form}
-    return {"source": dataset.source, "split": split, "labels": labels, **columns, **form}
+    patches = {} if dataset.patch_size is None else {"patch_size": dataset.patch_size, "patches": dataset.patches}
+    return {"source": dataset.source, "split": split, "labels": labels, **columns, **patches, **form}
 
 
 def load_split(recipe: Recipe, split: str) -> tuple[Array, Array | None]:
@@ -25,6 +32,10 @@ def load_split(recipe: Recipe, split: str) -> tuple[Array, Array | None]:
 
     With `dataset.domain`, images of both kinds; with `dataset.pairs`, what is given and the images it is made of.
     """
+    if recipe.dataset.texts is not None:
+        # Windows to measure on do not overlap; those to look for copies in have all runs of up to half a window.
+        stride = recipe.model.config["shape"][0] // 2 if split == recipe.dataset.train_split else None
+        return data.load_text_arrays(**source_of(recipe, split), stride=stride or None), None
     if recipe.dataset.pairs is not None:
         return data.load_pair_arrays(**source_of(recipe, split))
     if recipe.dataset.domain is not None:
@@ -48,9 +59,15 @@ def on_dataset(recipe: Recipe, source: str) -> Recipe:
     dataset = table["dataset"] = {key: value for key, value in dataset.items() if key not in told} | {"source": source}
     table["description"] = f"The recipe of {recipe.name} on other data."
     table["weights"] = {"dtype": recipe.weights.dtype}
+    if recipe.dataset.texts in ("whole", "lines"):
+        if not source.endswith(".csv"):
+            dataset.pop("column", None)
+        config["vocabulary"], longest = data.characters(source, recipe.dataset.texts, dataset.get("column"))
+        config["shape"] = [longest + 1] if recipe.dataset.texts == "lines" else config["shape"]
     shape = config.get("shape")
     if isinstance(shape, list) and len(shape) == 3 and shape[-1] in (1, 3):
-        dataset |= {"image_size": shape[:2], "channels": shape[-1]}
+        size = {} if "patch_size" in dataset else {"image_size": shape[:2]}
+        dataset |= {"channels": shape[-1], **size}
     if splits := data.recipe_splits(source):
         dataset |= {f"{name}_split": split for name, split in splits.items() if f"{name}_split" in dataset}
         table["evaluation"]["split"] = splits["test"]

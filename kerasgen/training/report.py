@@ -14,6 +14,7 @@ from kerasgen.hub.figure_names import title
 from kerasgen.hub.registry import read_log, read_metrics
 from kerasgen.metrics.figures import pixels
 from kerasgen.metrics.neighbours import nearest
+from kerasgen.modalities import Images, Tokens
 from kerasgen.recipes import Recipe
 from kerasgen.training.datasets import load_split
 
@@ -33,6 +34,13 @@ def _picture(picture, caption):
     caption = html.escape(caption)
     image = f'<img alt="{caption}" src="data:image/png;base64,{data}">'
     return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
+
+
+def _texts(texts, caption):
+    listed = (
+        "\n\n".join(map(html.escape, texts)) if any("\n" in text for text in texts) else html.escape("\n".join(texts))
+    )
+    return f"<figure><pre>{listed}</pre><figcaption>{html.escape(caption)}</figcaption></figure>"
 
 
 def curve(lines: dict[str, list], x_name: str, y_name: str, width: int = 560, height: int = 280) -> str:
@@ -89,8 +97,10 @@ def _pictures(model, recipe):
     settings = recipe.evaluation
     images, labels = load_split(recipe, settings.split)
     exhibits = model.exhibit(images, labels, settings)
+    if isinstance(model.modality, Tokens) and not model.modality.drawable:
+        return [_texts(model.modality.texts(e.examples), e.caption) for e in exhibits]
     parts = [_picture(model.modality.grid(e.examples, e.columns), e.caption) for e in exhibits]
-    if exhibits and model.given_shape is None:
+    if exhibits and model.given_shape is None and isinstance(model.modality, Images):
         training = load_split(recipe, recipe.dataset.train_split)[0]
         samples = exhibits[0].examples[:COLUMNS]
         closest, ratios = nearest(pixels(model.modality.to_storage(samples)), pixels(training))

@@ -1,27 +1,30 @@
 """From a recipe to a checkpoint: `train` repeats what made a zoo entry."""
 
-import fcntl
 import inspect
 import json
 import shutil
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import keras
+from filelock import FileLock, Timeout
 
 from kerasgen import data
 from kerasgen.base import FAMILIES, BaseModel, Exhibit, GenerativeModel
 from kerasgen.checkpoints import load_checkpoint, save_checkpoint, sha256
 from kerasgen.classifiers.perceptual import PerceptualDistance
-from kerasgen.errors import DatasetError, KerasgenError, RecipeError
+from kerasgen.errors import DatasetError, KerasgenError, RecipeError, RunStopped
 from kerasgen.hub.card import write_card
 from kerasgen.hub.registry import load
 from kerasgen.metrics import Evaluation, evaluate
 from kerasgen.recipes import Recipe, Training
-from kerasgen.training import hardware
-from kerasgen.training.callbacks import Backup, Log, Pictures, StopAtNonFiniteLoss
+from kerasgen.training import hardware, strategies
+from kerasgen.training.backups import Backup
+from kerasgen.training.callbacks import Log, Pictures, SampleQuality, StopAtNonFiniteLoss
 from kerasgen.training.datasets import load_split, source_of
 from kerasgen.training.extractors import load_extractor
 from kerasgen.training.optimizers import optimizer_of
@@ -71,12 +74,34 @@ def losses_of(model: BaseModel, training: Training) -> dict[str, Any]:
 @contextmanager
 def _only_run_in(folder: Path) -> Iterator[None]:
     """Holds a lock on the folder, so that two runs never share one."""
-    with open(folder / ".lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise KerasgenError(f"another run is at work in {folder}; choose another --workdir.") from error
+    try:
+        lock = FileLock(folder / ".lock").acquire(blocking=False)
+    except Timeout as error:
+        raise KerasgenError(f"another run is at work in {folder}; choose another --workdir.") from error
+    with lock:
         yield
+
+
+@contextmanager
+def _stopped_by_sigterm(backup: Backup) -> Iterator[None]:
+    """Has SIGTERM end training after the step at work, with a backup, and what comes after training at once.
+
+    Only the main thread can handle signals; in others SIGTERM does what it did.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(*_):
+        if not backup.training:
+            raise RunStopped("the run was stopped before or after its training; run it again, and it goes on.")
+        backup.stop()
+
+    before = signal.signal(signal.SIGTERM, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _check_same_recipe(recipe, folder):
@@ -93,12 +118,18 @@ def exhibit(recipe: Recipe, model: BaseModel, split: str) -> Callable[[], Exhibi
     """What gives the first exhibit of a model of this recipe, of the images of a split; `None` if there is none."""
     if not model.exhibit(None, None, recipe.evaluation):
         return None
-    examples, labels = load_split(recipe, split) if model.shows_examples else (None, None)
+    shown = model.shows_examples or recipe.evaluation.picture is not None
+    examples, labels = load_split(recipe, split) if shown else (None, None)
     return lambda: model.exhibit(examples, labels, recipe.evaluation)[0]
 
 
 def _load(recipe, split, **settings):
     """The `tf.data.Dataset` of a split that models of this recipe are trained or validated on."""
+    if recipe.dataset.texts is not None:
+        settings = {name: value for name, value in settings.items() if name not in ("cache", "flip")}
+        if split == recipe.dataset.train_split:
+            settings |= {"stride": recipe.dataset.stride, "transpose": recipe.dataset.transpose}
+        return data.load_texts(**source_of(recipe, split), **settings)
     if recipe.dataset.pairs is not None:
         del settings["cache"]
         return data.load_pairs(**source_of(recipe, split), **settings)
@@ -108,60 +139,126 @@ def _load(recipe, split, **settings):
     return data.load_domains(**source_of(recipe, split), domain=recipe.dataset.domain, **settings)
 
 
-def _num_steps(recipe):
-    """Training steps in an epoch."""
+def num_batches(recipe: Recipe) -> int:
+    """Batches in the training set of a recipe."""
     batch_size, split = recipe.training.batch_size, recipe.dataset.train_split
-    if recipe.dataset.domain is None:
-        return data.steps_per_epoch(recipe.dataset.source, split, batch_size, drop_remainder=True)
-    return len(_load(recipe, split, batch_size=batch_size))
+    if recipe.dataset.domain is None and recipe.dataset.texts is None:
+        patches = recipe.dataset.patches
+        return data.steps_per_epoch(recipe.dataset.source, split, batch_size, drop_remainder=True, patches=patches)
+    return len(_load(recipe, split, batch_size=batch_size, drop_remainder=True))
 
 
-def train(recipe: Recipe, workdir: str | Path, verbose: Verbose = "auto") -> Path:
+def training_set(recipe: Recipe, step: int = 0, shard: tuple[int, int] = (0, 1), cache: Any = True) -> Any:
+    """The `tf.data.Dataset` of batches, or of a process's parts of them, to train on for ever from a step on."""
+    drawn: dict[str, Any] = {"shuffle": True, "seed": recipe.training.seed, "flip": recipe.dataset.flip, "repeat": True}
+    drawn["first_epoch"], drawn["first_batch"] = divmod(step, num_batches(recipe)) if step else (0, 0)
+    settings = {"batch_size": recipe.training.batch_size, "cache": cache, "drop_remainder": True, "shard": shard}
+    return _load(recipe, recipe.dataset.train_split, **settings, **drawn)
+
+
+def compiled(recipe: Recipe, num_steps: int) -> BaseModel:
+    """The untrained model of a recipe, compiled for so many steps."""
+    keras.utils.set_random_seed(recipe.training.seed % 2**32)  # of the initial weights
+    model = build(recipe, recipe.training.precision)
+    model.compile(optimizer_of(model, recipe.training, num_steps), **losses_of(model, recipe.training))
+    return model
+
+
+def train(
+    recipe: Recipe,
+    workdir: str | Path,
+    verbose: Verbose = "auto",
+    backup_seconds: float = 600.0,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    strategy: str = "auto",
+    cache: str | Path | None = None,
+) -> Path:
     """Trains, evaluates and saves the model of a recipe; returns the checkpoint folder, `workdir/checkpoint`.
 
-    `workdir` gets log.csv (a line an epoch), samples/ (a picture an epoch) and backup.npz (the state after the last
-    whole epoch). Run again after a kill, it goes on from there, and ends with the same weights as if not killed.
+    `workdir` gets log.csv (a line an epoch), samples/ (a picture an epoch) and backups/ (the state at the end of each
+    epoch, and within it every `backup_seconds`). Run again after a kill, it goes on from the newest, and ends with the
+    same weights as if not killed. SIGTERM ends the step at work and writes a backup.
 
-    Raises `RecipeError`: the folder holds a run of another recipe.
+    Args:
+        callbacks: further ones for `fit`, such as `keras.callbacks.TensorBoard`.
+        strategy: see `kerasgen.strategy`. Of several processes the first writes to `workdir`, from which all must be
+            able to read, and each of the others writes to a folder in it, `worker-1` and so on.
+        cache: a folder to keep the decoded training set in, where it is larger than memory.
+
+    Raises:
+        RecipeError: the folder holds a run of another recipe.
+        RunStopped: by SIGTERM.
+        ProcessLost: another of the processes that train together is gone.
     """
-    workdir = Path(workdir)
+    engine = strategies.strategy(strategy)
+    number, processes = strategies.process_of(engine)
+    shard = strategies.shard_of(engine, recipe.training.batch_size)
+    backups = Path(workdir) / "backups"
+    workdir = Path(workdir) / f"worker-{number}" if number else Path(workdir)
     training = recipe.training
-    keras.utils.set_random_seed(training.seed % 2**32)  # of the initial weights
-    model = build(recipe, training.precision)
-    steps = _num_steps(recipe)
+    steps = training.steps_per_epoch or num_batches(recipe)
+    with engine.scope():
+        model = compiled(recipe, steps * training.epochs)
     workdir.mkdir(parents=True, exist_ok=True)
     with _only_run_in(workdir):
         _check_same_recipe(recipe, workdir)
-        model.compile(optimizer_of(model, training, steps * training.epochs), **losses_of(model, training))
-        backup = Backup(workdir / "backup.npz")
-        epoch = backup.restore(model)
+        backup = Backup(backups, steps, interval=backup_seconds, monitor=training.monitor, writes=number == 0)
+        backup.restore(model)
         load_split(recipe, recipe.evaluation.split)  # what it will be measured on is there and whole
-        if epoch < training.epochs:
-            if verbose and (faster := hardware.faster_backend(model)):
+        with _stopped_by_sigterm(backup):
+            if verbose and backup.step < steps * training.epochs and (faster := hardware.faster_backend(model)):
                 print(f"On a CPU such a model trains faster with KERAS_BACKEND={faster}.", file=sys.stderr)
-            _fit(recipe, model, steps, epoch, backup, workdir, verbose)
-        hours = round(backup.seconds / 3600, 3)
-        facts = {"epochs": training.epochs, "steps": steps * training.epochs, "hours": hours}
-        return finish(recipe, model, hardware.describe() | facts, workdir, verbose)
+            while backup.step < steps * training.epochs:
+                with engine.scope(), strategies.together(processes):
+                    _fit(recipe, model, steps, backup, workdir, verbose, callbacks, shard, cache)
+            backup.restore_best(model)
+            hours = round(backup.seconds / 3600, 3)
+            facts = {"epochs": training.epochs, "steps": steps * training.epochs, "hours": hours}
+            return finish(recipe, model, hardware.describe() | facts, workdir, verbose)
 
 
-def _fit(recipe, model, steps, epoch, backup, workdir, verbose):
+def _fit(recipe, model, steps, backup, workdir, verbose, further, shard, cache):
+    """Trains to the end, or what remains of an epoch that was begun before."""
     training, split = recipe.training, recipe.dataset.train_split
-    drawn = {"shuffle": True, "seed": training.seed, "flip": recipe.dataset.flip, "first_epoch": epoch, "repeat": True}
-    dataset = _load(recipe, split, batch_size=training.batch_size, cache=True, drop_remainder=True, **drawn)
-    callbacks = [StopAtNonFiniteLoss(), Log(workdir / "log.csv", epoch), backup]
-    shown = exhibit(recipe, model, recipe.dataset.validation_split or split)
+    epoch, done = divmod(backup.step, steps)
+    epochs = {"initial_epoch": epoch, "epochs": epoch + 1 if done else training.epochs, "steps_per_epoch": steps - done}
+    callbacks: list[keras.callbacks.Callback] = [StopAtNonFiniteLoss()]
+    shown = exhibit(recipe, model, _held_out(recipe))
     if shown is not None:
         preview = None
         if isinstance(model, GenerativeModel):
-            preview = next(iter(data.load(**source_of(recipe, split), batch_size=PREVIEW_IMAGES)))
+            preview = next(iter(_load(recipe, split, batch_size=PREVIEW_IMAGES, cache=cache or False)))
             preview = (preview[0] if isinstance(preview, tuple) else preview).numpy()
-        callbacks.insert(1, Pictures(workdir / "samples", shown, preview))
+        callbacks.append(Pictures(workdir / "samples", shown, preview))
+    if training.quality_every is not None:
+        callbacks.append(_quality(recipe, model))
+    callbacks += [Log(workdir / "log.csv", epoch), backup, *further]
     validation = None
     if recipe.dataset.validation_split:
-        validation = _load(recipe, recipe.dataset.validation_split, batch_size=training.batch_size, cache=True)
-    epochs = {"epochs": training.epochs, "initial_epoch": epoch, "steps_per_epoch": steps}
+        how = {"batch_size": training.batch_size, "cache": True, "shard": shard, "drop_remainder": shard[1] > 1}
+        validation = _load(recipe, recipe.dataset.validation_split, **how)
+    dataset = training_set(recipe, backup.step, shard, cache or True)
     model.fit(dataset, **epochs, validation_data=validation, callbacks=callbacks, verbose=verbose)
+
+
+def _quality(recipe, model):
+    """Raises `RecipeError`: the recipe names no extractor, or nothing is held out."""
+    settings, split = recipe.evaluation, recipe.dataset.validation_split
+    if None in (settings.extractor, split):
+        raise RecipeError("training.quality_every needs evaluation.extractor and dataset.validation_split.")
+    images, labels = load_split(recipe, split)
+    how = settings.drawing | {"every": recipe.training.quality_every, "num_samples": min(1000, settings.num_samples)}
+    return SampleQuality(images, settings.extractor, None if model.num_classes is None else labels, **how)
+
+
+def _held_out(recipe):
+    """The split to look at what was not trained on, if there is one."""
+    return recipe.dataset.validation_split or recipe.dataset.train_split
+
+
+def _normal(examples, labels):
+    """Of a table with labels those that are normal, 0; all of others."""
+    return examples[labels == 0] if labels is not None and examples.ndim == 2 and labels.ndim == 1 else examples
 
 
 def finish(recipe: Recipe, model: BaseModel, facts: dict[str, Any], workdir: Path, verbose: Verbose = "auto") -> Path:
@@ -173,9 +270,10 @@ def finish(recipe: Recipe, model: BaseModel, facts: dict[str, Any], workdir: Pat
         facts: of the training, for the record: hardware, epochs, steps, hours.
         workdir: has log.csv and gets `checkpoint`, which is returned.
     """
-    if isinstance(model, GenerativeModel):
-        images, _ = load_split(recipe, recipe.dataset.train_split)
-        model.prepare_sampling(images)
+    model.finish_training(
+        lambda: load_split(recipe, recipe.dataset.train_split)[0],
+        lambda: _normal(*load_split(recipe, _held_out(recipe))),
+    )
     folder = workdir / "checkpoint"
     shipped = build(recipe)
     shipped.set_weights(model.get_weights())
@@ -193,10 +291,10 @@ def finish(recipe: Recipe, model: BaseModel, facts: dict[str, Any], workdir: Pat
 
 
 def save_picture(recipe: Recipe, model: BaseModel, folder: Path) -> None:
-    """Writes samples.png, what the model shows of itself, if it shows anything."""
+    """Writes samples.png, or of texts samples.txt, what the model shows of itself, if it shows anything."""
     if shown := exhibit(recipe, model, recipe.evaluation.split):
         first = shown()
-        model.modality.write(first.examples, folder / "samples.png", first.columns)
+        model.modality.write(first.examples, folder / model.modality.sheet, first.columns)
 
 
 def evaluation(recipe: Recipe, model: BaseModel, split: str, verbose: Verbose = "auto") -> Evaluation:
@@ -207,9 +305,13 @@ def evaluation(recipe: Recipe, model: BaseModel, split: str, verbose: Verbose = 
     if None not in (classes, known) and classes != known:
         raise DatasetError(f"{recipe.dataset.source} has {classes} classes and the model {known}; expected the same.")
     contents: dict[str, Any] = {"training": lambda: load_split(recipe, recipe.dataset.train_split)[0]}
+    if recipe.dataset.patch_size is not None:
+        contents["whole"] = lambda: data.load_whole(recipe.dataset.source, split, recipe.dataset.channels)
     columns = recipe.dataset.columns
     if recipe.dataset.domain is not None or recipe.dataset.pairs is not None:
         contents, images, labels = {"given": images}, labels, None
+    if labels is not None and model.num_classes is None and labels.ndim == 1:
+        contents["anomalous"] = labels != 0
     contents["extractor"] = extractor = None if settings.extractor is None else load_extractor(settings.extractor)
     if recipe.dataset.domain is not None and extractor is not None and extractor.num_classes is None:
         columns = [recipe.dataset.domain]

@@ -4,9 +4,11 @@ import pytest
 from scipy import stats
 from sklearn.mixture import GaussianMixture
 
-from kerasgen import Autoencoder, Classifier, PerceptualDistance
+from kerasgen import Autoencoder, Classifier, PerceptualDistance, metrics
 from kerasgen.autoencoders.mixture import fit_mixture, log_densities
 from kerasgen.errors import InputError
+from kerasgen.metrics.denoising import denoising
+from kerasgen.recipes import Evaluation
 from tests.model_case import LatentCase, long_fit
 
 
@@ -23,7 +25,7 @@ class TestAutoencoder(LatentCase):
 
 
 def small(**arguments):
-    return Autoencoder(shape=(8, 8, 1), latent_dim=3, width=16, num_components=4, **arguments)
+    return Autoencoder(**{"shape": (8, 8, 1), "latent_dim": 3, "width": 16, "num_components": 4} | arguments)
 
 
 def test_loss_is_the_squared_error_and_the_penalty(images):
@@ -137,12 +139,14 @@ class NoMaps(keras.layers.Layer):
 def test_uses(images):
     """Denoising removes noise, strange images score higher, compression costs little."""
     x, _ = images
-    model = small(noise_stddev=0.1)
+    model = small(corruption={"class": "gaussian", "stddev": 0.1})
     model.compile(keras.optimizers.Adam(3e-3))
     long_fit(model, x, None, 150)
     clean = x / np.float32(255.0)
     noisy = np.clip(clean + 0.1 * np.random.default_rng(0).normal(size=clean.shape), 0, 1).astype("float32")
     assert np.square(model.denoise(noisy) - clean).mean() < 0.8 * np.square(noisy - clean).mean()
+    beyond = (clean + 0.1 * np.random.default_rng(1).normal(size=clean.shape)).astype("float32")  # not clipped
+    assert np.square(model.denoise(beyond) - clean).mean() < 0.8 * np.square(beyond - clean).mean()
     assert model.anomaly_score(255 - x).min() > 2.0 * model.anomaly_score(x).max()
     data = model.compress(x)
     assert len(data) < x.nbytes / 8
@@ -154,8 +158,29 @@ def test_uses(images):
             model.decompress(bad)
     with pytest.raises(InputError, match="bits"):
         model.compress(x, bits=9)
-    with pytest.raises(InputError, match="noise_stddev"):
+    with pytest.raises(InputError, match="with a corruption"):
         small().denoise(x)
+
+
+@pytest.mark.parametrize("kind, amount", [("gaussian", "stddev"), ("masking", "rate"), ("salt_and_pepper", "rate")])
+def test_what_a_denoising_autoencoder_shows_and_measures(kind, amount, images):
+    """Noise above, what is left of it below, the same each time; PSNR where the noise is Gaussian."""
+    x = images[0]
+    model = small(corruption={"class": kind, amount: [0.0, 0.2]}, num_components=0)
+    (shown,) = model.exhibit(x, None, Evaluation())
+    assert f"{kind.replace('_', ' ')}, {amount} 0.1" in shown.caption
+    noisy, restored = np.split(shown.examples, 2)
+    np.testing.assert_array_equal(noisy, np.split(model.exhibit(x, None, Evaluation())[0].examples, 2)[0])
+    changed = np.square(noisy - x[: len(noisy)] / np.float32(255.0))
+    if kind == "gaussian":
+        assert 0.05**2 < changed.mean() < 0.1**2  # clipped
+    else:
+        assert 0.05 < (changed > 0).mean() < 0.15
+    np.testing.assert_allclose(restored, model.denoise(noisy), atol=1e-6)
+    assert ("denoising" in model.measures()) == (kind == "gaussian")
+    if kind == "gaussian":
+        figures = denoising(metrics.Evaluation(model, x, None, "test"))
+        assert set(figures) == {"denoising_psnr/15", "denoising_psnr/25", "denoising_psnr/50"}
 
 
 def blobs():

@@ -5,7 +5,7 @@ from keras import layers, ops
 from scipy import stats
 
 from kerasgen import VariationalAutoencoder, noise
-from kerasgen.autoencoders.distributions import Bernoulli, DiscretizedLogistic, Gaussian
+from kerasgen.autoencoders.distributions import Bernoulli, DiscretizedLogistic, DiscretizedLogisticMixture, Gaussian
 from kerasgen.base import rows
 from kerasgen.errors import InputError
 from tests.model_case import LatentCase, assert_same, long_fit
@@ -137,6 +137,33 @@ def test_discretized_logistic_against_scipy_and_sums_to_one():
         assert np.isfinite(log_p).all()
 
 
+def test_mixture_is_one_of_discretized_logistics():
+    """Each component as by itself, weighed by the softmax; three channels have their own outputs."""
+    mixture, single = DiscretizedLogisticMixture(), DiscretizedLogistic()
+    rng = np.random.default_rng(0)
+    x = (rng.integers(0, 256, (50, 1, 1, 3)) / 255.0).astype(np.float32)
+    outputs = rng.normal(size=(50, 1, 1, 27)).astype(np.float32)
+    logits, means, log_scales = outputs.reshape(50, 3, 3, 3).transpose(1, 0, 2, 3)  # [N, channel, component] each
+    weights = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+    p = np.zeros((50, 3))
+    for k, start in enumerate((0.1, 0.5, 0.9)):
+        for channel in range(3):
+            one = np.stack([means[:, channel, k] + start - 0.5, log_scales[:, channel, k]], axis=-1)
+            one = one[:, None, None].astype(np.float32)
+            log_p = single.log_prob(tensor(x[..., channel : channel + 1]), tensor(one))
+            p[:, channel] += weights[:, channel, k] * np.exp(ops.convert_to_numpy(log_p))
+    found = ops.convert_to_numpy(mixture.log_prob(tensor(x), tensor(outputs)))
+    np.testing.assert_allclose(found, np.log(p).sum(axis=1), atol=1e-3)
+    fixed = np.rint(outputs * 2.0**12)
+    coded = mixture.fixed_weights(fixed.astype(np.float64))
+    assert coded.shape == (50, 1, 1, 3, 256)
+    pixels = np.rint(255 * x).astype(int)[..., None]
+    chosen = np.take_along_axis(coded, pixels, axis=-1)[..., 0] / coded.sum(axis=-1)
+    np.testing.assert_allclose(chosen[:, 0, 0], p, rtol=0.02, atol=5e-5)
+    expected = (weights * np.clip(means + np.array([0.1, 0.5, 0.9]), 0.0, 1.0)).sum(axis=-1)
+    np.testing.assert_allclose(ops.convert_to_numpy(mixture.mean(tensor(outputs)))[:, 0, 0], expected, atol=1e-5)
+
+
 # The bound
 
 
@@ -188,6 +215,30 @@ def linear_vae(factor):
     decoder.layers[0].set_weights([factor * FACTORS.T, np.full(10, 0.5)])
     model.distribution.log_scale.assign(factor * np.log(SCALE))
     return model
+
+
+def test_density_of_vectors_is_that_of_probabilistic_pca():
+    """The bound of a linear VAE at its optimum is exact: log N(x; 0.5, W W^T + s^2 I), also far from [0, 1]."""
+    x, exact = factor_data(500, np.random.default_rng(0))
+    x = x.reshape(500, 10)
+    encoder, decoder = keras.Sequential([layers.Dense(6)]), keras.Sequential([layers.Dense(10)])
+    model = VariationalAutoencoder((10,), 3, encoder, decoder)
+    precision = np.square(FACTORS).sum(axis=0) / SCALE**2 + 1.0
+    kernel, bias = np.zeros((10, 6)), np.concatenate([np.zeros(3), -np.log(precision)])
+    kernel[:, :3] = FACTORS / (SCALE**2 * precision)
+    bias[:3] = -0.5 * kernel[:, :3].sum(axis=0)
+    encoder.layers[0].set_weights([kernel, bias])
+    decoder.layers[0].set_weights([FACTORS.T, np.full(10, 0.5)])
+    model.distribution.log_scale.assign(np.log(SCALE))
+    np.testing.assert_allclose(model.log_prob(x, num_importance_samples=16), exact, atol=1e-2)
+    np.testing.assert_allclose(model.anomaly_score(x), -exact, atol=1e-2)
+    assert (
+        model.sample(2000, seed=0).min() < 0.5 - FACTORS.std() < 0.5 + FACTORS.std() < model.sample(2000, seed=0).max()
+    )
+    with pytest.raises(InputError, match="gaussian"):
+        VariationalAutoencoder((10,), 3, decoder_distribution="bernoulli")
+    with pytest.raises(InputError, match="use 'dense' for vectors"):
+        VariationalAutoencoder((10,), 3, encoder="conv")
 
 
 def mean_bound(model, x, num_importance_samples):

@@ -117,3 +117,37 @@ def test_compiled_reads_current_variables_and_changes_none():
     np.testing.assert_allclose(ops.convert_to_numpy(program(x)), ops.convert_to_numpy(model(x)), atol=1e-6)
     dense.kernel.assign(2.0 * dense.kernel)
     np.testing.assert_allclose(ops.convert_to_numpy(program(x)), ops.convert_to_numpy(model(x)), atol=1e-6)
+
+
+class Table(keras.Model):
+    """Rows of a table, looked up or by a product with one-hot rows."""
+
+    def __init__(self, looked_up):
+        super().__init__()
+        self.looked_up, self.built = looked_up, True
+        self.table = self.add_weight(shape=(3, 2), initializer=keras.initializers.RandomNormal(seed=1))
+
+    @backend.train_step
+    def train_step(self, data):
+        x, weights, _ = keras.utils.unpack_x_y_sample_weight(data)
+
+        def loss():
+            rows = ops.take(self.table, x, axis=0) if self.looked_up else ops.matmul(ops.one_hot(x, 3), self.table)
+            return ops.sum(ops.square(rows) * weights[..., None]), None
+
+        (value, _), gradients = backend.value_and_grad(loss, self.trainable_variables)
+        backend.apply_gradients(self.optimizer, gradients, self.trainable_variables)
+        return {"loss": value}
+
+
+def test_rows_that_are_looked_up_twice():
+    """Adam moves an embedding as it moves the kernel of the same product with one-hot rows."""
+    x = np.array([[0, 1, 1, 1], [2, 1, 0, 1]])
+    weights = np.arange(8.0, dtype="float32").reshape(2, 4)
+    moved = []
+    for looked_up in (True, False):
+        model = Table(looked_up)
+        model.compile(keras.optimizers.Adam(0.1))
+        model.fit(x, weights, epochs=3, batch_size=2, shuffle=False, verbose=0)
+        moved.append(ops.convert_to_numpy(model.table))
+    np.testing.assert_allclose(*moved, atol=1e-6)

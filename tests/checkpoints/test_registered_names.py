@@ -7,13 +7,17 @@ import kerasgen
 NAMES = """
     AveragedAdadelta AveragedAdafactor AveragedAdagrad AveragedAdam AveragedAdamW AveragedAdamax AveragedFtrl
     AveragedLamb AveragedLion AveragedMuon AveragedNadam AveragedRMSprop AveragedSGD
-    ActNorm AdditiveCoupling AffineCoupling Autoencoder Bernoulli Classifier ConditionalBatchNormalization
-    ConditionalSplit Conditioning Conv2D CycleGAN DiffusionModel DiscretizedLogistic FlowMatching GAN Gaussian
-    GaussianPrior Glow GradientPenalty GroupNormalization Haar Hinge HistogramEqualization Invertible
-    InvertibleConv1x1 LatentDiffusion LeastSquares Logit MaxPooling2D
+    ActNorm AdditiveCoupling AffineCoupling AnomalyDetector Autoencoder AutoregressiveTransformer Bernoulli
+    Classifier CodeModel
+    ConditionalBatchNormalization ConditionalSplit Conditioning Conv2D CycleGAN
+    DiffusionModel DiscretizedLogistic DiscretizedLogisticMixture FiniteScalarQuantizer FlowMatching GAN Gaussian
+    GaussianPrior Glow GradientPenalty GroupNormalization Haar Hinge HistogramEqualization ImageDenoiser
+    Invertible InvertibleConv1x1 LatentDiffusion LeastSquares Logit MaskedDiffusion MaxPooling2D
     MinibatchStandardDeviation MixtureDensity MultiScale
     NonSaturating Permute Pix2Pix Players PositionBias R1 RationalQuadraticSpline RealNVP SelfAttention
-    SigmoidCoupling Split Squeeze UniformDequantization VariationalAutoencoder VariationalDequantization Wasserstein
+    SequenceVAE Transformer
+    SigmoidCoupling Split Squeeze UniformDequantization VQVAE VariationalAutoencoder VariationalDequantization
+    VectorQuantizer Wasserstein
 """
 
 

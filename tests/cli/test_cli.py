@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerasgen import DiffusionModel, Pix2Pix
+from kerasgen import VQVAE, DiffusionModel, ImageDenoiser, MaskedDiffusion, Pix2Pix
 from kerasgen.cli import main as cli
 from kerasgen.hub.registry import entries
 
@@ -34,7 +34,11 @@ def test_list_and_show(capsys):
     assert re.fullmatch(rf"{MODEL} +VariationalAutoencoder +Fashion-MNIST +28x28x1 +10 +\d+ +yes", row)
     assert status("list", "--json", "--family", "Autoencoder") == 0
     models = json.loads(capsys.readouterr().out)
-    assert {model["name"]: model["bundled"] for model in models} == {"ae-celeba": False, "ae-fashion-mnist": True}
+    assert {model["name"]: model["bundled"] for model in models} == {
+        "ae-celeba": True,
+        "ae-fashion-mnist": True,
+        "denoising-ae-fashion-mnist": True,
+    }
     assert status("show", MODEL) == 0
     shown = json.loads(capsys.readouterr().out)
     assert shown["model"]["config"]["num_classes"] == 10
@@ -58,12 +62,118 @@ def test_sample(tmp_path, monkeypatch):
     np.testing.assert_array_equal(pictures, np.rint(images[..., 0] * 255))
 
 
+def test_texts(tmp_path, monkeypatch, capsys):
+    """Samples go to a file of texts; completions are printed, a line each, and begin as they were told to."""
+    monkeypatch.chdir(tmp_path)
+    assert status("sample", "gpt-names", "--num_samples", 6, "--prompt", "ma", "--top_p", 0.9) == 0
+    lines = (tmp_path / "samples.txt").read_text().splitlines()
+    assert len(lines) == 6
+    assert all(line.startswith("ma") for line in lines)
+    assert "6 tokens written to samples.txt" in capsys.readouterr().out
+    assert status("complete", "gpt-names", "ma", "--num_samples", 6, "--top_p", 0.9) == 0
+    assert capsys.readouterr().out.splitlines() == lines
+    assert status("complete", "gpt-names", "m4") == 1
+    assert "'4', which is not in the vocabulary" in capsys.readouterr().err
+    assert status("complete", MODEL, "ma") == 1
+    assert "nothing to begin with" in capsys.readouterr().err
+    assert status("sample", MODEL, "--prompt", "ma") == 1
+    assert status("sample", MODEL, "--top_k", 3) == 1
+    assert status("infill", "gpt-names", "m_a") == 1
+    assert "does not infill" in capsys.readouterr().err
+
+
+def test_infill(tmp_path, capsys):
+    MaskedDiffusion((6,), ["", *"abc"], {"class": "Transformer", "width": 8, "depth": 1}).save(tmp_path / "model")
+    assert status("infill", tmp_path / "model", "a?c", "--blank", "?", "--num_samples", 3, "--steps", 1) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    assert all(line.startswith("a") for line in lines)
+
+
 def test_reconstruct(tmp_path):
     np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1), dtype=np.uint8))
     arguments = ("--input", tmp_path / "x.npy", "--output", tmp_path / "pairs.png")
     assert status("reconstruct", "ae-fashion-mnist", *arguments) == 0
     with Image.open(tmp_path / "pairs.png") as pairs:
         assert pairs.size == (3 * 58 + 2, 2 * 58 + 2)
+
+
+def write_photos(folder):
+    """Two gray ones of different sizes, 0.png and 1.png."""
+    rng = np.random.default_rng(0)
+    folder.mkdir()
+    for index, sides in enumerate([(20, 31), (9, 12)]):
+        Image.fromarray(rng.integers(0, 256, sides, dtype=np.uint8)).save(folder / f"{index}.png")
+
+
+def test_denoise_keeps_the_sizes_of_images(tmp_path, capsys):
+    network = {"class": "UNet", "width": 4, "multipliers": [1], "blocks": 1}
+    model = ImageDenoiser((8, 8, 1), network=network)
+    model.save(tmp_path / "model")
+    write_photos(tmp_path / "photos")
+    arguments = ("denoise", tmp_path / "model", "--input", tmp_path / "photos")
+    assert status(*arguments, "--noise_stddev", 0.1, "--output", tmp_path / "clean") == 0
+    with Image.open(tmp_path / "photos" / "0.png") as noisy, Image.open(tmp_path / "clean" / "000000.png") as clean:
+        expected = model.denoise(np.asarray(noisy)[None, ..., None], 0.1)[0, ..., 0]
+        np.testing.assert_array_equal(np.asarray(clean), np.rint(255 * expected))
+    assert status(*arguments, "--output", tmp_path / "clean.png") == 1
+    assert "give --output a folder" in capsys.readouterr().err
+    photo = (*arguments[:3], tmp_path / "photos" / "1.png")
+    assert status(*photo, "--output", tmp_path / "clean.png") == 0
+    with Image.open(tmp_path / "clean.png") as clean:
+        assert clean.size == (12, 9)
+    assert status(*photo, "--noise_stddev", 2) == 1
+    assert "at most 0.2" in capsys.readouterr().err
+
+
+def test_denoise_by_an_autoencoder(tmp_path):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1), dtype=np.uint8))
+    arguments = ("denoise", "ae-fashion-mnist", "--input", tmp_path / "x.npy")
+    assert status(*arguments, "--output", tmp_path / "pairs.png") == 0
+    with Image.open(tmp_path / "pairs.png") as pairs:
+        assert pairs.size == (3 * 58 + 2, 2 * 58 + 2)
+    assert status(*arguments, "--noise_stddev", 0.1) == 1  # an autoencoder is not told
+
+
+def test_compress_and_decompress(tmp_path, capsys):
+    """Photographs of different sizes, one file each; arrays in one; and what comes out of the wrong model or file."""
+    spatial = {"class": "spatial", "levels": 1}
+    model = VQVAE((8, 8, 1), (4, 4), {"class": "finite_scalar", "levels": [4, 4]}, spatial, spatial, width=4)
+    model.save(tmp_path / "model")
+    write_photos(tmp_path / "photos")
+    arguments = ("compress", tmp_path / "model", "--input", tmp_path / "photos")
+    assert status(*arguments, "--output", tmp_path / "all.kgen") == 1
+    assert "several sizes" in capsys.readouterr().err
+    assert status(*arguments, "--output", tmp_path / "packed") == 0
+    size = sum(path.stat().st_size for path in (tmp_path / "packed").iterdir())
+    bits = 8 * size / (20 * 31 + 9 * 12)
+    assert capsys.readouterr().out == f"{size} bytes written to {tmp_path / 'packed'}, {bits:.4g} bits a pixel\n"
+    assert status("decompress", tmp_path / "model", "--input", tmp_path / "packed", "--output", tmp_path / "out") == 0
+    with Image.open(tmp_path / "photos" / "0.png") as photo, Image.open(tmp_path / "out/000000/000000.png") as found:
+        x = np.asarray(photo)[None, ..., None]
+        expected = model.decompress(model.compress(x))[0, ..., 0]
+        np.testing.assert_array_equal(np.asarray(found), np.rint(255 * expected))
+    np.save(tmp_path / "x.npy", np.repeat(x, 3, axis=0))
+    assert status(*arguments[:3], tmp_path / "x.npy", "--output", tmp_path / "x.kgen") == 0
+    one = ("--input", tmp_path / "x.kgen", "--output", tmp_path / "y.npy")
+    assert status("decompress", tmp_path / "model", *one) == 0
+    assert np.load(tmp_path / "y.npy").shape == (3, 20, 31, 1)
+    (tmp_path / "x.kgen").write_bytes((tmp_path / "x.kgen").read_bytes()[:-1])
+    capsys.readouterr()
+    for handle, message in [(tmp_path / "model", "cut short"), ("ae-fashion-mnist", "cut short")]:
+        assert status("decompress", handle, *one) == 1
+        assert message in capsys.readouterr().err
+    assert status(*arguments, "--output", tmp_path / "packed", "--bits", 4) == 1
+    assert "VQVAE does not take --bits" in capsys.readouterr().err
+
+
+def test_compress_by_an_autoencoder(tmp_path):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1), dtype=np.uint8))
+    packed = ("--output", tmp_path / "x.kgen")
+    assert status("compress", "ae-fashion-mnist", "--input", tmp_path / "x.npy", "--bits", 6, *packed) == 0
+    found = ("--input", tmp_path / "x.kgen", "--output", tmp_path / "y.png")
+    assert status("decompress", "ae-fashion-mnist", *found) == 0
+    assert (tmp_path / "y.png").exists()
 
 
 def test_translate(tmp_path, capsys):

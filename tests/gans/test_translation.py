@@ -106,8 +106,8 @@ class TranslatorCase:
         model.compile(adams())
         model.fit(x, y, batch_size=16, verbose=0)
         assert np.isfinite(model.translate(x)).all()
-        with pytest.raises(InputError, match="mixed_bfloat16"):
-            self.make(dtype="mixed_float16")
+        with pytest.raises(InputError, match="train it with mixed_bfloat16"):
+            self.make(dtype="mixed_float16").compile()
 
     def test_bad_input(self, images):
         x, y = self.pairs(images)

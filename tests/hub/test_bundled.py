@@ -17,14 +17,16 @@ import kerasgen
 from kerasgen.checkpoints import sha256
 from kerasgen.checkpoints.config import without_compile_config
 from kerasgen.hub.card import write_card
+from kerasgen.hub.client import SHEETS
 from kerasgen.hub.registry import entries, zoo_folder
 
 BUNDLED = [entry for entry in entries().values() if entry.bundled]
 NAMES = [entry.name for entry in BUNDLED]
 # The least of each class, and of those that enlarge.
 COMPUTED = (
-    *("ae-fashion-mnist", "dcgan-mnist", "ddpm-mnist", "flow-matching-fashion-mnist", "glow-mnist", "lenet-mnist"),
-    *("realnvp-mnist", "sr3-fashion-mnist", "vae-mnist"),
+    *("ae-fashion-mnist", "anomaly-shuttle", "dcgan-mnist", "ddpm-mnist", "denoiser-bsd"),
+    *("flow-matching-fashion-mnist", "glow-mnist", "gpt-names", "latent-flow-celeba", "lenet-mnist"),
+    *("realnvp-mnist", "sr3-fashion-mnist", "vae-mnist", "vqvae-fashion-mnist"),
 )
 
 
@@ -49,14 +51,21 @@ np.savez(sys.argv[2], **scores(np.load(sys.argv[1])))
 
 def test_entries():
     assert NAMES == [
+        "ae-celeba",
         "ae-fashion-mnist",
+        "anomaly-shuttle",
+        "bits-back-mnist",
         "dcgan-mnist",
         "ddpm-fashion-mnist",
         "ddpm-mnist",
+        "denoiser-bsd",
+        "denoising-ae-fashion-mnist",
         "flow-matching-fashion-mnist",
         "glow-celeba",
         "glow-fashion-mnist",
         "glow-mnist",
+        "gpt-names",
+        "latent-flow-celeba",
         "lenet-mnist",
         "realnvp-mnist",
         "resnet-celeba-attributes",
@@ -66,6 +75,7 @@ def test_entries():
         "sr3-fashion-mnist",
         "vae-fashion-mnist",
         "vae-mnist",
+        "vqvae-fashion-mnist",
         "wgan-gp-fashion-mnist",
     ]
 
@@ -84,7 +94,7 @@ def test_entry(bundled, tmp_path):
     assert model.count_params() == entry.metrics["parameters"]
     config = without_compile_config(keras.saving.serialize_keras_object(model))
     assert json.loads(json.dumps(config)) == json.loads((entry.folder / "config.json").read_text())
-    for file in {"log.csv", "samples.png"} & set(os.listdir(entry.folder)):
+    for file in {"log.csv", *SHEETS} & set(os.listdir(entry.folder)):
         shutil.copyfile(entry.folder / file, tmp_path / file)
     write_card(entry.recipe, model, entry.metrics, tmp_path)
     assert (tmp_path / "README.md").read_text() == (entry.folder / "README.md").read_text()

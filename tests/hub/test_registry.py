@@ -113,7 +113,7 @@ def test_both_layouts_are_found_without_keras(tmp_path, layout):
     """The zoo beside the package, or inside it; listing it imports no framework."""
     package = tmp_path / "kerasgen"
     ignore = shutil.ignore_patterns("__pycache__", "entries")
-    for part in ("hub", "checkpoints", "recipes", "errors.py", "version.py"):
+    for part in ("hub", "checkpoints", "recipes", "errors.py", "files.py", "version.py"):
         source, target = ROOT / "kerasgen" / part, package / part
         target.parent.mkdir(exist_ok=True)
         shutil.copytree(source, target, ignore=ignore) if source.is_dir() else shutil.copy(source, target)

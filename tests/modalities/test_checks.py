@@ -74,8 +74,9 @@ def test_static_shapes_may_be_unknown_in_part(modality):
 def test_refuses_what_no_modality_takes(modality):
     x, noun = EXAMPLES[modality], modality.noun
     axes, shape = modality.axes, ", ".join(map(str, modality.shape))
+    taken = "a list of texts, or an array" if modality is TOKENS else "an array or a tensor"
     for bad, message in [
-        ("text", f"{noun} is a str; expected an array or a tensor."),
+        ("text", f"{noun} is a str; expected {taken}."),
         ([x[0], x[0, :1]], f"{noun} is a list of unequal shapes; expected equal ones."),
         (x[0], f"expected [batch, {axes}]; add the batch axis with x[None]."),
         (x[None], f"{noun} have {x.ndim + 1} axes, shape (1, 8, {shape}); expected [batch, {axes}]."),
@@ -105,9 +106,9 @@ def test_refuses_what_no_modality_takes(modality):
         (VECTORS, lambda x: x + np.float32(np.inf), "vectors have values that are not finite."),
         (VECTORS, lambda x: x * np.nan, "vectors have values that are not finite."),
         (VECTORS, lambda x: 1e300 * x.astype(np.float64), "vectors have values that are not finite."),
-        (TOKENS, np.float32, "tokens have dtype float32; expected integers from 0 to 2."),
-        (TOKENS, lambda x: x - 1, "tokens range over -1..1; expected integers from 0 to 2."),
-        (TOKENS, lambda x: x + 2**32, "tokens range over 4294967296..4294967298; expected integers from 0 to 2."),
+        (TOKENS, np.float32, "tokens have dtype float32; expected integers from 0 to 2, or texts."),
+        (TOKENS, lambda x: x - 1, "tokens range over -1..1; expected integers from 0 to 2, or texts."),
+        (TOKENS, lambda x: x + 2**32, "range over 4294967296..4294967298; expected integers from 0 to 2, or texts."),
     ],
 )
 def test_refuses_values(modality, change, message):
@@ -151,7 +152,7 @@ def test_refuses_shapes(kinds, shape, message):
         kinds[0](shape)
 
 
-@pytest.mark.parametrize("vocabulary", [5, [], {"a", "b"}, b"ab", ["a", 1], ["a", "b", "a"]])
+@pytest.mark.parametrize("vocabulary", [0, True, 2.5, [], {"a", "b"}, b"ab", ["a", 1], ["a", "b", "a"]])
 def test_refuses_vocabularies(vocabulary):
-    with pytest.raises(InputError, match=r"vocabulary is .{1,60}; expected a sequence of distinct strings\."):
+    with pytest.raises(InputError, match=r"vocabulary is .{1,60}; expected distinct strings, or a number\."):
         Tokens((3,), vocabulary)

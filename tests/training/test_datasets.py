@@ -16,6 +16,15 @@ PAIRED = [name for name, entry in RECIPES.items() if entry.recipe.dataset.pairs 
 TRANSLATORS = [name for name, entry in RECIPES.items() if entry.recipe.dataset.domain is not None]
 
 
+PATCHES = [name for name, entry in RECIPES.items() if entry.recipe.dataset.patch_size is not None]
+TEXTS = [name for name, entry in RECIPES.items() if entry.recipe.dataset.texts in ("whole", "lines")]
+OF_IMAGES = [
+    name
+    for name, entry in RECIPES.items()
+    if not entry.recipe.dataset.source.endswith(".csv") and entry.recipe.dataset.texts is None
+]
+
+
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     """The same 20 photographs of mixed sizes in one folder, and in two and three classes."""
@@ -29,7 +38,7 @@ def folders(tmp_path_factory):
     return root
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", OF_IMAGES)
 def test_every_recipe_of_the_zoo(name, folders):
     """Gives images of the model's shape, 18 to train on and 2 to measure on, with labels that the model takes."""
     recipe = RECIPES[name].recipe
@@ -41,6 +50,11 @@ def test_every_recipe_of_the_zoo(name, folders):
             continue
         found = on_dataset(recipe, source)
         found.to_toml()
+        if name in PATCHES:
+            assert found.dataset.image_size is None  # patches are of whole images
+            with pytest.raises(DatasetError, match="patches are 64 x 64"):
+                load_split(found, found.dataset.train_split)
+            continue
         images, labels = load_split(found, found.dataset.train_split)
         held_out, _ = load_split(found, found.evaluation.split)
         assert found.dataset.validation_split in (None, found.evaluation.split)
@@ -62,6 +76,21 @@ def test_every_recipe_of_the_zoo(name, folders):
             assert labels is None
         assert "attributes" not in found.model.config
         assert found.model.class_name in FAMILIES
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_recipes_of_texts(name, tmp_path):
+    """On another file they take its characters, and of lines as many as the longest has, and an end."""
+    path = tmp_path / "texts.txt"
+    path.write_text("one, två\nthree!\n" * 600)
+    found = on_dataset(RECIPES[name].recipe, str(path))
+    config = found.model.config
+    assert "å" in config["vocabulary"]
+    assert ("" in config["vocabulary"]) == (found.dataset.texts == "lines")
+    assert found.dataset.texts != "lines" or config["shape"] == [9]
+    x, labels = load_split(found, found.dataset.validation_split)
+    assert labels is None
+    assert x.shape[1:] == tuple(config["shape"])
 
 
 def test_own_splits(folders, tmp_path):

@@ -160,6 +160,12 @@ def run_until(recipe_path, workdir, epoch=None):
     assert not (workdir / "checkpoint").exists()
 
 
+def newest_backup(workdir):
+    """The arrays in the newest backup of a run."""
+    with np.load(max((workdir / "backups").glob("step-*.npz"))) as file:
+        return dict(file)
+
+
 OTHERS = {
     "Glow": "levels = 1\nsteps = 1",
     "GAN": 'generator = {class = "dense", width = 8}\ndiscriminator = {class = "conv", width = 4}\npenalty = "r1"',
@@ -239,10 +245,9 @@ def test_killed_equals_unkilled(family, recipe_path, tmp_path):
     run_until(recipe_path, killed, 2)
     run_until(recipe_path, killed, 4)
     run_until(recipe_path, killed)
-    with np.load(whole / "backup.npz") as one, np.load(killed / "backup.npz") as other:
-        a, b = dict(one), dict(other)
+    a, b = map(newest_backup, (whole, killed))
     assert set(a) == set(b)
-    for name in set(a) - {"seconds"}:
+    for name in set(a) - {"facts"}:
         np.testing.assert_array_equal(a[name], b[name])
     for x, y in zip(*(kerasgen.load(f / "checkpoint").get_weights() for f in (whole, killed)), strict=True):
         np.testing.assert_array_equal(x, y)
@@ -261,6 +266,51 @@ def test_a_run_of_pairs(recipe_path, tmp_path):
     assert report["metrics"]["psnr"]["n"] == 8
     assert "model.translate(images)" in (folder / "README.md").read_text()
     assert kerasgen.load(folder).translate(np.zeros((1, 8, 8, 1), np.uint8)).shape == (1, 8, 8, 1)
+
+
+def test_a_run_of_texts(tmp_path):
+    """Samples are texts, of which the card shows some; killed, it goes on to the same weights."""
+    (tmp_path / "names.txt").write_text("anna\nbab\nada\ndana\nbea\n" * 20)
+    texts = {"source": str(tmp_path / "names.txt"), "texts": "lines", "title": "names"}
+    network = {"class": "Transformer", "width": 8, "depth": 1}
+    config = {"shape": [6], "vocabulary": ["", *"abden"], "network": network}
+    splits = {"train_split": "train[:80%]", "validation_split": "train[80%:]", "test_split": "train[80%:]"}
+    recipe = Recipe.from_dict(
+        {
+            "name": "names",
+            "description": "Some names.",
+            "dataset": texts | splits,
+            "model": {"class": "AutoregressiveTransformer", "config": config},
+            "training": {"epochs": 2, "batch_size": 16, "optimizer": "adamw", "learning_rate": 1e-2},
+            "evaluation": {"split": "train[80%:]", "num_samples": 20, "grid": 5},
+        }
+    )
+    folder = train(recipe, tmp_path / "run", verbose=0)
+    assert len((folder / "samples.txt").read_text().splitlines()) == 5
+    assert not (folder / "samples.png").exists()
+    assert len(list((tmp_path / "run" / "samples").glob("epoch-*.txt"))) == 2
+    figures = json.loads((folder / "metrics.json").read_text())["metrics"]
+    assert set(figures) == {"nats_per_token", "bits_per_char", "longest_copy", "repetition", "novelty", "distinct"}
+    model = kerasgen.load(folder)
+    x, _ = load_split(recipe, "train[80%:]")
+    nats = -model.log_prob(x, verbose=0).sum() / model.modality.counts(x).sum()
+    assert figures["nats_per_token"]["value"] == pytest.approx(nats, rel=1e-5)
+    card = (folder / "README.md").read_text()
+    assert (folder / "samples.txt").read_text().splitlines()[0] in card
+    assert "pipeline_tag: text-generation" in card
+    write_report(recipe, model, folder, tmp_path / "page.html")
+    assert f"<pre>{(folder / 'samples.txt').read_text()[:-1]}</pre>" in (tmp_path / "page.html").read_text()
+
+    def kill(epoch, logs):
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        callbacks = [keras.callbacks.LambdaCallback(on_epoch_begin=kill)]
+        train(recipe, tmp_path / "killed", verbose=0, callbacks=callbacks)
+    again = kerasgen.load(train(recipe, tmp_path / "killed", verbose=0))
+    for a, b in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_a_run_with_attributes_and_a_perceptual_distance(tmp_path):
@@ -322,7 +372,7 @@ def test_a_run_with_attributes_and_a_perceptual_distance(tmp_path):
 
 def test_non_finite_loss_stops_and_keeps_the_backup(recipe_path, tmp_path):
     recipe = Recipe.load(recipe_path).override(["training.learning_rate=1e30", "training.warmup_steps=0"])
-    with pytest.raises(kerasgen.errors.KerasgenError, match=r"at step \d+, .*lower training\.learning_rate"):
+    with pytest.raises(kerasgen.errors.KerasgenError, match=r"at step \d+\. .*lower training\.learning_rate"):
         train(recipe, tmp_path / "run", verbose=0)
     assert not (tmp_path / "run" / "checkpoint").exists()
 

@@ -128,8 +128,3 @@ def repeated(log_det: Tensor | float, x: Tensor) -> Tensor:
 def positions(shape: Shape) -> int:
     """Over how many positions a map of the channels is repeated: height x width, or 1 for vectors."""
     return shape[0] * shape[1] if len(shape) == 3 else 1
-
-
-def sum_per_example(x: Tensor) -> Tensor:
-    """`[B, ...]` to `[B]`."""
-    return ops.sum(x, axis=tuple(range(1, len(x.shape))))

@@ -4,8 +4,9 @@ import numpy as np
 from keras import ops
 
 from kerasgen import inputs
+from kerasgen.base import sum_of_each
 from kerasgen.errors import InputError
-from kerasgen.flows.bijectors.base import Array, Bijector, Result, Shape, Tensor, sum_per_example
+from kerasgen.flows.bijectors.base import Array, Bijector, Result, Shape, Tensor
 from kerasgen.networks import resolve
 from kerasgen.typing import Any
 
@@ -84,13 +85,13 @@ class Coupling(Bijector, abstract=True):
             mask = ops.convert_to_tensor(checkerboard(self.shape, self.swap))
             outputs = self._outputs(mask * x, condition, training)
             y, log_derivative = self.transform(x, outputs, inverse)
-            return mask * x + (1.0 - mask) * y, sum_per_example((1.0 - mask) * log_derivative)
+            return mask * x + (1.0 - mask) * y, sum_of_each((1.0 - mask) * log_derivative)
         first = self.shape[-1] - self.num_kept if self.swap else self.num_kept
         a, b = ops.split(x, [first], axis=-1)
         kept, changed = (b, a) if self.swap else (a, b)
         y, log_derivative = self.transform(changed, self._outputs(kept, condition, training), inverse)
         parts = [y, kept] if self.swap else [kept, y]
-        return ops.concatenate(parts, axis=-1), sum_per_example(log_derivative)
+        return ops.concatenate(parts, axis=-1), sum_of_each(log_derivative)
 
 
 def checkerboard(shape: Shape, swap: bool) -> Array:

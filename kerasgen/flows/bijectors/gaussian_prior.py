@@ -2,7 +2,8 @@
 
 from keras import ops
 
-from kerasgen.flows.bijectors.base import Bijector, Result, Shape, Tensor, sum_per_example
+from kerasgen.base import sum_of_each
+from kerasgen.flows.bijectors.base import Bijector, Result, Shape, Tensor
 
 
 class GaussianPrior(Bijector):
@@ -29,9 +30,9 @@ class GaussianPrior(Bijector):
     def forward_and_log_det(self, x: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
         log_scale = self._of(self.log_scale, condition)
         z = (x - self._of(self.mean, condition)) * ops.exp(-log_scale)
-        return z, -sum_per_example(ops.broadcast_to(log_scale, ops.shape(z)))
+        return z, -sum_of_each(ops.broadcast_to(log_scale, ops.shape(z)))
 
     def inverse_and_log_det(self, z: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
         log_scale = self._of(self.log_scale, condition)
         x = z * ops.exp(log_scale) + self._of(self.mean, condition)
-        return x, sum_per_example(ops.broadcast_to(log_scale, ops.shape(x)))
+        return x, sum_of_each(ops.broadcast_to(log_scale, ops.shape(x)))

@@ -6,7 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from kerasgen.flows.bijectors.base import Array, DataDependentBijector, Result, Shape, Tensor, sum_per_example
+from kerasgen.base import sum_of_each
+from kerasgen.flows.bijectors.base import Array, DataDependentBijector, Result, Shape, Tensor
 
 LEAST = 2.0**-16  # frequency of a pixel value
 
@@ -53,7 +54,7 @@ class HistogramEqualization(DataDependentBijector):
         levels = ops.clip(ops.cast(ops.floor(scaled), "int32"), 0, self.num_levels - 1)
         f = self._look_up(frequency, levels)
         z = self._look_up(lower, levels) + f * (scaled - ops.cast(levels, "float32"))
-        return z, sum_per_example(ops.log(f * self.num_levels))
+        return z, sum_of_each(ops.log(f * self.num_levels))
 
     def inverse_and_log_det(self, z: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
         frequency, lower = self._tables()
@@ -63,4 +64,4 @@ class HistogramEqualization(DataDependentBijector):
             levels = ops.where(self._look_up(lower, higher) <= z, higher, levels)
         f = self._look_up(frequency, levels)
         x = (ops.cast(levels, "float32") + (z - self._look_up(lower, levels)) / f) / self.num_levels
-        return x, -sum_per_example(ops.log(f * self.num_levels))
+        return x, -sum_of_each(ops.log(f * self.num_levels))

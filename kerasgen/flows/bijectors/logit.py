@@ -4,7 +4,8 @@ import math
 
 from keras import ops
 
-from kerasgen.flows.bijectors.base import Bijector, Result, Shape, Tensor, sum_per_example
+from kerasgen.base import sum_of_each
+from kerasgen.flows.bijectors.base import Bijector, Result, Shape, Tensor
 
 
 class Logit(Bijector):
@@ -23,8 +24,8 @@ class Logit(Bijector):
     def forward_and_log_det(self, x: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
         p = self.alpha + (1.0 - 2.0 * self.alpha) * x
         z = ops.log(p) - ops.log1p(-p)
-        return z, sum_per_example(self._log_derivative(z))
+        return z, sum_of_each(self._log_derivative(z))
 
     def inverse_and_log_det(self, z: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
         x = (ops.sigmoid(z) - self.alpha) / (1.0 - 2.0 * self.alpha)
-        return x, -sum_per_example(self._log_derivative(z))
+        return x, -sum_of_each(self._log_derivative(z))

@@ -3,8 +3,9 @@
 from keras import ops
 
 from kerasgen import inputs
+from kerasgen.base import sum_of_each
 from kerasgen.errors import InputError
-from kerasgen.flows.bijectors.base import Bijector, Result, Shape, Tensor, sum_per_example
+from kerasgen.flows.bijectors.base import Bijector, Result, Shape, Tensor
 from kerasgen.flows.bijectors.coupling import bounded
 from kerasgen.networks import resolve
 from kerasgen.networks.geometry import with_label_planes
@@ -54,11 +55,11 @@ class Split(Bijector):
         """`(kept, z)`, and the log-determinant of x to both."""
         kept, second = ops.split(x, [self.num_kept], axis=-1)
         mean, log_scale = self._prior(kept, condition, training)
-        return (kept, (second - mean) * ops.exp(-log_scale)), -sum_per_example(log_scale)
+        return (kept, (second - mean) * ops.exp(-log_scale)), -sum_of_each(log_scale)
 
     def inverse_and_log_det(self, z: Tensor, condition: Tensor | None = None, training: bool = False) -> Result:
         """x of `(kept, z)`."""
         kept, second = z
         mean, log_scale = self._prior(kept, condition, training)
         x = ops.concatenate([kept, second * ops.exp(log_scale) + mean], axis=-1)
-        return x, sum_per_example(log_scale)
+        return x, sum_of_each(log_scale)

@@ -1,0 +1,1 @@
+"""What tells the normal from the anomalous, by the score of another model."""

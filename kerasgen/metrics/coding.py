@@ -1,0 +1,24 @@
+"""What compressed images cost."""
+
+import math
+
+import numpy as np
+
+from kerasgen.metrics.figure import Figures, figure
+from kerasgen.typing import Any
+
+
+def rate(run: Any) -> Figures:
+    """Bits a pixel of all images of the split in one stream, its header counted."""
+    size = len(run.model.verb("compress")(run.images, verbose=run.verbose))
+    pixels = len(run.images) * math.prod(run.model.shape[:2])
+    return {"bits_per_pixel": figure(8.0 * size / pixels, None, **run.how, n=len(run.images), bytes=size)}
+
+
+def codebook_usage(run: Any) -> Figures:
+    """The share of codes that occur in the split, with the perplexity exp(H) of their frequencies."""
+    codes, num = run.model.verb("encode")(run.images, **run.batching), run.model.num_codes
+    shares = np.bincount(codes.ravel(), minlength=num) / codes.size
+    entropy = -(shares * np.log(np.maximum(shares, 1e-300))).sum()
+    how = {**run.how, "n": len(run.images), "num_codes": num, "perplexity": float(np.exp(entropy))}
+    return {"codebook_usage": figure(float((shares > 0.0).mean()), None, **how)}
