@@ -1,6 +1,6 @@
 """Measures speed against peers in one run, as ratios.
 
-- vae, gan, glow, unet: training and sampling, and peak memory, against peers of the same layers: see
+- vae, gan, glow, unet, gpt, gpt-dropout: training and sampling, and peak memory, against peers of the same layers: see
   tools/contestants.py. Each model has a process of its own with nothing else in it; all take turns.
 - import: what `import kerasgen` adds to `import keras`.
 - cold: from the start of a process to the first image, against diffusers with a network of the same size.

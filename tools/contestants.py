@@ -14,17 +14,23 @@ A pair has one of ours and a peer of the same layers, built from the same sizes 
 - unet: `DiffusionModel` and diffusers' `UNet2DModel` with `DDPMScheduler` and `DDIMPipeline` (extra `peers`): two
   levels of 32 and 64 channels with two residual blocks each, attention at the lower one; training steps, and sampling
   by 20 steps of DDIM.
+- gpt: `AutoregressiveTransformer` of `gpt-shakespeare` (6 blocks, width 192, 6 heads, 256 characters of 65) and one as
+  nanoGPT's of that size in PyTorch: layer norms without bias, learned places, causal `scaled_dot_product_attention`,
+  GELU, tied weights. AdamW on batches of 16 texts; training steps, and sampling of the last 64 characters of 4 texts:
+  ours keeps keys and values, the peer, as nanoGPT's `generate`, makes them anew for each character.
+- gpt-dropout: the same with the entry's dropout of 0.15.
 
-All train by Adam in float32 on batches of 32 images 32 x 32 x 3. Ours runs by `train_on_batch`, `sample` and
-`reconstruct` on the backend of KERAS_BACKEND, with default settings. A peer runs in PyTorch, eager or, as
+The others train by Adam on batches of 32 images 32 x 32 x 3, all in float32. Ours runs by `train_on_batch`, `sample`
+and `reconstruct` on the backend of KERAS_BACKEND, with default settings. A peer runs in PyTorch, eager or, as
 `compiled`, with `torch.compile` of its networks; as `kept`, eager with an allocator that keeps freed memory, as ours
 does (see kerasgen/backend/memory.py): PyTorch's own gives large blocks back to the system, and gets them anew, page by
 page, in each step.
 
 A process says what it has (JSON: parameters) when all of it has run once, and then reads the names of work from stdin,
-answers each with images a second, and at the end with its peak memory in MiB.
+answers each with images (texts) a second, and at the end with its peak memory in MiB.
 """
 
+import functools
 import json
 import math
 import resource
@@ -38,6 +44,9 @@ SAMPLES = 256  # in one measurement, in batches of BATCH
 LEVELS, STEPS, WIDTHS = 3, 4, (64, 128, 256)  # of the Glows
 UNET, SAMPLER_STEPS = (32, 64), 20
 GAN_WIDTH, VAE_WIDTH, LATENTS = 32, 32, 64
+TEXTS, LENGTH, CHARACTERS = 16, 256, 65
+DRAWN_TEXTS, DRAWN = 4, 64
+DEPTH, WIDTH, HEADS = 6, 192, 6  # of the transformers
 
 
 def some_images():
@@ -102,6 +111,32 @@ def our_unet():
     model.compile(keras.optimizers.Adam(1e-3))
     settings = {"sampler": "ddim", "steps": SAMPLER_STEPS, "verbose": 0}
     return our_work(model, lambda m: m.sample(BATCH, seed=0, **settings), BATCH)
+
+
+def some_texts():
+    import numpy as np
+
+    return np.random.default_rng(0).integers(0, CHARACTERS, (TEXTS, LENGTH), dtype=np.int32)
+
+
+def our_gpt(dropout=0.0):
+    import keras
+    import numpy as np
+
+    import kerasgen
+
+    network = {"class": "Transformer", "width": WIDTH, "depth": DEPTH, "heads": HEADS, "dropout": dropout}
+    # A vocabulary without an end, so that all have the same length.
+    model = kerasgen.AutoregressiveTransformer((LENGTH,), CHARACTERS, network)
+    model.compile(keras.optimizers.AdamW(1e-3, weight_decay=0.1))
+    prompts = np.zeros((1, LENGTH - DRAWN), np.int32)
+    settings = {"prompt": prompts, "seed": 0, "batch_size": DRAWN_TEXTS, "verbose": 0}
+    texts = some_texts()
+    parameters = sum(math.prod(variable.shape) for variable in model.trainable_variables)
+    return parameters, {
+        "training": (lambda: model.train_on_batch(texts), TRAINING_STEPS, TEXTS),
+        "sampling": (lambda: model.sample(DRAWN_TEXTS, **settings), 1, DRAWN_TEXTS),
+    }
 
 
 # Peers, in PyTorch. `compiled(module or function)` is what runs.
@@ -272,8 +307,69 @@ def peer_unet(compiled):
     return peer_work([network], steps_on([network], loss), sample, BATCH)
 
 
-OURS = {"vae": our_vae, "gan": our_gan, "glow": our_glow, "unet": our_unet}
-PEERS = {"vae": peer_vae, "gan": peer_gan, "glow": peer_glow, "unet": peer_unet}
+def peer_gpt(compiled, dropout=0.0):
+    import torch
+    from torch import nn
+
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.norms = nn.ModuleList(nn.LayerNorm(WIDTH, bias=False) for _ in range(2))
+            self.qkv, self.joined = nn.Linear(WIDTH, 3 * WIDTH, bias=False), nn.Linear(WIDTH, WIDTH, bias=False)
+            hidden, out = nn.Linear(WIDTH, 4 * WIDTH, bias=False), nn.Linear(4 * WIDTH, WIDTH, bias=False)
+            self.dense = nn.Sequential(hidden, nn.GELU(), out, nn.Dropout(dropout))
+            self.drop = nn.Dropout(dropout)
+
+        def forward(self, x):
+            parts = self.qkv(self.norms[0](x)).chunk(3, dim=2)
+            q, k, v = (part.unflatten(2, (HEADS, -1)).transpose(1, 2) for part in parts)
+            rate = dropout if self.training else 0.0
+            mixed = nn.functional.scaled_dot_product_attention(q, k, v, dropout_p=rate, is_causal=True)
+            x = x + self.drop(self.joined(mixed.transpose(1, 2).flatten(2)))
+            return x + self.dense(self.norms[1](x))
+
+    class Network(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.tokens, self.places = nn.Embedding(CHARACTERS, WIDTH), nn.Embedding(LENGTH, WIDTH)
+            self.blocks = nn.Sequential(nn.Dropout(dropout), *(Block() for _ in range(DEPTH)))
+            self.norm = nn.LayerNorm(WIDTH, bias=False)
+
+        def forward(self, tokens):
+            x = self.tokens(tokens) + self.places(torch.arange(tokens.shape[1]))
+            return self.norm(self.blocks(x)) @ self.tokens.weight.T
+
+    network, texts = Network(), torch.from_numpy(some_texts()).long()
+    run = compiled(network)
+    optimizer = torch.optim.AdamW(network.parameters(), 1e-3, weight_decay=0.1)
+
+    def train():
+        network.train()
+        optimizer.zero_grad()
+        logits = run(texts[:, :-1])
+        loss = nn.functional.cross_entropy(logits.flatten(0, 1), texts[:, 1:].flatten())
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    def sample():
+        network.eval()
+        drawn = torch.zeros((DRAWN_TEXTS, LENGTH - DRAWN), dtype=torch.long)
+        for _ in range(DRAWN):
+            chances = run(drawn)[:, -1].softmax(1)
+            drawn = torch.cat([drawn, torch.multinomial(chances, 1)], dim=1)
+
+    parameters = sum(p.numel() for p in network.parameters())
+    return parameters, {
+        "training": (train, TRAINING_STEPS, TEXTS),
+        "sampling": (torch.no_grad()(sample), 1, DRAWN_TEXTS),
+    }
+
+
+OURS = {"vae": our_vae, "gan": our_gan, "glow": our_glow, "unet": our_unet, "gpt": our_gpt}
+OURS["gpt-dropout"] = functools.partial(our_gpt, dropout=0.15)
+PEERS = {"vae": peer_vae, "gan": peer_gan, "glow": peer_glow, "unet": peer_unet, "gpt": peer_gpt}
+PEERS["gpt-dropout"] = functools.partial(peer_gpt, dropout=0.15)
 PEER_MODES = ("eager", "compiled", "kept")
 
 

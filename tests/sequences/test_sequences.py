@@ -292,3 +292,51 @@ def test_a_block_as_in_pytorch():
     z = functional.rms_norm(y, (12,), weight(block.norm_b), eps=block.norm_b.epsilon)
     y = y + functional.gelu(z @ weight(block.hidden), approximate="none") @ weight(block.out)
     assert_same(found, y.numpy(), 1e-4)
+
+
+def test_a_block_as_in_keras_hub():
+    """A block of GPT-2's layout.
+
+    Positions not turned are GPT-2's, which adds them before. Of tokens whose mean is zero the layer norm is the root
+    mean square's; kernels that give a mean of zero keep them so.
+    """
+    hub = pytest.importorskip("keras_hub")
+    network = kerasgen.networks.SEQUENCE_NETWORKS["Transformer"](5, 4, 7, width=12, depth=1, heads=3)
+    block = network.blocks[0]
+    rng = np.random.default_rng(0)
+
+    def centred(*shape):
+        kernel = rng.normal(0.0, 0.5, shape)
+        return kernel - kernel.mean(axis=-1, keepdims=True)
+
+    for layer in (block.norm_a, block.norm_b, block.attention.qkv, block.hidden):
+        layer.weights[0].assign(rng.normal(0.0, 0.5, layer.weights[0].shape))
+    for layer in (block.attention.out, block.out):
+        layer.weights[0].assign(centred(*layer.weights[0].shape))
+    x = centred(2, 7, 12).astype("float32")
+    still = np.stack([np.ones((7, 1, 2)), np.zeros((7, 1, 2))]).astype("float32")
+    found = block(ops.convert_to_tensor(x), ops.convert_to_tensor(still))
+
+    peer = hub.layers.TransformerDecoder(
+        48, 3, activation="gelu", layer_norm_epsilon=block.norm_a.epsilon, normalize_first=True
+    )
+    peer.build((None, 7, 12))
+    q, k, v = np.split(ops.convert_to_numpy(block.attention.qkv.weights[0]), 3, axis=1)
+    kernels = {
+        "self_attention/query": q.reshape(12, 3, 4),
+        "self_attention/key": k.reshape(12, 3, 4),
+        "self_attention/value": v.reshape(12, 3, 4),
+        "self_attention/attention_output": ops.reshape(block.attention.out.weights[0], (3, 4, 12)),
+        "self_attention_layer_norm": block.norm_a.weights[0],
+        "feedforward_intermediate_dense": block.hidden.weights[0],
+        "feedforward_output_dense": block.out.weights[0],
+        "feedforward_layer_norm": block.norm_b.weights[0],
+    }
+    for variable in peer.weights:
+        layer, name = variable.path.split("/", 1)[1].rsplit("/", 1)
+        if name in ("kernel", "gamma"):
+            variable.assign(kernels.pop(layer))
+        else:
+            assert not ops.convert_to_numpy(variable).any()  # biases, zero at the start
+    assert not kernels
+    assert_same(ops.convert_to_numpy(found), ops.convert_to_numpy(peer(x)), 1e-4)
