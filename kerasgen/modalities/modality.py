@@ -25,7 +25,7 @@ class Modality:
     advice = ""  # how to bring examples to the shape
     range_note = ""  # the range of results, after their shape
     suffixes: tuple[str, ...] = (".npy",)  # of files that it writes, "" for a folder
-    tabular = False  # whether `check_training` looks at values
+    tabular = False  # whether examples are rows of a table, at whose values `check_training` looks
     drawable = False  # whether `grid` gives a picture
 
     def __init__(self, shape: int | Sequence[int]) -> None:

@@ -45,10 +45,10 @@ def _accelerators():
 def faster_backend(model: Any) -> str | None:
     """The installed backend that trains such a model fastest on a CPU, if this is one and that is another.
 
-    Measured (docs/performance.md): TensorFlow for images, whose convolutions oneDNN computes; JAX for vectors, where
-    fusing many small operations counts.
+    Measured (docs/performance.md): TensorFlow for images and sequences, whose convolutions and large products oneDNN
+    computes; JAX for vectors, where fusing many small operations counts.
     """
-    fastest = "jax" if len(model.shape) == 1 else "tensorflow"
+    fastest = "jax" if model.modality.tabular else "tensorflow"
     if keras.backend.backend() == fastest or _accelerators() or not importlib.util.find_spec(fastest):
         return None
     return fastest

@@ -23,6 +23,7 @@ import kerasgen
 from kerasgen.errors import RecipeError, UnknownModelError
 from kerasgen.hub.figure_names import title
 from kerasgen.hub.publication import write_package
+from kerasgen.modalities import Images, Tokens, Vectors
 from kerasgen.recipes import Recipe
 from kerasgen.training import hardware
 from kerasgen.training.report import write_report
@@ -432,8 +433,10 @@ def test_optimizers():
 
 
 def test_a_faster_backend_is_named():
-    """On a CPU: TensorFlow for images, JAX, where it is installed, for vectors."""
-    images, vectors = (hardware.faster_backend(SimpleNamespace(shape=shape)) for shape in ((28, 28, 1), (2,)))
+    """On a CPU: TensorFlow for images and sequences, JAX, where it is installed, for vectors."""
+    modalities = Images((28, 28, 1)), Tokens((2,), 4), Vectors((2,))
+    found = (hardware.faster_backend(SimpleNamespace(modality=modality)) for modality in modalities)
+    images, sequences, vectors = found
     backend = keras.backend.backend()
-    assert images == (None if backend == "tensorflow" else "tensorflow")
+    assert images == sequences == (None if backend == "tensorflow" else "tensorflow")
     assert vectors == (None if backend == "jax" or not importlib.util.find_spec("jax") else "jax")
