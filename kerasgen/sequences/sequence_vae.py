@@ -32,13 +32,14 @@ class SequenceVAE(SequenceModel, LatentModel):
 
     The loss is, in nats a sequence, E_q[-log p(x | z)] + KL(q(z | x) || p(z)); a step minimizes it over L. A decoder
     that predicts each token well from those before it leaves z unused; so in training it does not see `word_dropout` of
-    these, and the KL divergence is warmed up and, to N(0, I), has free bits.
+    these, and the KL divergence is warmed up and has free bits.
 
     Args:
         shape, vocabulary, network, num_classes, seed: see `SequenceModel`; encoder and decoder are two such networks.
         latent_dim: number of latents.
         word_dropout: share of the tokens that the decoder does not see in training.
-        free_bits, kl_warmup_steps: as of a `VariationalAutoencoder`.
+        free_bits, kl_warmup_steps: as of a `VariationalAutoencoder`; with a `prior` the latents are one group, which
+            costs nothing up to `latent_dim * free_bits` nats.
         prior: p(z): `None` for N(0, I); or a model of vectors `(latent_dim,)` that learns beside the rest, such as
             "RealNVP" or `{"class": "RealNVP", "steps": 4, "width": 64}` (Chen et al. 2017, section 3.2).
     """
@@ -128,7 +129,8 @@ class SequenceVAE(SequenceModel, LatentModel):
         kl = 0.5 * (ops.square(mean) + ops.exp(log_variance) - 1.0 - log_variance)  # to N(0, I), [B, latent_dim]
         kl_divergence, cost = ops.sum(kl, axis=1), ops.sum(with_free_bits(kl, self.free_bits), axis=1)
         if self.prior is not None:  # by one draw
-            kl_divergence = cost = log_q(epsilon, log_variance) - self.log_prior(z, training)
+            kl_divergence = log_q(epsilon, log_variance) - self.log_prior(z, training)
+            cost = with_free_bits(kl_divergence[:, None], self.latent_dim * self.free_bits)[:, 0]
         reconstruction = self.nats(x, z, one_hot, training)
         loss = reconstruction + kl_divergence
         if training:

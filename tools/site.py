@@ -1,0 +1,102 @@
+"""What the site has beside docs/: pages and pictures of the zoo, made of its cards. A hook of MkDocs (see mkdocs.yml).
+
+- `zoo/index.md`, a gallery, and a page for each entry, its card; `zoo/LEADERBOARD.md` and `zoo/METRICS.md`.
+- Of the top level CONTRIBUTING.md, SECURITY.md and CHANGELOG.md.
+- `<!-- entries: CLASS ... -->` in a page becomes the entries of these classes, each with its first picture.
+- A link to a file of the repository that is no page becomes its name, since the site has no such file.
+"""
+
+import posixpath
+import re
+import tomllib
+from pathlib import Path
+
+from mkdocs.structure.files import File
+
+ROOT = Path(__file__).parents[1]
+OF_PROJECT = ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
+OF_ZOO = ("LEADERBOARD.md", "METRICS.md")
+GALLERY = """# The zoo
+
+Each picture is what its model draws with a seed of 0, not picked; each page is the entry's card, with its figures, how
+they were measured, and what it was trained on. `kerasgen.load(NAME)` loads any of them.
+
+"""
+
+
+def entries():
+    """Recipes of the zoo's entries that have weights, by their names."""
+    found = {}
+    for path in sorted((ROOT / "zoo").glob("*/recipe.toml")):
+        if (path.parent / "model.weights.h5").exists():
+            found[path.parent.name] = tomllib.loads(path.read_text())
+    return found
+
+
+def tiles(names, prefix):
+    """Markdown: a picture, or the first lines of what a model writes, and a sentence for each entry."""
+    recipes = entries()
+    lines = []
+    for name in names:
+        recipe = recipes[name]
+        kind, page = recipe["model"]["class"], f"{prefix}{name}.md"
+        lines += [f"### [{name}]({page})", "", f"{kind}. {recipe['description']}", ""]
+        if (ROOT / "zoo" / name / "samples.png").exists():
+            lines += [f"![What {name} shows of itself]({prefix}{name}/samples.png){{ loading=lazy width=480 }}", ""]
+        elif (ROOT / "zoo" / name / "samples.txt").exists():
+            text = (ROOT / "zoo" / name / "samples.txt").read_text().splitlines()[:12]
+            lines += ["```text", *text, "```", ""]
+        lines += [f"Trained on {recipe['dataset']['title']}.", ""]
+    return "\n".join(lines)
+
+
+def card(name):
+    """The card without its head, with pictures where the site has them."""
+    text = re.sub(r"\A---\n.*?\n---\n", "", (ROOT / "zoo" / name / "README.md").read_text(), flags=re.DOTALL)
+    return re.sub(r"\]\((?!\w+:)([\w.-]+\.png)\)", rf"]({name}/\1)", text)
+
+
+def on_files(files, config):
+    """Adds the pages and pictures to those of docs/."""
+    names = entries()
+
+    def add(uri, text):
+        files.append(File.generated(config, uri, content=text))
+
+    for name in OF_PROJECT:
+        add(name, (ROOT / name).read_text())
+    for name in OF_ZOO:
+        add(f"zoo/{name}", (ROOT / "zoo" / name).read_text())
+    add("zoo/index.md", GALLERY + tiles(names, ""))
+    for name in names:
+        add(f"zoo/{name}.md", card(name))
+        for picture in sorted((ROOT / "zoo" / name).glob("*.png")):
+            files.append(File.generated(config, f"zoo/{name}/{picture.name}", abs_src_path=str(picture)))
+    return files
+
+
+def on_page_markdown(markdown, page, config, files):
+    """Fills in entries, and mends links that lead out of the site."""
+    folder = posixpath.dirname(page.file.src_uri)
+
+    def of_classes(match):
+        wanted = match[1].split()
+        names = [name for name, recipe in entries().items() if recipe["model"]["class"] in wanted]
+        return tiles(names, posixpath.relpath("zoo", folder or ".") + "/") if names else "None is bundled yet.\n"
+
+    def link(match):
+        text, target = match.groups()
+        path = target.partition("#")[0]
+        if re.match(r"\w+:", target) or not path:
+            return match[0]
+        # Where the file is in the repository: pages of the top level are generated there, others are in docs/.
+        generated = page.file.src_uri in OF_PROJECT or page.file.src_uri.startswith("zoo/")
+        place = posixpath.normpath(posixpath.join("" if generated else "docs", folder, path))
+        inside = posixpath.normpath(place.removeprefix("docs/"))
+        if files.get_file_from_path(inside) is not None:
+            anchor = target[len(path) :]
+            return f"[{text}]({posixpath.relpath(inside, folder or '.')}{anchor})"
+        return text if text.startswith("`") else f"`{place}`"
+
+    markdown = re.sub(r"<!-- entries: ([\w ]+?) -->", of_classes, markdown)
+    return re.sub(r"(?<!!)\[([^\]\n]+)\]\(([^)\s]+)\)", link, markdown)
