@@ -10,6 +10,7 @@ import pytest
 import kerasgen
 
 ROOT = Path(__file__).parents[1]
+FAMILIES = ("diffusion", "latent_diffusion", "realnvp")  # whose pages have code
 
 
 def blocks(page):
@@ -52,6 +53,14 @@ def test_sequences():
     assert names["fast"].shape == (4, 6)
     assert names["drawn"].shape == (4, 8, 8, 1)
     assert len(names["words"]) == 5
+
+
+@pytest.mark.parametrize("page", ["docs/index.md", *(f"docs/families/{name}.md" for name in FAMILIES)])
+def test_pages_of_the_start_and_of_families(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = run(page)
+    expected = {"index": "path", "diffusion": "near", "latent_diffusion": "faces", "realnvp": "nats"}
+    assert np.isfinite(names[expected[Path(page).stem]]).all()
 
 
 def test_fine_tuning(tmp_path, monkeypatch):
