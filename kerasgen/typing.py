@@ -10,6 +10,6 @@ Array = np.ndarray
 Tensor = Any  # of the framework under Keras
 Labels = ArrayLike | dict[str, Any] | None  # integers `[N]`, or one for all; of attributes see `check_wishes`
 Seed = int | None  # a fresh one for `None`
-Verbose = Any  # "auto" (a progress bar where there is more than one batch), 0 or 1
+Verbose = Any  # "auto" (a progress bar where there is more than one batch), 0, 1, or a function (done, all)
 Config = dict[str, Any]  # plain JSON values, layers and optimizers serialized
 Logs = dict[str, Tensor]  # of a step, by the names in `loss_names`

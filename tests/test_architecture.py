@@ -14,7 +14,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "kerasgen"
 # A layer, which is a folder or a file at the top, imports from those below it alone.
 LAYERS = (
-    *("__main__", "__init__", "cli", "training", "hub", "metrics", "importers", "latents"),
+    *("__main__", "__init__", "cli", "demo", "training", "hub", "metrics", "importers", "latents"),
     *("detectors", "diffusion", "sequences", "gans", "flows", "autoencoders", "classifiers"),
     *("base", "export", "networks", "data", "modalities", "checkpoints", "recipes", "backend"),
     *("charts", "pictures", "tiles", "noise", "inputs", "files", "typing", "errors", "onednn", "version"),

@@ -70,6 +70,7 @@ class BaseModel(Tuning, Exporting):
     purpose = "For research, teaching and tests of"  # of generative models, in cards
     given_shape: tuple[int, ...] | None = None  # of the examples that a model draws others for, if it does
     attributes: Any = None  # of labels that may hold at once, in place of classes
+    has_intermediates = False  # whether `sample` can give what it has after each of its steps, examples all of them
     of_any_size: tuple[str, ...] = ()  # verbs that take images of any sides
     drawn_by: str | None = None  # what makes samples, for the record, in families that have any
     likelihood: str | None = None  # "exact", "bound" or "estimate" for families with `log_prob`

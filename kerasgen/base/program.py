@@ -1,5 +1,7 @@
 """Compiled programs over many examples: in batches of one size, with a bar where it takes long."""
 
+import functools
+import itertools
 import math
 import threading
 from collections.abc import Iterator
@@ -66,6 +68,21 @@ class Programs:
         return program
 
 
+def progress(num: int, verbose: Verbose = "auto") -> Callable[[], Any]:
+    """What is to be called after each of `num` parts of some work.
+
+    Args:
+        verbose: 1 for a bar; "auto" for one where there are several parts; 0 for none; or a function, which is called
+            with the number of parts done and of all. What it raises ends the work.
+    """
+    if callable(verbose):
+        count = itertools.count(1)
+        return lambda: verbose(next(count), num)
+    if verbose in (1, 2, True) or (verbose == "auto" and num > 1):
+        return functools.partial(keras.utils.Progbar(num).add, 1)
+    return lambda: None
+
+
 def batched(program: Callable, num: int, batch: Callable, size: int = 64, verbose: Verbose = "auto") -> np.ndarray:
     """Rows 0 to `num - 1` of `program(*batch(start, stop))`, float32.
 
@@ -76,10 +93,10 @@ def batched(program: Callable, num: int, batch: Callable, size: int = 64, verbos
         num: number of rows.
         batch: from `(start, stop)` to a list of NumPy arrays (or `None`) of leading axis `stop - start`.
         size: most rows at once.
+        verbose: see `progress`, of batches.
     """
     size = min(inputs.check_integer("batch_size", size, 1), 2 ** math.ceil(math.log2(num)))
-    show = verbose in (1, 2, True) or (verbose == "auto" and num > size)
-    bar = keras.utils.Progbar(math.ceil(num / size)) if show else None
+    done = progress(math.ceil(num / size), verbose)
     results = []
     for start in range(0, num, size):
         stop = min(start + size, num)
@@ -89,8 +106,7 @@ def batched(program: Callable, num: int, batch: Callable, size: int = 64, verbos
         ]
         result = program(*[None if a is None else ops.convert_to_tensor(a) for a in arrays])
         results.append(ops.convert_to_numpy(result)[: stop - start])
-        if bar:
-            bar.add(1)
+        done()
     return np.concatenate(results).astype(np.float32, copy=False)
 
 
@@ -105,13 +121,11 @@ def sum_of_each(x: Any) -> Any:
 
 
 def with_progress(items: Sequence, verbose: Verbose = "auto") -> Iterator:
-    """The items, with a bar where there are several."""
-    show = verbose in (1, 2, True) or (verbose == "auto" and len(items) > 1)
-    bar = keras.utils.Progbar(len(items)) if show else None
+    """The items, with the `progress` of them."""
+    done = progress(len(items), verbose)
     for item in items:
         yield item
-        if bar:
-            bar.add(1)
+        done()
 
 
 def rows(*arrays: np.ndarray | None) -> Callable:

@@ -19,7 +19,7 @@ COMMANDS = (
     *("list", "show", "sample", "complete", "infill"),
     *("reconstruct", "denoise", "compress", "decompress", "translate", "upscale"),
     *("train", "evaluate", "compare", "report", "anomaly"),
-    *("import", "export", "download", "inspect", "publish"),
+    *("import", "export", "download", "inspect", "publish", "demo"),
 )
 
 

@@ -47,6 +47,7 @@ class Denoiser(DenoiserSampling, DenoiserEditing, DenoiserScores, DenoiserLikeli
     """
 
     loss_names = ("loss",)
+    has_intermediates = True
     lossless = True  # the ODE leads back to the image, but for what its steps leave unresolved
     modalities = (Images, Vectors)
     prediction: str  # what the network gives

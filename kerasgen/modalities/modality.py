@@ -27,6 +27,7 @@ class Modality:
     suffixes: tuple[str, ...] = (".npy",)  # of files that it writes, "" for a folder
     tabular = False  # whether examples are rows of a table, at whose values `check_training` looks
     drawable = False  # whether `grid` gives a picture
+    written = False  # whether `texts` gives texts
 
     def __init__(self, shape: int | Sequence[int]) -> None:
         _, self.shape = match(shape, type(self))
@@ -99,6 +100,10 @@ class Modality:
     def grid(self, examples: ArrayLike, columns: int | None = None) -> Array:
         """One picture of the examples in rows of `columns`, uint8 `[height, width, C]`."""
         raise InputError(f"{self.noun} have no picture; they can be written to {' or '.join(self.suffixes)}.")
+
+    def texts(self, x: ArrayLike) -> list[str]:
+        """The text of each of some checked examples. Raises `InputError`: the kind has none."""
+        raise InputError(f"{self.noun} have no texts; they can be written to {' or '.join(self.suffixes)}.")
 
     def check_output(self, path: str | Path) -> Path:
         """The path, if `write` can write to it."""

@@ -33,7 +33,7 @@ class Tokens(Modality):
 
     def __init__(self, shape: int | Sequence[int], vocabulary: Any) -> None:
         super().__init__(shape)
-        self.written = not isinstance(vocabulary, int) or isinstance(vocabulary, bool)  # whether tokens have texts
+        self.written = not isinstance(vocabulary, int) or isinstance(vocabulary, bool)
         known: Any = vocabulary if self.written else [f"{code} " for code in range(vocabulary)]
         strings = isinstance(known, Sequence) and all(isinstance(text, str) for text in known)
         if not strings or not 0 < len(known) == len(set(known)):

@@ -1,0 +1,1 @@
+"""A web page to play with the zoo, by Gradio (extra `demo`)."""

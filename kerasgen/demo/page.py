@@ -1,0 +1,233 @@
+"""The page: its controls, and what they call. Everything a model does is in `acts`, whose turn it is in `bench`."""
+
+import time
+
+import gradio as gr
+
+from kerasgen.base import FAMILIES, BaseModel
+from kerasgen.demo import acts
+from kerasgen.demo.bench import Bench, Stopped
+from kerasgen.diffusion.samplers import SAMPLERS
+from kerasgen.errors import KerasgenError
+from kerasgen.hub.registry import entries
+from kerasgen.typing import Any, Callable
+
+PICTURES = ("reconstruct", "denoise", "upscale", "translate")  # verbs that make a picture of an uploaded one
+MOST_WAITING = 20  # pieces of work that are not begun
+MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}  # of whatever needs the model
+
+
+def shown() -> list[str]:
+    """The entries of the zoo with weights that draw, write, or make pictures of pictures."""
+    found = []
+    for name, entry in entries().items():
+        family = FAMILIES[entry.recipe.model.class_name]
+        if entry.bundled and any(hasattr(family, verb) for verb in ("sample", *PICTURES)):
+            found.append(name)
+    return found
+
+
+def labelled(act: Callable) -> Callable:
+    """`act` with `labels` of what the controls say: classes in turn, or attributes with and without."""
+
+    def done(model, classes=None, present=(), absent=(), **settings):
+        both = set(present) & set(absent)
+        if both:
+            raise acts.InputError(f"{', '.join(sorted(both))} is asked for and excluded; choose one.")
+        wishes = dict.fromkeys(present, 1) | dict.fromkeys(absent, 0)
+        num = int(settings.get("num", acts.EXAMPLES))
+        return act(model, labels=acts.labels_of(model, classes, wishes, num), **settings)
+
+    return done
+
+
+class Page:
+    """The page of a bench; `names` are offered, `first` is open."""
+
+    def __init__(self, bench: Bench, names: list[str], first: str):
+        self.bench, self.names, self.first = bench, names, first
+
+    # What controls call
+
+    def doing(self, name: str, act: Callable, keys: list[str]) -> Callable:
+        """A function of the values of controls, named by `keys`, that does an act with a model.
+
+        It gives what the act gives, and a line that says how long it took or, in words, why it did not.
+        """
+
+        def answer(request: gr.Request, progress=gr.Progress(), *values):  # noqa: B008
+            settings = {key: value for key, value in zip(keys, values, strict=True) if value not in (None, "")}
+            start = time.perf_counter()
+            try:
+                work = self.bench.work(request.session_hash, lambda part, parts: progress((part, parts)))
+                with work as done, self.bench.model(name) as model:
+                    found = act(model, verbose=done, **settings)
+                return found, f"{time.perf_counter() - start:.1f} s"
+            except Stopped:
+                return gr.skip(), "Stopped."
+            except (KerasgenError, OSError) as error:
+                return gr.skip(), f"**Not done.** {error}"
+
+        return answer
+
+    def stop(self, request: gr.Request) -> str:
+        return "Stopping after this part ..." if self.bench.stop(request.session_hash) else "Nothing is running."
+
+    # The page
+
+    def blocks(self) -> gr.Blocks:
+        with gr.Blocks(title="kerasgen", analytics_enabled=False) as page:
+            gr.Markdown("# kerasgen\nPretrained generative models to play with. The same seed gives the same result.")
+            choice = gr.Dropdown(self.names, value=self.first, label="model", elem_id="model")
+
+            @gr.render(inputs=choice, **MODEL)
+            def _(name: str) -> None:
+                try:
+                    with self.bench.model(name) as model:
+                        self.tabs(name, model)
+                except (KerasgenError, OSError) as error:
+                    gr.Markdown(f"**Not loaded.** {error}")
+
+        return page
+
+    def tabs(self, name: str, model: BaseModel) -> None:
+        """A tab for each thing that the model does."""
+        entry = entries().get(name)
+        gr.Markdown(entry.recipe.description if entry else name)
+        offers, drawable = set(model.offers), model.modality.drawable
+        known = acts.settings_of(model) if "sample" in offers else {}
+        written = model.modality.written
+        with gr.Tabs():
+            if "sample" in offers and "prompt" in known and written:
+                prompt = {"prompt": gr.Textbox(label="begins with", render=False)}
+                self.tab("Write", name, model, labelled(acts.sample), prompt, written=not drawable)
+            elif "sample" in offers and (drawable or written):
+                self.tab("Draw", name, model, labelled(acts.sample), {}, written=not drawable)
+            if "infill" in offers and written:
+                text = {"text": gr.Textbox(label="a text, with _ for each gap", render=False)}
+                self.tab("Fill in", name, model, labelled(acts.filled), text, verb="infill", written=True)
+            if model.has_intermediates and drawable:
+                self.tab("Steps", name, model, labelled(acts.states), {}, num=False)
+            if {"sample", "interpolate"} <= offers and (drawable or written):
+                other = {"other": gr.Number(1, label="seed of the other", precision=0, render=False)}
+                self.tab("Between", name, model, labelled(acts.between), other, written=not drawable, plain=True)
+            if model.attributes and drawable:
+                chosen = gr.CheckboxGroup(list(model.attributes), label="attributes", render=False)
+                self.tab("Attributes", name, model, acts.along, {"names": chosen}, num=False, wishes=False)
+            if {"sample", "inpaint"} <= offers and drawable:
+                self.inpainting(name, model)
+            for verb in PICTURES if drawable else ():
+                if verb in offers:
+                    self.uploading(name, model, verb)
+
+    def controls(self, model: BaseModel, verb: str = "sample", wishes: bool = True) -> dict[str, Any]:
+        """Controls of those settings that a verb has."""
+        known = acts.settings_of(model, verb)
+        controls: dict[str, Any] = {}
+        if wishes and model.attributes:
+            controls["present"] = gr.CheckboxGroup(list(model.attributes), label="with")
+            controls["absent"] = gr.CheckboxGroup(list(model.attributes), label="without")
+        elif wishes and "labels" in known and model.exclusive_classes is not None:
+            classes = list(range(model.exclusive_classes))
+            controls["classes"] = gr.Dropdown(classes, multiselect=True, label="classes, in turn")
+        for setting, (least, most, start) in acts.NUMBERS.items():
+            if setting in known and (setting != "guidance" or model.num_classes is not None):
+                controls[setting] = gr.Slider(least, most, start, step=0.05, label=setting)
+        if "steps" in known and known["steps"] is not None:
+            controls["steps"] = gr.Slider(1, acts.MOST_STEPS, known["steps"], step=1, label="steps")
+        if "sampler" in known:
+            controls["sampler"] = gr.Dropdown(list(SAMPLERS), value=known["sampler"], label="sampler")
+        return controls
+
+    def tab(
+        self,
+        title: str,
+        name: str,
+        model: BaseModel,
+        act: Callable,
+        own: dict[str, Any],
+        verb: str = "sample",
+        num: bool = True,
+        written: bool = False,
+        plain: bool = False,
+        wishes: bool = True,
+    ) -> None:
+        """Controls to the left, what comes of them to the right."""
+        with gr.Tab(title), gr.Row():
+            with gr.Column():
+                controls = dict(own)
+                for control in own.values():
+                    control.render()
+                controls["seed"] = gr.Number(0, label="seed", precision=0)
+                if num and not plain:
+                    controls["num"] = gr.Slider(1, acts.MOST_SAMPLES, 16, step=1, label="how many")
+                if not plain:
+                    controls |= self.controls(model, verb, wishes)
+                elif model.exclusive_classes is not None:
+                    classes = list(range(model.exclusive_classes))
+                    controls["classes"] = gr.Dropdown(classes, multiselect=True, label="class")
+                go, halt = gr.Button(title, variant="primary"), gr.Button("Stop")
+            with gr.Column():
+                result = (
+                    gr.Textbox(label="texts", lines=12)
+                    if written
+                    else gr.Image(label=title, format="png", interactive=False)
+                )
+                note = gr.Markdown()
+        go.click(self.doing(name, act, [*controls]), [*controls.values()], [result, note], **MODEL)
+        halt.click(self.stop, None, note, queue=False)
+
+    def inpainting(self, name: str, model: BaseModel) -> None:
+        """A sample or an upload to paint over, and what the model draws there."""
+        with gr.Tab("Inpaint"), gr.Row():
+            with gr.Column():
+                canvas = gr.ImageEditor(
+                    label="paint over what is to be drawn anew",
+                    sources=["upload"],
+                    transforms=[],
+                    brush=gr.Brush(colors=["#ff3366"], color_mode="fixed"),
+                    type="numpy",
+                )
+                seed = gr.Number(0, label="seed", precision=0)
+                num = gr.Slider(1, acts.MOST_SAMPLES, 7, step=1, label="how many")
+                controls = {"drawn": canvas, "seed": seed, "num": num} | self.controls(model, "inpaint")
+                fresh = gr.Button("Draw a picture to paint on")
+                go, halt = gr.Button("Inpaint", variant="primary"), gr.Button("Stop")
+            with gr.Column():
+                result, note = gr.Image(label="the picture, and others", format="png", interactive=False), gr.Markdown()
+        one = labelled(lambda model, seed, labels, verbose: acts.sample(model, 1, seed, labels, verbose))
+        wishes = [key for key in ("classes", "present", "absent") if key in controls]
+        asked = [controls[key] for key in ("seed", *wishes)]
+        fresh.click(self.doing(name, one, ["seed", *wishes]), asked, [canvas, note], **MODEL)
+        act = labelled(acts.inpainted)
+        go.click(self.doing(name, act, [*controls]), [*controls.values()], [result, note], **MODEL)
+        halt.click(self.stop, None, note, queue=False)
+
+    def uploading(self, name: str, model: BaseModel, verb: str) -> None:
+        """An uploaded picture, and what a verb makes of it."""
+        title = verb.capitalize()
+        with gr.Tab(title), gr.Row():
+            with gr.Column():
+                file = gr.File(label="a picture", file_types=["image"], type="filepath", height=120)
+                controls: dict[str, Any] = {"path": file}
+                if verb == "denoise" and model.noise_range is not None:
+                    controls["noise_stddev"] = gr.Slider(*model.noise_range, label="standard deviation of the noise")
+                go, halt = gr.Button(title, variant="primary"), gr.Button("Stop")
+            with gr.Column():
+                result, note = gr.Image(label="before, and after", format="png", interactive=False), gr.Markdown()
+
+        def act(model, path=None, **settings):
+            if path is None:
+                raise acts.InputError("there is no picture yet; upload one.")
+            return acts.changed(model, verb, path, **settings)
+
+        go.click(self.doing(name, act, [*controls]), [*controls.values()], [result, note], **MODEL)
+        halt.click(self.stop, None, note, queue=False)
+
+
+def launch(names: list[str], first: str, port: int | None = None) -> gr.Blocks:
+    """Serves the page to this machine alone, until it is closed; its `local_url` is where."""
+    page = Page(Bench(), names, first).blocks().queue(max_size=MOST_WAITING)
+    settings: dict[str, Any] = {"max_file_size": acts.MOST_BYTES, "show_error": True, "share": False, "quiet": True}
+    page.launch(server_name="127.0.0.1", server_port=port, prevent_thread_lock=True, **settings)
+    return page
