@@ -1,6 +1,7 @@
 """What the page lets a model do: each a function of a model and of what the controls say, without the page."""
 
 import inspect
+import math
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ BATCH = 16  # examples between two looks at whether to stop
 MOST_SAMPLES, MOST_STEPS = 100, 200
 MOST_BYTES, MOST_PIXELS = 20 << 20, 16_000_000  # of an upload
 LARGEST = 768  # sides of a picture that a model of any size is given
+CANVAS = 384  # pixels of the longer side of what is painted on
 ROW = 8  # of interpolations, and of the states of a sampler
 EXAMPLES = 4  # whose states are shown
 # Settings of `sample` that have a control: least, greatest, and where it starts.
@@ -46,6 +48,13 @@ def labels_of(model: BaseModel, classes: list[int] | None, wishes: dict[str, int
     return np.resize(np.asarray(classes, np.int32), num) if classes else None
 
 
+def first_class(model: BaseModel, labels: Any, num: int) -> Any:
+    """The labels, or where there are none and the model has classes the first one."""
+    if labels is None and model.num_classes is not None:
+        return {} if model.attributes else np.zeros(num, np.int32)
+    return labels
+
+
 def sample(model: BaseModel, num: int, seed: int, labels: Any = None, verbose: Verbose = 0, **settings: Any) -> Any:
     """A picture of samples, or their texts."""
     num = min(int(num), MOST_SAMPLES)
@@ -66,7 +75,8 @@ def states(model: BaseModel, seed: int, labels: Any = None, verbose: Verbose = 0
 
 
 def between(model: BaseModel, seed: int, other: int, labels: Any = None, verbose: Verbose = 0) -> Any:
-    """From one sample to another through their latents."""
+    """From one sample to another of the same class, the first unless it is given, through their latents."""
+    labels = first_class(model, labels, 1)
     given = {"labels": labels[:1]} if isinstance(labels, np.ndarray) else {}
     ends = [model.verb("sample")(1, seed=int(number), verbose=0, **given) for number in (seed, other)]
     found = model.verb("interpolate")(*ends, steps=ROW, batch_size=ROW, verbose=verbose, **given)[0]
@@ -138,8 +148,8 @@ def changed(model: BaseModel, verb: str, path: str | Path, verbose: Verbose = 0,
     """An uploaded picture, and beside it what the model makes of it by a verb such as "upscale"."""
     height, width, channels = model.source_shape_of(verb)
     given = read(path, None if verb in model.of_any_size else (height, width), channels)
-    if "labels" in settings_of(model, verb) and model.exclusive_classes is not None:
-        settings.setdefault("labels", np.zeros(1, np.int32))
+    if "labels" in settings_of(model, verb):
+        settings["labels"] = first_class(model, None, 1)
     found = model.verb(verb)(given, verbose=verbose, **settings)
     before = given / 255.0
     factor = found.shape[1] // before.shape[1]
@@ -148,7 +158,23 @@ def changed(model: BaseModel, verb: str, path: str | Path, verbose: Verbose = 0,
     return picture(np.concatenate([np.broadcast_to(a, (*a.shape[:3], channels)) for a in (before, found)]), 2)
 
 
-def inpainted(model: BaseModel, drawn: dict[str, Any], num: int, seed: int, verbose: Verbose = 0, **settings: Any):
+def canvas(model: BaseModel, seed: int, labels: Any = None, verbose: Verbose = 0) -> Array:
+    """A sample to paint on, its pixels squares: uint8 `[k H, k W, 3]`."""
+    found = model.verb("sample")(1, labels, seed=int(seed), verbose=verbose)[0]
+    side = math.ceil(CANVAS / max(found.shape[:2]))
+    colours = np.broadcast_to(pictures.to_uint8(found), (*found.shape[:2], 3))
+    return colours.repeat(side, axis=0).repeat(side, axis=1)
+
+
+def inpainted(
+    model: BaseModel,
+    drawn: dict[str, Any] | None = None,
+    num: int = 1,
+    seed: int = 0,
+    labels: Any = None,
+    verbose: Verbose = 0,
+    **settings: Any,
+) -> Image.Image:
     """What the model draws where a brush has been, other each time.
 
     Args:
@@ -161,7 +187,10 @@ def inpainted(model: BaseModel, drawn: dict[str, Any], num: int, seed: int, verb
     if not any(mark.any() for mark in marks):
         raise InputError("nothing is marked; paint over what is to be drawn anew.")
     mask = np.asarray(Image.fromarray(np.any(marks, axis=0)).resize((width, height), Image.Resampling.BOX), bool)
-    image = Image.fromarray(np.asarray(drawn["background"])[..., :3])
-    known = prepare(image, (height, width), channels)[None].repeat(min(int(num), MOST_SAMPLES), axis=0)
-    found = model.verb("inpaint")(known, mask, seed=int(seed), batch_size=BATCH, verbose=verbose, **settings)
+    image, num = Image.fromarray(np.asarray(drawn["background"])[..., :3]), min(int(num), MOST_SAMPLES)
+    if image.width % width == image.height % height == 0:  # squares of one value each are brought back exactly
+        image = image.resize((width, height), Image.Resampling.BOX)
+    known = prepare(image, (height, width), channels)[None].repeat(num, axis=0)
+    settings |= {"labels": first_class(model, labels, num), "seed": int(seed)}
+    found = model.verb("inpaint")(known, mask, batch_size=BATCH, verbose=verbose, **settings)
     return picture(np.concatenate([known[:1] / 255.0, found]))

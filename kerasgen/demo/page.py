@@ -97,46 +97,47 @@ class Page:
         offers, drawable = set(model.offers), model.modality.drawable
         known = acts.settings_of(model) if "sample" in offers else {}
         written = model.modality.written
-        with gr.Tabs():
+        with gr.Tabs() as tabs:
             if "sample" in offers and "prompt" in known and written:
-                prompt = {"prompt": gr.Textbox(label="begins with", render=False)}
+                prompt = {"prompt": gr.Textbox(label="begins with", interactive=True, render=False)}
                 self.tab("Write", name, model, labelled(acts.sample), prompt, written=not drawable)
             elif "sample" in offers and (drawable or written):
                 self.tab("Draw", name, model, labelled(acts.sample), {}, written=not drawable)
             if "infill" in offers and written:
-                text = {"text": gr.Textbox(label="a text, with _ for each gap", render=False)}
+                text = {"text": gr.Textbox(label="a text, with _ for each gap", interactive=True, render=False)}
                 self.tab("Fill in", name, model, labelled(acts.filled), text, verb="infill", written=True)
             if model.has_intermediates and drawable:
                 self.tab("Steps", name, model, labelled(acts.states), {}, num=False)
             if {"sample", "interpolate"} <= offers and (drawable or written):
-                other = {"other": gr.Number(1, label="seed of the other", precision=0, render=False)}
+                other = {"other": gr.Number(1, label="seed of the other", interactive=True, precision=0, render=False)}
                 self.tab("Between", name, model, labelled(acts.between), other, written=not drawable, plain=True)
             if model.attributes and drawable:
-                chosen = gr.CheckboxGroup(list(model.attributes), label="attributes", render=False)
+                chosen = gr.CheckboxGroup(list(model.attributes), label="attributes", interactive=True, render=False)
                 self.tab("Attributes", name, model, acts.along, {"names": chosen}, num=False, wishes=False)
             if {"sample", "inpaint"} <= offers and drawable:
                 self.inpainting(name, model)
             for verb in PICTURES if drawable else ():
                 if verb in offers:
                     self.uploading(name, model, verb)
+        tabs.selected = tabs.children[0].id  # else that of the model before, which this one may not have
 
     def controls(self, model: BaseModel, verb: str = "sample", wishes: bool = True) -> dict[str, Any]:
         """Controls of those settings that a verb has."""
         known = acts.settings_of(model, verb)
         controls: dict[str, Any] = {}
         if wishes and model.attributes:
-            controls["present"] = gr.CheckboxGroup(list(model.attributes), label="with")
-            controls["absent"] = gr.CheckboxGroup(list(model.attributes), label="without")
+            controls["present"] = gr.CheckboxGroup(list(model.attributes), label="with", interactive=True)
+            controls["absent"] = gr.CheckboxGroup(list(model.attributes), label="without", interactive=True)
         elif wishes and "labels" in known and model.exclusive_classes is not None:
             classes = list(range(model.exclusive_classes))
-            controls["classes"] = gr.Dropdown(classes, multiselect=True, label="classes, in turn")
+            controls["classes"] = gr.Dropdown(classes, multiselect=True, label="classes, in turn", interactive=True)
         for setting, (least, most, start) in acts.NUMBERS.items():
             if setting in known and (setting != "guidance" or model.num_classes is not None):
-                controls[setting] = gr.Slider(least, most, start, step=0.05, label=setting)
+                controls[setting] = gr.Slider(least, most, start, step=0.05, label=setting, interactive=True)
         if "steps" in known and known["steps"] is not None:
-            controls["steps"] = gr.Slider(1, acts.MOST_STEPS, known["steps"], step=1, label="steps")
+            controls["steps"] = gr.Slider(1, acts.MOST_STEPS, known["steps"], step=1, label="steps", interactive=True)
         if "sampler" in known:
-            controls["sampler"] = gr.Dropdown(list(SAMPLERS), value=known["sampler"], label="sampler")
+            controls["sampler"] = gr.Dropdown(list(SAMPLERS), value=known["sampler"], label="sampler", interactive=True)
         return controls
 
     def tab(
@@ -153,19 +154,19 @@ class Page:
         wishes: bool = True,
     ) -> None:
         """Controls to the left, what comes of them to the right."""
-        with gr.Tab(title), gr.Row():
+        with gr.Tab(title, id=title), gr.Row():
             with gr.Column():
                 controls = dict(own)
                 for control in own.values():
                     control.render()
-                controls["seed"] = gr.Number(0, label="seed", precision=0)
+                controls["seed"] = gr.Number(0, label="seed", interactive=True, precision=0)
                 if num and not plain:
-                    controls["num"] = gr.Slider(1, acts.MOST_SAMPLES, 16, step=1, label="how many")
+                    controls["num"] = gr.Slider(1, acts.MOST_SAMPLES, 16, step=1, label="how many", interactive=True)
                 if not plain:
                     controls |= self.controls(model, verb, wishes)
                 elif model.exclusive_classes is not None:
                     classes = list(range(model.exclusive_classes))
-                    controls["classes"] = gr.Dropdown(classes, multiselect=True, label="class")
+                    controls["classes"] = gr.Dropdown(classes, multiselect=True, label="class", interactive=True)
                 go, halt = gr.Button(title, variant="primary"), gr.Button("Stop")
             with gr.Column():
                 result = (
@@ -179,26 +180,29 @@ class Page:
 
     def inpainting(self, name: str, model: BaseModel) -> None:
         """A sample or an upload to paint over, and what the model draws there."""
-        with gr.Tab("Inpaint"), gr.Row():
+        with gr.Tab("Inpaint", id="Inpaint"), gr.Row():
             with gr.Column():
                 canvas = gr.ImageEditor(
                     label="paint over what is to be drawn anew",
                     sources=["upload"],
+                    interactive=True,
                     transforms=[],
+                    canvas_size=(acts.CANVAS, acts.CANVAS),
+                    fixed_canvas=True,
+                    height=acts.CANVAS + 120,
                     brush=gr.Brush(colors=["#ff3366"], color_mode="fixed"),
                     type="numpy",
                 )
-                seed = gr.Number(0, label="seed", precision=0)
-                num = gr.Slider(1, acts.MOST_SAMPLES, 7, step=1, label="how many")
+                seed = gr.Number(0, label="seed", interactive=True, precision=0)
+                num = gr.Slider(1, acts.MOST_SAMPLES, 7, step=1, label="how many", interactive=True)
                 controls = {"drawn": canvas, "seed": seed, "num": num} | self.controls(model, "inpaint")
                 fresh = gr.Button("Draw a picture to paint on")
                 go, halt = gr.Button("Inpaint", variant="primary"), gr.Button("Stop")
             with gr.Column():
                 result, note = gr.Image(label="the picture, and others", format="png", interactive=False), gr.Markdown()
-        one = labelled(lambda model, seed, labels, verbose: acts.sample(model, 1, seed, labels, verbose))
         wishes = [key for key in ("classes", "present", "absent") if key in controls]
         asked = [controls[key] for key in ("seed", *wishes)]
-        fresh.click(self.doing(name, one, ["seed", *wishes]), asked, [canvas, note], **MODEL)
+        fresh.click(self.doing(name, labelled(acts.canvas), ["seed", *wishes]), asked, [canvas, note], **MODEL)
         act = labelled(acts.inpainted)
         go.click(self.doing(name, act, [*controls]), [*controls.values()], [result, note], **MODEL)
         halt.click(self.stop, None, note, queue=False)
@@ -206,12 +210,14 @@ class Page:
     def uploading(self, name: str, model: BaseModel, verb: str) -> None:
         """An uploaded picture, and what a verb makes of it."""
         title = verb.capitalize()
-        with gr.Tab(title), gr.Row():
+        with gr.Tab(title, id=title), gr.Row():
             with gr.Column():
-                file = gr.File(label="a picture", file_types=["image"], type="filepath", height=120)
+                file = gr.File(label="a picture", interactive=True, file_types=["image"], type="filepath", height=120)
                 controls: dict[str, Any] = {"path": file}
                 if verb == "denoise" and model.noise_range is not None:
-                    controls["noise_stddev"] = gr.Slider(*model.noise_range, label="standard deviation of the noise")
+                    controls["noise_stddev"] = gr.Slider(
+                        *model.noise_range, label="standard deviation of the noise", interactive=True
+                    )
                 go, halt = gr.Button(title, variant="primary"), gr.Button("Stop")
             with gr.Column():
                 result, note = gr.Image(label="before, and after", format="png", interactive=False), gr.Markdown()

@@ -10,6 +10,7 @@ import kerasgen
 from kerasgen.demo import acts
 from kerasgen.demo.bench import Bench, Stopped
 from kerasgen.errors import InputError
+from kerasgen.pictures import to_uint8
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,7 @@ def test_between_two_samples(vae):
     ends = [vae.sample(1, [1], seed=seed, verbose=0) for seed in (0, 1)]
     wanted = acts.picture(vae.interpolate(*ends, steps=acts.ROW, labels=[1], verbose=0)[0], acts.ROW)
     np.testing.assert_array_equal(found, pixels(wanted))
+    assert acts.between(vae, 0, 1).size == wanted.size
 
 
 def test_along_attributes(diffusion):
@@ -64,13 +66,13 @@ def test_along_attributes(diffusion):
 
 
 def test_what_is_painted_over_is_drawn_anew(diffusion):
-    background = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
-    layer = np.zeros((16, 16, 4), np.uint8)
-    layer[:8, :, 3] = 255
+    background = acts.canvas(diffusion, 5)
+    assert min(background.shape[:2]) >= acts.CANVAS
+    layer = np.zeros((*background.shape[:2], 4), np.uint8)
+    layer[: len(layer) // 2, :, 3] = 255
     drawn = {"background": background, "layers": [layer]}
     found = pixels(acts.inpainted(diffusion, drawn, 2, 0, labels={}, steps=2))
-    small = Image.fromarray(background).convert("L").resize((8, 8), Image.Resampling.BICUBIC)
-    known = np.asarray(small)[None, ..., None].repeat(2, axis=0)
+    known = to_uint8(diffusion.sample(1, seed=5, verbose=0)).repeat(2, axis=0)
     mask = np.arange(8)[:, None] < np.full(8, 4)
     others = diffusion.inpaint(known, mask, {}, seed=0, steps=2, verbose=0)
     np.testing.assert_allclose(others[:, 4:], known[:, 4:] / 255.0, atol=1e-6)
