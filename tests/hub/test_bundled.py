@@ -26,7 +26,7 @@ NAMES = [entry.name for entry in BUNDLED]
 COMPUTED = (
     *("ae-fashion-mnist", "anomaly-shuttle", "dcgan-mnist", "ddpm-mnist", "denoiser-bsd"),
     *("flow-matching-fashion-mnist", "glow-mnist", "gpt-names", "latent-flow-celeba", "lenet-mnist"),
-    *("realnvp-mnist", "sr3-fashion-mnist", "vae-mnist", "vqvae-fashion-mnist"),
+    *("realnvp-mnist", "sr3-fashion-mnist", "text-vae-names", "vae-mnist", "vqvae-fashion-mnist"),
 )
 
 
@@ -73,6 +73,7 @@ def test_entries():
         "resnet-fashion-mnist",
         "sagan-fashion-mnist",
         "sr3-fashion-mnist",
+        "text-vae-names",
         "vae-fashion-mnist",
         "vae-mnist",
         "vqvae-fashion-mnist",
