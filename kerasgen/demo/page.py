@@ -41,6 +41,13 @@ def labelled(act: Callable) -> Callable:
     return done
 
 
+def outcome(key: tuple[str, ...], label: str, written: bool = False) -> tuple[Any, Any]:
+    """A picture or texts, and a line below; by their key not those of the model that was open before."""
+    kinds: dict[str, Any] = {"label": label, "interactive": False, "key": (*key, "result")}
+    found = gr.Textbox("", lines=12, **kinds) if written else gr.Image(None, format="png", **kinds)
+    return found, gr.Markdown("", key=(*key, "note"))
+
+
 class Page:
     """The page of a bench; `names` are offered, `first` is open."""
 
@@ -169,12 +176,7 @@ class Page:
                     controls["classes"] = gr.Dropdown(classes, multiselect=True, label="class", interactive=True)
                 go, halt = gr.Button(title, variant="primary"), gr.Button("Stop")
             with gr.Column():
-                result = (
-                    gr.Textbox(label="texts", lines=12)
-                    if written
-                    else gr.Image(label=title, format="png", interactive=False)
-                )
-                note = gr.Markdown()
+                result, note = outcome((name, title), "texts" if written else title, written)
         go.click(self.doing(name, act, [*controls]), [*controls.values()], [result, note], **MODEL)
         halt.click(self.stop, None, note, queue=False)
 
@@ -199,7 +201,7 @@ class Page:
                 fresh = gr.Button("Draw a picture to paint on")
                 go, halt = gr.Button("Inpaint", variant="primary"), gr.Button("Stop")
             with gr.Column():
-                result, note = gr.Image(label="the picture, and others", format="png", interactive=False), gr.Markdown()
+                result, note = outcome((name, "Inpaint"), "the picture, and others")
         wishes = [key for key in ("classes", "present", "absent") if key in controls]
         asked = [controls[key] for key in ("seed", *wishes)]
         fresh.click(self.doing(name, labelled(acts.canvas), ["seed", *wishes]), asked, [canvas, note], **MODEL)
@@ -220,7 +222,7 @@ class Page:
                     )
                 go, halt = gr.Button(title, variant="primary"), gr.Button("Stop")
             with gr.Column():
-                result, note = gr.Image(label="before, and after", format="png", interactive=False), gr.Markdown()
+                result, note = outcome((name, title), "before, and after")
 
         def act(model, path=None, **settings):
             if path is None:
