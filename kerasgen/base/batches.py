@@ -21,6 +21,7 @@ FORMS = (
     "an array, a tf.data.Dataset, a generator, a keras.utils.PyDataset or a torch DataLoader, "
     "of examples or of (examples, labels)"
 )
+NO_TEXTS = "texts are not taken in batches; give their tokens, model.modality.check(texts)."
 
 
 class Watch:
@@ -39,7 +40,7 @@ class Watch:
         try:
             x, y, weights = parts(batch)
             if getattr(getattr(x, "dtype", None), "kind", None) in ("U", "S", "O"):
-                raise InputError("texts are not taken in batches; give their tokens, model.modality.check(texts).")
+                raise InputError(NO_TEXTS)
             self.check(x, y, weights)
         except InputError as error:
             self.error = self.error or InputError(f"batch {index}: {error}")
@@ -120,7 +121,7 @@ def _checked_dataset(dataset, watch, shape, target_shape):
             raise InputError(f"batches hold a {type(part).__name__}; expected dense tensors.")
     first = tf.nest.flatten(spec)[0]
     if first.dtype == tf.string:
-        raise InputError("texts are not taken in batches; give their tokens, model.modality.check(texts).")
+        raise InputError(NO_TEXTS)
     if first.shape.rank == len(shape):
         raise InputError(f"the data set gives examples of shape {first.shape} one by one; call .batch(32) on it.")
     size = int(dataset.cardinality())

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from kerasgen import pictures
-from kerasgen.base import BaseModel
+from kerasgen.base import BaseModel, with_progress
 from kerasgen.data.images import decode, prepare
 from kerasgen.errors import InputError
 from kerasgen.typing import Any, Array, Verbose
@@ -37,7 +37,11 @@ def settings_of(model: BaseModel, verb: str = "sample") -> dict[str, Any]:
 
 def picture(images: Array, columns: int | None = None) -> Image.Image:
     """One picture of images `[N, H, W, C]` in [0, 1]."""
-    found = pictures.grid(np.asarray(images), columns)
+    return to_image(pictures.grid(np.asarray(images), columns))
+
+
+def to_image(found: Array) -> Image.Image:
+    """A Pillow image of uint8 `[H, W, C]`."""
     return Image.fromarray(found[..., 0] if found.shape[-1] == 1 else found)
 
 
@@ -60,8 +64,7 @@ def sample(model: BaseModel, num: int, seed: int, labels: Any = None, verbose: V
     num = min(int(num), MOST_SAMPLES)
     found = model.verb("sample")(num, labels, seed=int(seed), batch_size=BATCH, verbose=verbose, **settings)
     if model.modality.drawable:
-        grid = model.modality.grid(found)
-        return Image.fromarray(grid[..., 0] if grid.shape[-1] == 1 else grid)
+        return to_image(model.modality.grid(found))
     return "\n".join(model.modality.texts(found))
 
 
@@ -90,7 +93,9 @@ def along(model: BaseModel, names: list[str], seed: int, verbose: Verbose = 0, *
     if not names:
         raise InputError("no attribute is chosen; choose one at least.")
     wishes = [{name: value} if value >= 0 else {} for name in names for value in (0, -1, 1)]
-    found = [model.verb("sample")(1, wish, seed=int(seed), verbose=0, **settings) for wish in told(wishes, verbose)]
+    found = [
+        model.verb("sample")(1, wish, seed=int(seed), verbose=0, **settings) for wish in with_progress(wishes, verbose)
+    ]
     return picture(np.concatenate(found), 3)
 
 
@@ -109,14 +114,6 @@ def filled(
     num = min(int(num), MOST_SAMPLES)
     found = model.verb("infill")([text] * num, labels, int(seed), batch_size=BATCH, verbose=verbose, **settings)
     return "\n".join(model.modality.texts(found))
-
-
-def told(items: list, verbose: Verbose) -> Any:
-    """The items; after each the progress is told."""
-    for index, item in enumerate(items, start=1):
-        yield item
-        if callable(verbose):
-            verbose(index, len(items))
 
 
 def read(path: str | Path, size: tuple[int, int] | None, channels: int) -> Array:
