@@ -26,8 +26,35 @@ class Chart:
 
 def save(path: Path, charts: list[Chart]) -> None:
     """Writes charts side by side to a PNG file."""
-    picture = np.concatenate([draw(chart) for chart in charts], axis=1)
-    save_frames([picture], path)
+    save_frames([side_by_side(charts)], path)
+
+
+def side_by_side(charts: list[Chart], columns: int = 3) -> Array:
+    """Charts in rows of `columns` at most, uint8 `[height, width, 3]`."""
+    drawn = [draw(chart) for chart in charts]
+    columns = min(columns, len(drawn))
+    drawn += [np.full_like(drawn[0], 255)] * (-len(drawn) % columns)
+    return np.concatenate([np.concatenate(drawn[i : i + columns], axis=1) for i in range(0, len(drawn), columns)])
+
+
+def of_history(epochs: list[int], logs: dict[str, list[float]]) -> list[Chart]:
+    """A chart for each figure of a history of Keras over its epochs, with that of validation, every so many, beside it.
+
+    A figure that was not logged at regular epochs is left out.
+    """
+
+    def points(line):
+        every = max(len(epochs) // len(line), 1)
+        found = np.array([epoch + 1 for epoch in epochs if (epoch + 1) % every == 0])
+        return (found, line) if len(found) == len(line) else None
+
+    charts = []
+    for name in logs:
+        if not (name.startswith("val_") and name.removeprefix("val_") in logs):
+            named = {"training": logs[name], "validation": logs.get(f"val_{name}", ())}
+            lines = {title: found for title, line in named.items() if len(line) and (found := points(line))}
+            charts += [Chart("epoch", name, lines)] if lines else []
+    return charts
 
 
 def draw(chart: Chart) -> Array:

@@ -39,9 +39,14 @@ def grid(images: np.ndarray, columns: int | None = None, scale: int | None = Non
     return picture
 
 
+def to_image(pixels: np.ndarray) -> Image.Image:
+    """A Pillow image of uint8 `[H, W, C]`."""
+    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+
+
 def save_frames(frames: Iterable[np.ndarray], path: Path) -> None:
     """Writes uint8 frames `[H, W, C]`: one to PNG, any to GIF, ten a second, exact up to 256 colours a frame."""
-    first, *rest = [Image.fromarray(frame[..., 0] if frame.shape[-1] == 1 else frame) for frame in frames]
+    first, *rest = map(to_image, frames)
     animation = {"save_all": True, "append_images": rest, "duration": 100, "loop": 0}
     with replacing(path) as file:
         first.save(file, path.suffix[1:], **(animation if path.suffix == ".gif" else {"optimize": True}))

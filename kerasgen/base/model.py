@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from kerasgen import inputs, noise
+from kerasgen.base.display import Display
 from kerasgen.base.exhibit import Exhibit
 from kerasgen.base.exporting import Exporting
 from kerasgen.base.family import FAMILIES, policy_of
@@ -47,7 +48,7 @@ class _Presets:
         return {entry["name"]: entry for entry in entries if issubclass(FAMILIES[entry["family"]], cls)}
 
 
-class BaseModel(Tuning, Exporting):
+class BaseModel(Tuning, Display, Exporting):
     """A `keras.Model` of examples of one shape that trains by `fit` with a `train_step` of its own.
 
     Images are `[batch, height, width, channels]`, uint8 in 0..255 or float in [0, 1]; results are NumPy float32, images

@@ -37,12 +37,7 @@ def settings_of(model: BaseModel, verb: str = "sample") -> dict[str, Any]:
 
 def picture(images: Array, columns: int | None = None) -> Image.Image:
     """One picture of images `[N, H, W, C]` in [0, 1]."""
-    return to_image(pictures.grid(np.asarray(images), columns))
-
-
-def to_image(found: Array) -> Image.Image:
-    """A Pillow image of uint8 `[H, W, C]`."""
-    return Image.fromarray(found[..., 0] if found.shape[-1] == 1 else found)
+    return pictures.to_image(pictures.grid(np.asarray(images), columns))
 
 
 def labels_of(model: BaseModel, classes: list[int] | None, wishes: dict[str, int] | None, num: int) -> Any:
@@ -64,7 +59,7 @@ def sample(model: BaseModel, num: int, seed: int, labels: Any = None, verbose: V
     num = min(int(num), MOST_SAMPLES)
     found = model.verb("sample")(num, labels, seed=int(seed), batch_size=BATCH, verbose=verbose, **settings)
     if model.modality.drawable:
-        return to_image(model.modality.grid(found))
+        return pictures.to_image(model.modality.grid(found))
     return "\n".join(model.modality.texts(found))
 
 

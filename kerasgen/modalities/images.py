@@ -6,7 +6,6 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from PIL import Image
 
 from kerasgen import pictures
 from kerasgen.errors import InputError
@@ -76,7 +75,7 @@ class Images(Modality):
         if not self.drawable:
             raise InputError(f"{self.noun} of {self.shape[-1]} channels have no PNG file to take the size of.")
         file = io.BytesIO()
-        Image.fromarray(example[..., 0] if self.shape[-1] == 1 else example).save(file, "PNG", optimize=True)
+        pictures.to_image(example).save(file, "PNG", optimize=True)
         return file.tell()
 
     def grid(self, examples: ArrayLike, columns: int | None = None) -> Array:

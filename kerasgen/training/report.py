@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from kerasgen.base import BaseModel
 from kerasgen.hub.figure_names import title
@@ -15,6 +14,7 @@ from kerasgen.hub.registry import read_log, read_metrics
 from kerasgen.metrics.figures import pixels
 from kerasgen.metrics.neighbours import nearest
 from kerasgen.modalities import Images, Tokens
+from kerasgen.pictures import to_image
 from kerasgen.recipes import Recipe
 from kerasgen.training.datasets import load_split
 
@@ -29,7 +29,7 @@ svg { font: 12px sans-serif } details { color: #555 }
 
 def _picture(picture, caption):
     file = io.BytesIO()
-    Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(file, "png", optimize=True)
+    to_image(picture).save(file, "png", optimize=True)
     data = base64.b64encode(file.getvalue()).decode()
     caption = html.escape(caption)
     image = f'<img alt="{caption}" src="data:image/png;base64,{data}">'
