@@ -5,11 +5,14 @@ from PIL import Image
 
 from kerasgen import charts, inputs, pictures
 from kerasgen.errors import InputError
+from kerasgen.modalities import Modality
 from kerasgen.typing import ArrayLike
 
 
 class Display:
     """Pictures of Pillow, which a notebook shows as they are and `save` writes to a file."""
+
+    modality: Modality
 
     def show(self, x: ArrayLike, columns: int | None = None) -> Image.Image:
         """Examples, as the model takes or draws them, in a grid of `columns`: images, frames, notes on a roll.
