@@ -53,6 +53,7 @@ class VQVAE(PerceptualModel, ReconstructingModel, GenerativeModel):
 
     loss_names: tuple[str, ...] = ("loss", "mean_squared_error", "bits_per_pixel")
     called = "reconstruct"
+    conditional_parts = ("prior",)
     of_any_size = ("compress",)
 
     def __init__(

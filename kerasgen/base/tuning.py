@@ -24,6 +24,15 @@ class Lora(NamedTuple):
     digests: tuple[int, ...]  # of the weights there were
 
 
+def _of_classes(config, num_classes, parts=()):
+    """What changes in the config of a model for other classes, those parts included that are models themselves."""
+    changes = {"num_classes": num_classes} | ({"attributes": None} if "attributes" in config else {})
+    for name in parts:
+        if isinstance(part := config.get(name), dict) and "config" in part:  # else for any classes
+            changes[name] = part | {"config": part["config"] | _of_classes(part["config"], num_classes)}
+    return changes
+
+
 def _digest(variable):
     return zlib.crc32(ops.convert_to_numpy(variable).tobytes())
 
@@ -35,6 +44,7 @@ class Tuning(Saving):
     shape: tuple[int, ...]
     num_classes: int | None
     lora: Lora | None = None
+    conditional_parts: tuple[str, ...] = ()  # arguments of the constructor that are models of the same classes
     _before_lora = types.SimpleNamespace(weights=[])  # in which Keras looks for no variables
 
     # Another model with these weights
@@ -49,7 +59,7 @@ class Tuning(Saving):
         """
         if num_classes is not None:
             inputs.check_integer("num_classes", num_classes, 1)
-        return self._remade({"num_classes": num_classes} | ({"attributes": None} if self._has("attributes") else {}))
+        return self._remade(_of_classes(self.get_config(), num_classes, self.conditional_parts))
 
     def with_shape(self, shape: Any) -> Self:
         """A new model for examples of another shape, with these weights, where no weight depends on the shape.
@@ -62,9 +72,6 @@ class Tuning(Saving):
                 told = f"{new.path} is {tuple(old.shape)} for {self.shape} and {tuple(new.shape)} for {other.shape}"
                 raise InputError(f"this {type(self).__name__} is made for its shape: {told}; train one of that shape.")
         return other
-
-    def _has(self, argument):
-        return argument in self.get_config()
 
     def _remade(self, changes):
         if self.lora is not None:

@@ -43,6 +43,7 @@ class LatentDiffusion(DenoiserSampling):
     """
 
     model_arguments = ("autoencoder",)
+    conditional_parts = ("denoiser",)
 
     def __init__(
         self,

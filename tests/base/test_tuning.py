@@ -62,6 +62,26 @@ def test_classes_for_a_model_without():
             np.testing.assert_array_equal(old, new)
 
 
+def test_parts_that_are_models_get_the_classes_too(tmp_path):
+    """A denoiser over latents and a prior over codes, also where they were given as models, and loaded."""
+    autoencoder = kerasgen.Autoencoder((8, 8, 1), 4, width=4)
+    network = {"class": "MLP", "width": 8}
+    denoiser = kerasgen.FlowMatching((4,), network=network, attributes=["round", "red"])
+    latent = kerasgen.LatentDiffusion(autoencoder, denoiser, attributes=["round", "red"])
+    transformer = {"class": "Transformer", "width": 8, "depth": 1, "heads": 2}
+    prior = kerasgen.MaskedDiffusion((4,), 16, network=transformer, num_classes=4)
+    spatial = {"class": "spatial", "levels": 2}
+    codes = {"class": "vector", "num_codes": 16, "dim": 4}
+    codec = kerasgen.VQVAE((8, 8, 1), (2, 2), codes, spatial, spatial, width=4, num_classes=4, prior=prior)
+    for model, part in ((latent, "denoiser"), (codec, "prior")):
+        model.save(tmp_path / part)
+        for known in (model, kerasgen.load(tmp_path / part)):
+            for num in (3, None):
+                other = known.with_num_classes(num)
+                assert (other.num_classes, getattr(other, part).num_classes, other.attributes) == (num, num, None)
+                assert other.sample(3, seed=0, verbose=0, steps=2).shape == (3, 8, 8, 1)
+
+
 def test_another_shape():
     """A U-Net has no weight that depends on it; a dense network has."""
     model = unet()
