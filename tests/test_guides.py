@@ -49,9 +49,8 @@ def test_runs_from_top_to_bottom(name, digits, tmp_path, monkeypatch):
     for cell in cells(notebook):
         shell.run_cell("".join(cell["source"])).raise_error()
         if "parameters" in cell["metadata"].get("tags", ()):
-            shell.user_ns |= smaller | {
-                key: str(digits) for key in ("DATASET", "DIGITS", "CLOTHING") if key in shell.user_ns
-            }
+            sources = {"DATASET", "DIGITS", "CLOTHING"} & shell.user_ns.keys()
+            shell.user_ns |= smaller | dict.fromkeys(sources, str(digits))
             assert smaller.keys() <= shell.user_ns.keys()
 
 

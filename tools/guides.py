@@ -2,7 +2,7 @@
 
     python tools/guides.py vae dcgan
 
-Each runs in a folder of its own, which is removed, in a kernel of its own. `me/small-vae` of publishing goes to a Hub on
+Each runs in a folder of its own, which is removed, in a kernel of its own. The Hub of publishing is on
 loopback. TFDS_DATA_DIR says where TensorFlow Datasets are, as ever.
 """
 
@@ -44,17 +44,13 @@ def run(path, hardware):
 def main(args):
     if not args[1:]:
         sys.exit("which guides? Names of docs/guides/*.ipynb are expected.")
-    sys.path.insert(0, str(ROOT))
-    from kerasgen.training.hardware import describe
-    from tests.hub_server import HUB
+    sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+    from hub_server import HUB
 
-    os.environ |= {
-        "HF_ENDPOINT": HUB.url,
-        "HF_HOME": HUB.home.name,
-        "HF_TOKEN": "hf_writer",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-    }
-    os.environ["PYTHONPATH"] = str(ROOT)
+    from kerasgen.training.hardware import describe
+
+    os.environ |= {"HF_ENDPOINT": HUB.url, "HF_HOME": HUB.home.name, "HF_TOKEN": "hf_writer"}
+    os.environ |= {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     for name in args[1:]:
         run(ROOT / "docs" / "guides" / f"{name}.ipynb", describe()["hardware"])
 
