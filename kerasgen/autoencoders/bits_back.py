@@ -60,7 +60,7 @@ class BitsBackCoder:
 
     def encode(self, images: Array, verbose: Verbose = 0) -> bytes:
         stack = Stack()
-        for start, stop in with_progress(blocks(len(images)), verbose):
+        for start, stop in with_progress(blocks(len(images)), verbose, size, "images"):
             block = images[start:stop]
             q = self.posterior(block)
             # Nothing is on the stack of which the first image's z could be drawn.
@@ -73,7 +73,7 @@ class BitsBackCoder:
     def decode(self, payload: bytes, num: int, verbose: Verbose = 0) -> Array:
         """Images uint8 `[num, H, W, C]` of what `encode` gave."""
         stack, found = Stack(payload), np.empty((num, *self.shape), np.uint8)
-        for start, stop in with_progress(blocks(num)[::-1], verbose):
+        for start, stop in with_progress(blocks(num)[::-1], verbose, size, "images"):
             z = stack.pop_uniform((stop - start) * self.latent_dim, LATENT_BITS).reshape(stop - start, -1)
             for index, p in zip(reversed(range(start, stop)), self.likelihood(z[::-1]), strict=True):
                 found[index] = stack.pop(p).reshape(self.shape)
@@ -81,6 +81,11 @@ class BitsBackCoder:
                 for row, q in reversed(list(zip(z, self.posterior(found[start:stop]), strict=True))):
                     stack.push(row, q)
         return found
+
+
+def size(block: tuple[int, int]) -> int:
+    """Images in a range of them."""
+    return block[1] - block[0]
 
 
 def blocks(num: int) -> list[tuple[int, int]]:

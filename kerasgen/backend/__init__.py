@@ -33,6 +33,7 @@ replica_sum = _backend.replica_sum
 replica_rows = _backend.replica_rows
 replica_gather = _backend.replica_gather
 of_all_processes = _backend.of_all_processes
+shares_of_batch = _backend.shares_of_batch
 jit_compile = _backend.jit_compile
 SYNCHRONIZED = _backend.SYNCHRONIZED
 some_rows = _backend.some_rows

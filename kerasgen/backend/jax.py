@@ -173,13 +173,18 @@ def of_all_processes(array: Array, share: Callable[[], int]) -> Array:
 
     Of these each process has `share()` rows. Where some have more rows than others, the last are left out.
     """
-    if keras.distribution.distribution() is None or jax.process_count() == 1:
+    if shares_of_batch() == 1:
         return array
     num, rows = int(multihost_utils.process_allgather(np.array(len(array))).min()), share()
     found = np.asarray(multihost_utils.process_allgather(array[:num]))  # [processes, n, ...]
     whole, rest = np.split(found, [num // rows * rows], axis=1)
     whole = whole.reshape(len(found), -1, rows, *array.shape[1:]).swapaxes(0, 1)
     return np.concatenate([part.reshape(-1, *array.shape[1:]) for part in (whole, rest)])
+
+
+def shares_of_batch() -> int:
+    """How many processes hand in a share of each batch."""
+    return 1 if keras.distribution.distribution() is None else jax.process_count()
 
 
 def is_traced(x: Tensor) -> bool:

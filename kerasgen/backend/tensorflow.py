@@ -9,6 +9,7 @@ from kerasgen.backend.plain import (
     finish_callbacks as finish_callbacks,
     keeping as keeping,
     of_all_processes as of_all_processes,
+    shares_of_batch as shares_of_batch,
     test_step as test_step,
     train_step as train_step,
     transposed_convolution as transposed_convolution,

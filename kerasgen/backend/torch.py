@@ -16,6 +16,7 @@ StateKeeper, finish_callbacks, replica_seed = plain.StateKeeper, plain.finish_ca
 replica_sum, replica_rows = plain.replica_sum, plain.replica_rows
 replica_gather, jit_compile = plain.replica_gather, plain.jit_compile
 SYNCHRONIZED, some_rows, of_all_processes = plain.SYNCHRONIZED, plain.some_rows, plain.of_all_processes
+shares_of_batch = plain.shares_of_batch
 transposed_convolution = plain.transposed_convolution
 
 keep_freed_memory()

@@ -34,6 +34,7 @@ class Watch:
     def __init__(self, check: Callable[[Any, Any, Any], Any]):
         self.check = check
         self.error: InputError | None = None
+        self.rows = 0  # examples in the largest batch so far
 
     def __call__(self, batch: Any, index: int) -> Any:
         """The batch, as the tuple that Keras expects of a generator."""
@@ -42,6 +43,7 @@ class Watch:
             if getattr(getattr(x, "dtype", None), "kind", None) in ("U", "S", "O"):
                 raise InputError(NO_TEXTS)
             self.check(x, y, weights)
+            self.rows = max(self.rows, len(x))
         except InputError as error:
             self.error = self.error or InputError(f"batch {index}: {error}")
             raise self.error from None

@@ -4,10 +4,13 @@ import inspect
 
 import keras
 
+from kerasgen import backend
 from kerasgen.base.batches import Watch, checked, is_array, is_dataset, is_endless, parts
 from kerasgen.errors import InputError
 from kerasgen.modalities import to_numpy
 from kerasgen.typing import Any, Callable, Self
+
+BATCH_SIZE = 32  # of arrays, where none is given: Keras' own
 
 
 def arguments(method: Callable, *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -81,6 +84,17 @@ class Gate:
             return self.sharing.distribute_dataset(dataset)
         finally:
             self.sharing.auto_shard_dataset = False
+
+    def rows(self, settings: dict[str, Any]) -> Callable[[], int]:
+        """What gives the number of examples in a whole batch that `fit` is given; 0 until one has come.
+
+        Of several processes that train together each is taken to have as many as this one.
+        """
+        if is_array(settings["x"]):
+            size = min(settings.get("batch_size") or BATCH_SIZE, len(settings["x"]))
+            return lambda: size
+        watch, shares = self.watches[0], backend.shares_of_batch()
+        return lambda: watch.rows * shares
 
     def admit_training(self, settings: dict[str, Any]) -> None:
         """The arguments of `fit`, by name, checked in place."""

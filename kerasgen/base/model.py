@@ -3,6 +3,7 @@
 import math
 import re
 import types
+from pathlib import Path
 from typing import NamedTuple
 
 import keras
@@ -90,6 +91,7 @@ class BaseModel(Tuning, Display, Exporting):
         self.programs = Programs(self)
         self.turns = Turns()
         self.origin: str | None = None  # the zoo name or repository that it was loaded from
+        self.folder: Path | None = None  # of the checkpoint, maybe with samples and figures of it
         self.built = True
 
     @property
@@ -145,7 +147,7 @@ class BaseModel(Tuning, Display, Exporting):
 
         with self.turns.reading():
             self.programs.refresh()
-            return batched(program, num, batch, size, verbose)
+            return batched(program, num, batch, size, verbose, self.modality.counted)
 
     column_names: tuple[str, ...] | None = None  # of the columns of a table
     num_codes: int | None = None  # values of its discrete latents, where it has such

@@ -1,6 +1,5 @@
 """Compiled programs over many examples: in batches of one size, with a bar where it takes long."""
 
-import functools
 import itertools
 import math
 import threading
@@ -11,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from kerasgen import backend, inputs
+from kerasgen.base.rate import Rate
 from kerasgen.typing import Any, Callable, Sequence, Verbose
 
 MOST_PROGRAMS = 32  # that a model keeps
@@ -68,22 +68,33 @@ class Programs:
         return program
 
 
-def progress(num: int, verbose: Verbose = "auto") -> Callable[[], Any]:
-    """What is to be called after each of `num` parts of some work.
+def progress(num: int, verbose: Verbose = "auto", noun: str = "examples") -> Callable[[int], Any]:
+    """What is to be called after each of `num` parts of some work, with the number of examples in it, or 0.
 
     Args:
         verbose: 1 for a bar; "auto" for one where there are several parts; 0 for none; or a function, which is called
             with the number of parts done and of all. What it raises ends the work.
+        noun: what the bar calls the examples, of which it says how many are done a second.
     """
     if callable(verbose):
         count = itertools.count(1)
-        return lambda: verbose(next(count), num)
+        return lambda rows: verbose(next(count), num)
     if verbose in (1, 2, True) or (verbose == "auto" and num > 1):
-        return functools.partial(keras.utils.Progbar(num).add, 1)
-    return lambda: None
+        bar, rate, total = keras.utils.Progbar(num), Rate(noun), 0
+
+        def done(rows):
+            nonlocal total
+            total += rows
+            bar.unit_name = rate.at(total)
+            bar.add(1)
+
+        return done
+    return lambda rows: None
 
 
-def batched(program: Callable, num: int, batch: Callable, size: int = 64, verbose: Verbose = "auto") -> np.ndarray:
+def batched(
+    program: Callable, num: int, batch: Callable, size: int = 64, verbose: Verbose = "auto", noun: str = "examples"
+) -> np.ndarray:
     """Rows 0 to `num - 1` of `program(*batch(start, stop))`, float32.
 
     The last batch is filled up with copies of its first row, so that there is one compiled program.
@@ -93,10 +104,10 @@ def batched(program: Callable, num: int, batch: Callable, size: int = 64, verbos
         num: number of rows.
         batch: from `(start, stop)` to a list of NumPy arrays (or `None`) of leading axis `stop - start`.
         size: most rows at once.
-        verbose: see `progress`, of batches.
+        verbose, noun: see `progress`, of batches.
     """
     size = min(inputs.check_integer("batch_size", size, 1), 2 ** math.ceil(math.log2(num)))
-    done = progress(math.ceil(num / size), verbose)
+    done = progress(math.ceil(num / size), verbose, noun)
     results = []
     for start in range(0, num, size):
         stop = min(start + size, num)
@@ -106,7 +117,7 @@ def batched(program: Callable, num: int, batch: Callable, size: int = 64, verbos
         ]
         result = program(*[None if a is None else ops.convert_to_tensor(a) for a in arrays])
         results.append(ops.convert_to_numpy(result)[: stop - start])
-        done()
+        done(stop - start)
     return np.concatenate(results).astype(np.float32, copy=False)
 
 
@@ -120,12 +131,14 @@ def sum_of_each(x: Any) -> Any:
     return ops.sum(x, axis=tuple(range(1, len(x.shape))))
 
 
-def with_progress(items: Sequence, verbose: Verbose = "auto") -> Iterator:
-    """The items, with the `progress` of them."""
-    done = progress(len(items), verbose)
+def with_progress(
+    items: Sequence, verbose: Verbose = "auto", rows: Callable[[Any], int] = lambda item: 0, noun: str = "examples"
+) -> Iterator:
+    """The items, with the `progress` of them; `rows` gives the number of examples in one."""
+    done = progress(len(items), verbose, noun)
     for item in items:
         yield item
-        done()
+        done(rows(item))
 
 
 def rows(*arrays: np.ndarray | None) -> Callable:

@@ -22,7 +22,7 @@ class Saving(keras.Model):
     model_arguments: tuple[str, ...] = ()  # of the constructor, that are models: a recipe gives their handles
     turns: Turns
     lora: Any = None  # of `Tuning`: where there is one, the sum is saved, without the optimizer's state
-    hub: ClassVar[Any] = None  # `publish`, `load` and `list_models`; kerasgen/hub/publication.py puts it here
+    hub: ClassVar[Any] = None  # `publish`, `load`, `headlines` and more; kerasgen/hub/publication.py puts it here
 
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)

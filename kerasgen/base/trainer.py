@@ -13,6 +13,7 @@ from kerasgen.base import averaging
 from kerasgen.base.batches import rows_of_batch, sample
 from kerasgen.base.gate import Gate, arguments
 from kerasgen.base.program import Programs
+from kerasgen.base.rate import with_rate
 from kerasgen.base.saving import Saving
 from kerasgen.base.turns import alone
 from kerasgen.checkpoints import check_savable
@@ -148,7 +149,8 @@ class Trainer(backend.StateKeeper, Saving):
                 self.modality.check_training(some_x, whole=False)
                 if self.needs_initialization:
                     self.initialize(*self.unpack(self.check_batch(some_x, some_y, None))[:2])
-            callbacks = self.with_own_callbacks(settings.get("callbacks"))
+            callbacks, rows = self.with_own_callbacks(settings.get("callbacks")), gate.rows(settings)
+            callbacks = with_rate(callbacks, settings.get("verbose", "auto"), self.modality.counted, rows)
             with averaging.showing_averages(self, callbacks) as settings["callbacks"]:
                 return super().fit(**settings)
 

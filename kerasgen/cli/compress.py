@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from kerasgen import data
+from kerasgen.base import with_progress
 from kerasgen.cli import options, transform
 from kerasgen.errors import InputError
 from kerasgen.files import replacing
@@ -39,7 +40,8 @@ def run(args: Namespace) -> None:
     if len(groups) > 1 and args.output.suffix:
         raise InputError(f"{args.input} has images of several sizes; give --output a folder to write each one to.")
     total = pixels = 0
-    for index, images in enumerate(groups):
+    settings |= {"verbose": 0} if len(groups) > 1 else {}  # one bar for all
+    for index, images in enumerate(with_progress(groups, rows=len, noun=model.modality.counted)):
         path = args.output if args.output.suffix else args.output / f"{index:06d}{SUFFIX}"
         content = compress(images, **settings)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -3,6 +3,7 @@
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from kerasgen.base import with_progress
 from kerasgen.cli import options
 from kerasgen.cli.compress import SUFFIX
 from kerasgen.errors import InputError
@@ -25,8 +26,9 @@ def run(args: Namespace) -> None:
         raise InputError(f"{args.input} has no {SUFFIX} files; expected those that kerasgen compress has written.")
     if len(files) > 1 and args.output.suffix:
         raise InputError(f"{args.input} has several files; give --output a folder to write each one to.")
-    for file in files:
-        images = decompress(file.read_bytes())
+    settings = {"verbose": 0} if len(files) > 1 else {}  # one bar for all
+    for file in with_progress(files):
+        images = decompress(file.read_bytes(), **settings)
         output = args.output if len(files) == 1 else args.output / file.stem
         modality = Images(images.shape[1:]) if isinstance(model.modality, Images) else model.modality
         modality.write(images, output)

@@ -1,6 +1,5 @@
 """Model cards, README.md: made of what is known, with no number from elsewhere; what is not known is left out."""
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from kerasgen.base import describe_sampling
 from kerasgen.hub.figure_names import title
 from kerasgen.hub.registry import read_log
+from kerasgen.modalities.tokens import unescaped
 from kerasgen.recipes import Evaluation, Recipe
 from kerasgen.typing import Any, Sequence
 
@@ -87,8 +87,7 @@ def _curve(log):
 
 def _texts(written):
     """Some of the texts that `Tokens.save` has written, as they read."""
-    written = written.removesuffix("\n").split("\n")
-    texts = [re.sub(r"\\(.)", lambda m: {"n": "\n", "r": "\r"}.get(m[1], m[1]), line) for line in written]
+    texts = unescaped(written)
     lines = any("\n" in text for text in texts)
     shown = f"\n{'-' * 20}\n".join(texts[:3]) if lines else "\n".join(texts[:30])
     return f"```text\n{shown}\n```"

@@ -18,7 +18,7 @@ from kerasgen.errors import CheckpointError, InputError
 from kerasgen.hub import adapters
 from kerasgen.hub.card import write_card
 from kerasgen.hub.client import SHEETS, Auth, Published, Revision, parse_handle, upload
-from kerasgen.hub.registry import checkpoint_folder, is_repository, list_models, load
+from kerasgen.hub.registry import checkpoint_folder, headlines, is_repository, list_models, load
 from kerasgen.recipes import Evaluation, Recipe
 from kerasgen.typing import Any
 
@@ -192,7 +192,12 @@ def publish_adapter(model: BaseModel, repo_id: str, **settings: Any) -> Publishe
         return upload(folder, repo_id, **settings)
 
 
-# What hub/ gives to every model: `push_to_hub`, `from_preset` and `presets`.
+# What hub/ gives to every model: `push_to_hub`, `from_preset` and `presets`, and figures for notebooks to show.
 BaseModel.hub = SimpleNamespace(
-    publish=publish, publish_adapter=publish_adapter, save_adapter=save_adapter, load=load, list_models=list_models
+    publish=publish,
+    publish_adapter=publish_adapter,
+    save_adapter=save_adapter,
+    load=load,
+    list_models=list_models,
+    headlines=headlines,
 )

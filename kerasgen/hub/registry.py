@@ -15,7 +15,11 @@ from kerasgen.checkpoints import LIMIT, WEIGHTS, load_checkpoint, sha256
 from kerasgen.errors import CheckpointError, HubError, RecipeError, UnknownModelError
 from kerasgen.hub import adapters, client, foreign
 from kerasgen.hub.client import Auth, Dir, Handle, Revision
+from kerasgen.hub.figure_names import title
 from kerasgen.recipes import Recipe
+
+LARGEST = 2**20  # bytes of a metrics.json whose figures are shown
+HEADLINES = 4  # figures that are shown
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,17 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     """What the metrics.json of a folder says; empty without that file."""
     path = folder / "metrics.json"
     return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def headlines(folder: Path) -> list[tuple[str, str]]:
+    """Names and values of the first figures in the metrics.json of a folder, as far as it can be read."""
+    path = folder / "metrics.json"
+    try:
+        report = json.loads(path.read_text(encoding="utf-8")) if path.stat().st_size <= LARGEST else {}
+        items = list(report["metrics"].items())[:HEADLINES]
+        return [(title(name), f"{figure['value']:.4g}") for name, figure in items]
+    except Exception:  # a stranger's file may hold anything, and a notebook is not to fail over it
+        return []
 
 
 def read_log(folder: Path) -> list[dict[str, str]]:
@@ -203,12 +218,12 @@ def load(
 
         model = adapters.load(folder, base_folder, lambda base: load(base, **settings, trusted=trusted))
     else:
-        with foreign.imported(folder) as folder:
-            model = load_checkpoint(folder, trusted, memory_limit, compile, digest, dtype)
-    if is_repository(handle):
-        model.origin = "@".join(filter(None, client.parse_handle(os.fspath(handle), revision)))
-    elif not _is_path(handle):
-        model.origin = handle
+        with foreign.imported(folder) as imported:
+            model = load_checkpoint(imported, trusted, memory_limit, compile, digest, dtype)
+        model.folder = folder
+    if not _is_path(handle):  # of an adapter without a name, both are those of the model that it changes
+        repository = client.parse_handle(os.fspath(handle), revision) if is_repository(handle) else (handle,)
+        model.origin, model.folder = "@".join(filter(None, repository)), folder
     return model
 
 

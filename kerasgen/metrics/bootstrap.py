@@ -3,10 +3,13 @@
 import numpy as np
 
 from kerasgen import inputs
-from kerasgen.typing import Callable, Sequence
+from kerasgen.base import with_progress
+from kerasgen.typing import Callable, Sequence, Verbose
 
 
-def standard_error(statistic: Callable[..., float], sizes: Sequence[int], replicates: int, seed: int = 0) -> float:
+def standard_error(
+    statistic: Callable[..., float], sizes: Sequence[int], replicates: int, seed: int = 0, verbose: Verbose = 0
+) -> float:
     """Standard deviation of `statistic(*weights)` over so many resamplings with replacement.
 
     Args:
@@ -22,6 +25,6 @@ def standard_error(statistic: Callable[..., float], sizes: Sequence[int], replic
     rng = np.random.default_rng(seed)
     draws = [
         statistic(*(rng.multinomial(n, np.full(n, 1.0 / n)).astype(np.float64) for n in sizes))
-        for _ in range(replicates)
+        for _ in with_progress(range(replicates), verbose)
     ]
     return float(np.std(draws, ddof=1))

@@ -5,14 +5,17 @@ import inspect
 import numpy as np
 
 from kerasgen import noise
+from kerasgen.base import with_progress
 from kerasgen.metrics.figure import Figures, mean_figure
 from kerasgen.metrics.similarity import psnr
-from kerasgen.typing import Any, Array, Callable, Sequence
+from kerasgen.typing import Any, Array, Callable, Sequence, Verbose
 
 LEVELS = (15, 25, 50)  # standard deviations, of 255
 
 
-def noisy_psnr(images: Sequence[Array], denoise: Callable[[Array, float], Array], level: float, seed: int) -> Array:
+def noisy_psnr(
+    images: Sequence[Array], denoise: Callable[[Array, float], Array], level: float, seed: int, verbose: Verbose = 0
+) -> Array:
     """PSNR in decibels of each image `[N]`, after `denoise(noisy, level)`, clipped to [0, 1].
 
     Args:
@@ -23,7 +26,7 @@ def noisy_psnr(images: Sequence[Array], denoise: Callable[[Array, float], Array]
         seed: of the noise, which is the same for whoever is measured.
     """
     found = []
-    for index, image in enumerate(images):
+    for index, image in enumerate(with_progress(images, verbose, lambda image: 1, "images")):
         clean = image[None] / np.float32(255.0)
         noisy = clean + np.float32(level / 255.0) * noise.normal(index, index + 1, image.shape, seed)
         found.append(psnr(clean, np.clip(denoise(noisy, level / 255.0), 0.0, 1.0))[0])
@@ -42,6 +45,7 @@ def denoising(run: Any) -> Figures:
                 lambda x, s: denoise(x, verbose=0, **({"noise_stddev": s} if told else {})),
                 level,
                 run.settings.seed,
+                run.verbose,
             )
             how = {**run.how, "noise_stddev": level, "seed": run.settings.seed, "clipped": False}
             figures[f"denoising_psnr/{level}"] = mean_figure(values, **how)

@@ -75,7 +75,7 @@ class InceptionExtractor:
         images = to_numpy("images", images)
         self.check_shape(images.shape[1:])
         images = Images(images.shape[1:]).check(images)
-        both = batched(self._program, len(images), rows(images), batch_size, verbose)
+        both = batched(self._program, len(images), rows(images), batch_size, verbose, "images")
         return both[:, : inception.NUM_FEATURES], both[:, inception.NUM_FEATURES :]
 
 

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from kerasgen.base import with_progress
 from kerasgen.errors import InputError
 from kerasgen.metrics import neighbours, similarity
 from kerasgen.metrics.anomaly import detection
@@ -80,7 +81,10 @@ def likelihood_calibration(run: Any) -> Figures:
     images, labels = run.first(CALIBRATION_IMAGES)
     seed, most = run.settings.seed, 2 * run.settings.num_importance_samples
     counts = [k for k in (1, 4, 16, 64, 256, 1024) if k <= most]
-    bits = [run.model.bits_per_dim(images, labels, num_importance_samples=k, seed=seed, verbose=0) for k in counts]
+    bits = [
+        run.model.bits_per_dim(images, labels, num_importance_samples=k, seed=seed, verbose=0)
+        for k in with_progress(counts, run.verbose)
+    ]
     means = [float(values.mean()) for values in bits]
     how = {**run.how, "kind": run.model.likelihood, "seed": seed, "n": len(images)}
     how |= {"num_importance_samples": counts, "bits_per_dim": means}
@@ -100,7 +104,7 @@ def frechet(run: Any) -> Figures:
         return frechet_distance(*weighted_moments(real, real_weights), *weighted_moments(fake, fake_weights))
 
     value = distance(np.ones(len(real)), np.ones(len(fake)))
-    error = standard_error(distance, (len(real), len(fake)), replicates, run.settings.seed)
+    error = standard_error(distance, (len(real), len(fake)), replicates, run.settings.seed, run.verbose)
     return {f"frechet_distance/{run.extractor.name}": figure(value, error, **run.how_extracted, bootstrap=replicates)}
 
 
@@ -111,10 +115,10 @@ def kernel(run: Any) -> Figures:
 
 
 def of_neighbours(names: tuple[str, str], measure: Callable, k: int) -> Callable[[Any], Figures]:
-    """Figures of these names: the means of `measure(real, fake, k)`; errors do not count those of neighbourhoods."""
+    """The means of `measure(real, fake, k, verbose)`, by these names; errors do not count those of neighbourhoods."""
 
     def figures(run):
-        found = zip(names, measure(run.real[0], run.fake[0], k), strict=True)
+        found = zip(names, measure(run.real[0], run.fake[0], k, run.verbose), strict=True)
         first, second = (extracted(run, name, values, neighbours=k) for name, values in found)
         return first | second
 
@@ -185,7 +189,8 @@ def memorisation(run: Any) -> Figures:
     """
     modality = run.model.modality
     training = modality.to_storage(modality.check(run.training()))
-    copies = neighbours.memorised(pixels(run.samples), pixels(training), pixels(run.images))
+    sets = pixels(run.samples), pixels(training), pixels(run.images)
+    copies = neighbours.memorised(*sets, verbose=run.verbose)
     result = mean_figure(copies, **run.how_sampled, extractor="pixels", extractor_sha256=None, neighbours=50)
     return {"memorisation/pixels": result | {"flagged": result["confidence_interval"][0] > 0.02}}
 
@@ -194,12 +199,11 @@ def path_length(run: Any) -> Figures:
     """Perceptual path length between random latents, in the extractor's features; both ends are of one class."""
     model, seed, num = run.model, run.settings.seed, min(run.num_samples, 2000)
     labels = model.labels_to_compare(run.labels, num)
-    batching = run.batching | {"verbose": 0}
     drawing = {name: value for name, value in run.sampler.items() if name in ("temperature", "truncation")}
     drawing["temperature"] = np.float32(drawing["temperature"])
     values = path_lengths(
-        lambda z: np.clip(model.decode(z, labels, **batching), 0.0, 1.0),
-        lambda x: run.extractor.extract(x, **batching)[0],
+        lambda z: np.clip(model.decode(z, labels, **run.batching), 0.0, 1.0),
+        lambda x: run.extractor.extract(x, **run.batching)[0],
         lambda start, stop: model.draw_latents(start, stop, seed, **drawing),
         num,
         seed,

@@ -18,6 +18,7 @@ class Images(Modality):
     """Images of one size. With other than 1 or 3 channels they have no picture and are written to `.npy` alone."""
 
     noun, axes, rank = "images", "height, width, channels", 3
+    counted = noun
     dtypes, values = ("float", "uint8"), "uint8 in 0..255 or float in [0, 1]"
     advice = " Resize or convert them first, for example with kerasgen.data.load."
     range_note = " in [0, 1]"

@@ -19,6 +19,7 @@ class Modality:
     """
 
     noun, axes, rank = "examples", "...", 0  # their name; the names and the number of the axes of one
+    counted = "examples"  # what so many of them are called
     dtypes: tuple[str, ...] = ("float",)  # parts of the names of dtypes that it takes
     values = "float"  # what it takes, in words
     dtype = "float32"  # that models compute in

@@ -13,6 +13,12 @@ from kerasgen.typing import Any, Array, ArrayLike, Sequence
 ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", "\r": r"\r"})  # a text stays one line
 
 
+def unescaped(written: str) -> list[str]:
+    """The texts of a file that `Tokens.save` has written."""
+    lines = written.removesuffix("\n").split("\n")
+    return [re.sub(r"\\(.)", lambda m: {"n": "\n", "r": "\r"}.get(m[1], m[1]), line) for line in lines]
+
+
 def is_texts(x: Any) -> bool:
     """Whether it is a NumPy array of strings, or of objects, of which some may be strings."""
     return isinstance(x, np.ndarray) and x.dtype.kind in "UO" and x.ndim == 1 and len(x) > 0
@@ -27,6 +33,7 @@ class Tokens(Modality):
     """
 
     noun, axes, rank = "tokens", "length", 1
+    counted = "sequences"
     dtypes, dtype = ("int",), "int32"
     suffixes: tuple[str, ...] = (".txt", ".npy")
     tokens_per_step = 1

@@ -18,6 +18,7 @@ class Vectors(Modality):
     """Vectors of one length. The numbers of a CSV file read back to the same bits."""
 
     noun, axes, rank = "vectors", "features", 1
+    counted = noun
     suffixes = (".csv", ".npy")
     tabular = True
 

@@ -14,6 +14,7 @@ class Videos(Images):
     """Videos of one size and length. A GIF plays all at once; a picture has a strip of up to ten frames of each."""
 
     noun, axes, rank = "videos", "frames, height, width, channels", 4
+    counted = noun
     advice = ""
     suffixes = (".gif", ".png", ".npy", "")
 

@@ -1,6 +1,5 @@
 """One self-contained HTML page of a model: its figures, its curve of training, and pictures of all that it does."""
 
-import base64
 import html
 import io
 import json
@@ -8,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kerasgen.base import BaseModel
+from kerasgen.base import BaseModel, with_progress
+from kerasgen.base.display import picture_html, texts_html
 from kerasgen.hub.figure_names import title
 from kerasgen.hub.registry import read_log, read_metrics
 from kerasgen.metrics.figures import pixels
@@ -22,7 +22,7 @@ COLUMNS = 10
 STYLE = """
 body { font: 16px/1.5 sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; color: #222 }
 table { border-collapse: collapse } td, th { padding: .2em .8em; text-align: left; border-bottom: 1px solid #ddd }
-img { max-width: 100%; image-rendering: pixelated } figure { margin: 1em 0 } figcaption { color: #555 }
+figure { margin: 1em 0 } figcaption { color: #555 }
 svg { font: 12px sans-serif } details { color: #555 }
 """
 
@@ -30,17 +30,7 @@ svg { font: 12px sans-serif } details { color: #555 }
 def _picture(picture, caption):
     file = io.BytesIO()
     to_image(picture).save(file, "png", optimize=True)
-    data = base64.b64encode(file.getvalue()).decode()
-    caption = html.escape(caption)
-    image = f'<img alt="{caption}" src="data:image/png;base64,{data}">'
-    return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
-
-
-def _texts(texts, caption):
-    listed = (
-        "\n\n".join(map(html.escape, texts)) if any("\n" in text for text in texts) else html.escape("\n".join(texts))
-    )
-    return f"<figure><pre>{listed}</pre><figcaption>{html.escape(caption)}</figcaption></figure>"
+    return picture_html(file.getvalue(), caption)
 
 
 def curve(lines: dict[str, list], x_name: str, y_name: str, width: int = 560, height: int = 280) -> str:
@@ -98,12 +88,12 @@ def _pictures(model, recipe):
     images, labels = load_split(recipe, settings.split)
     exhibits = model.exhibit(images, labels, settings)
     if isinstance(model.modality, Tokens) and not model.modality.drawable:
-        return [_texts(model.modality.texts(e.examples), e.caption) for e in exhibits]
-    parts = [_picture(model.modality.grid(e.examples, e.columns), e.caption) for e in exhibits]
+        return [texts_html(model.modality.texts(e.examples), e.caption) for e in with_progress(exhibits)]
+    parts = [_picture(model.modality.grid(e.examples, e.columns), e.caption) for e in with_progress(exhibits)]
     if exhibits and model.given_shape is None and isinstance(model.modality, Images):
         training = load_split(recipe, recipe.dataset.train_split)[0]
         samples = exhibits[0].examples[:COLUMNS]
-        closest, ratios = nearest(pixels(model.modality.to_storage(samples)), pixels(training))
+        closest, ratios = nearest(pixels(model.modality.to_storage(samples)), pixels(training), verbose="auto")
         pairs = np.concatenate([samples, model.modality.to_float(training[closest])])
         caption = "samples, and below each the nearest training image; distance over the mean of the next 49: "
         caption += ", ".join(f"{ratio:.2f}" for ratio in ratios)
