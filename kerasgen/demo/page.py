@@ -143,6 +143,9 @@ class Page:
             for verb in PICTURES if drawable else ():
                 if verb in offers:
                     self.uploading(name, model, verb)
+        if not tabs.children:
+            gr.Markdown("This model draws and writes nothing.")
+            return
         tabs.selected = tabs.children[0].id  # else that of the model before, which this one may not have
 
     def controls(self, model: BaseModel, verb: str = "sample", wishes: bool = True) -> dict[str, Any]:
