@@ -3,6 +3,7 @@
 import inspect
 import math
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -27,6 +28,13 @@ NUMBERS = {
     "truncation": (0.0, 3.0, 2.0),
     "top_p": (0.05, 1.0, 1.0),
 }
+
+
+class Result(NamedTuple):
+    """A picture or lines of text; of a picture also the arrays that it shows, as the model gave them."""
+
+    shown: Image.Image | str
+    arrays: Array | None = None
 
 
 def settings_of(model: BaseModel, verb: str = "sample") -> dict[str, Any]:
@@ -54,36 +62,39 @@ def first_class(model: BaseModel, labels: Any, num: int) -> Any:
     return labels
 
 
-def sample(model: BaseModel, num: int, seed: int, labels: Any = None, verbose: Verbose = 0, **settings: Any) -> Any:
-    """A picture of samples, or their texts."""
+def made(model: BaseModel, found: Array, columns: int | None = None) -> Result:
+    """The result that is these examples, drawn or written."""
+    if model.modality.drawable:
+        return Result(pictures.to_image(model.modality.grid(found, columns)), found)
+    return Result("\n".join(model.modality.texts(found)))
+
+
+def sample(model: BaseModel, num: int, seed: int, labels: Any = None, verbose: Verbose = 0, **settings: Any) -> Result:
+    """Samples."""
     num = min(int(num), MOST_SAMPLES)
     found = model.verb("sample")(num, labels, seed=int(seed), batch_size=BATCH, verbose=verbose, **settings)
-    if model.modality.drawable:
-        return pictures.to_image(model.modality.grid(found))
-    return "\n".join(model.modality.texts(found))
+    return made(model, found)
 
 
-def states(model: BaseModel, seed: int, labels: Any = None, verbose: Verbose = 0, **settings: Any) -> Image.Image:
+def states(model: BaseModel, seed: int, labels: Any = None, verbose: Verbose = 0, **settings: Any) -> Result:
     """What the sampler has after some of its steps, from noise to image, a row an example."""
     kept = model.verb("sample")(
         EXAMPLES, labels, seed=int(seed), batch_size=EXAMPLES, verbose=verbose, intermediates=True, **settings
     )
-    chosen = np.unique(np.linspace(0, kept.shape[1] - 1, ROW).round().astype(int))
-    return picture(np.clip(kept[:, chosen], 0.0, 1.0).reshape(-1, *kept.shape[2:]), len(chosen))
+    found = kept[:, np.unique(np.linspace(0, kept.shape[1] - 1, ROW).round().astype(int))]
+    return Result(picture(np.clip(found, 0.0, 1.0).reshape(-1, *found.shape[2:]), found.shape[1]), found)
 
 
-def between(model: BaseModel, seed: int, other: int, labels: Any = None, verbose: Verbose = 0) -> Any:
+def between(model: BaseModel, seed: int, other: int, labels: Any = None, verbose: Verbose = 0) -> Result:
     """From one sample to another of the same class, the first unless it is given, through their latents."""
     labels = first_class(model, labels, 1)
     given = {"labels": labels[:1]} if isinstance(labels, np.ndarray) else {}
     ends = [model.verb("sample")(1, seed=int(number), verbose=0, **given) for number in (seed, other)]
     found = model.verb("interpolate")(*ends, steps=ROW, batch_size=ROW, verbose=verbose, **given)[0]
-    if model.modality.drawable:
-        return picture(found, ROW)
-    return "\n".join(model.modality.texts(found.astype(np.int32)))
+    return made(model, found, ROW)
 
 
-def along(model: BaseModel, names: list[str], seed: int, verbose: Verbose = 0, **settings: Any) -> Image.Image:
+def along(model: BaseModel, names: list[str], seed: int, verbose: Verbose = 0, **settings: Any) -> Result:
     """The same noise without an attribute, with any, and with it: a row for each attribute."""
     if not names:
         raise InputError("no attribute is chosen; choose one at least.")
@@ -91,7 +102,7 @@ def along(model: BaseModel, names: list[str], seed: int, verbose: Verbose = 0, *
     found = [
         model.verb("sample")(1, wish, seed=int(seed), verbose=0, **settings) for wish in with_progress(wishes, verbose)
     ]
-    return picture(np.concatenate(found), 3)
+    return made(model, np.concatenate(found), 3)
 
 
 def filled(
@@ -102,13 +113,13 @@ def filled(
     labels: Any = None,
     verbose: Verbose = 0,
     **settings: Any,
-) -> str:
+) -> Result:
     """Texts with the gaps of one filled in."""
     if not text:
         raise InputError("there is no text yet; write one, with _ for each letter that is missing.")
     num = min(int(num), MOST_SAMPLES)
     found = model.verb("infill")([text] * num, labels, int(seed), batch_size=BATCH, verbose=verbose, **settings)
-    return "\n".join(model.modality.texts(found))
+    return Result("\n".join(model.modality.texts(found)))
 
 
 def read(path: str | Path, size: tuple[int, int] | None, channels: int) -> Array:
@@ -122,7 +133,9 @@ def read(path: str | Path, size: tuple[int, int] | None, channels: int) -> Array
     try:
         with Image.open(path) as image:
             width, height = image.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{path.name} is too large: {error}. Make it smaller first.") from error
+    except (OSError, ValueError, SyntaxError) as error:
         raise InputError(f"{path.name} is no picture that can be read; expected PNG, JPEG or the like.") from error
     if width * height > MOST_PIXELS:
         told_size = f"{path.name} has {width} x {height} pixels"
@@ -136,7 +149,7 @@ def read(path: str | Path, size: tuple[int, int] | None, channels: int) -> Array
     return prepare(image, size, channels)[None]
 
 
-def changed(model: BaseModel, verb: str, path: str | Path, verbose: Verbose = 0, **settings: Any) -> Image.Image:
+def changed(model: BaseModel, verb: str, path: str | Path, verbose: Verbose = 0, **settings: Any) -> Result:
     """An uploaded picture, and beside it what the model makes of it by a verb such as "upscale"."""
     height, width, channels = model.source_shape_of(verb)
     given = read(path, None if verb in model.of_any_size else (height, width), channels)
@@ -147,7 +160,8 @@ def changed(model: BaseModel, verb: str, path: str | Path, verbose: Verbose = 0,
     factor = found.shape[1] // before.shape[1]
     before = before.repeat(factor, axis=1).repeat(factor, axis=2)
     channels = max(before.shape[-1], found.shape[-1])
-    return picture(np.concatenate([np.broadcast_to(a, (*a.shape[:3], channels)) for a in (before, found)]), 2)
+    pair = np.concatenate([np.broadcast_to(a, (*a.shape[:3], channels)) for a in (before, found)])
+    return Result(picture(pair, 2), found)
 
 
 def canvas(model: BaseModel, seed: int, labels: Any = None, verbose: Verbose = 0) -> Array:
@@ -166,7 +180,7 @@ def inpainted(
     labels: Any = None,
     verbose: Verbose = 0,
     **settings: Any,
-) -> Image.Image:
+) -> Result:
     """What the model draws where a brush has been, other each time.
 
     Args:
@@ -185,4 +199,4 @@ def inpainted(
     known = prepare(image, (height, width), channels)[None].repeat(num, axis=0)
     settings |= {"labels": first_class(model, labels, num), "seed": int(seed)}
     found = model.verb("inpaint")(known, mask, batch_size=BATCH, verbose=verbose, **settings)
-    return picture(np.concatenate([known[:1] / 255.0, found]))
+    return Result(picture(np.concatenate([known[:1] / 255.0, found])), found)

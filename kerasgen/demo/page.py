@@ -3,10 +3,12 @@
 import time
 
 import gradio as gr
+from PIL import Image
 
 from kerasgen.base import FAMILIES, BaseModel
 from kerasgen.demo import acts
 from kerasgen.demo.bench import Bench, Stopped
+from kerasgen.demo.shelf import Shelf
 from kerasgen.diffusion.samplers import SAMPLERS
 from kerasgen.errors import KerasgenError
 from kerasgen.hub.registry import entries
@@ -14,6 +16,7 @@ from kerasgen.typing import Any, Callable
 
 PICTURES = ("reconstruct", "denoise", "upscale", "translate")  # verbs that make a picture of an uploaded one
 MOST_WAITING = 20  # pieces of work that are not begun
+KEPT = 1800  # seconds that uploads and results are kept
 MODEL: dict[str, Any] = {"concurrency_id": "model", "concurrency_limit": 1}  # of whatever needs the model
 
 
@@ -41,11 +44,13 @@ def labelled(act: Callable) -> Callable:
     return done
 
 
-def outcome(key: tuple[str, ...], label: str, written: bool = False) -> tuple[Any, Any]:
-    """A picture or texts, and a line below; by their key not those of the model that was open before."""
+def outcome(key: tuple[str, ...], label: str, written: bool = False) -> tuple[Any, Any, Any]:
+    """A picture or texts, a line and a file below; by their key not those of the model that was open before."""
     kinds: dict[str, Any] = {"label": label, "interactive": False, "key": (*key, "result")}
     found = gr.Textbox("", lines=12, **kinds) if written else gr.Image(None, format="png", **kinds)
-    return found, gr.Markdown("", key=(*key, "note"))
+    note = gr.Markdown("", key=(*key, "note"))
+    title = "Save the texts (.txt)" if written else "Save the arrays (.npy)"
+    return found, note, gr.DownloadButton(title, interactive=False, size="sm", key=(*key, "file"))
 
 
 class Page:
@@ -56,26 +61,37 @@ class Page:
 
     # What controls call
 
-    def doing(self, name: str, act: Callable, keys: list[str]) -> Callable:
-        """A function of the values of controls, named by `keys`, that does an act with a model.
+    def on_click(
+        self, button: Any, name: str, act: Callable, controls: dict[str, Any], found: Any, note: Any, file: Any = None
+    ) -> None:
+        """Has a button do an act with the model of a name.
 
-        It gives what the act gives, and a line that says how long it took or, in words, why it did not.
+        Args:
+            controls: of the settings of the act, by their names.
+            found: what shows what the act gives.
+            note: a line that says how long it took or, in words, why it was not done.
+            file: a button that saves what the act gives, which is then a `Result`.
         """
 
         def answer(request: gr.Request, progress=gr.Progress(), *values):  # noqa: B008
-            settings = {key: value for key, value in zip(keys, values, strict=True) if value not in (None, "")}
+            settings = {key: value for key, value in zip(controls, values, strict=True) if value not in (None, "")}
             start = time.perf_counter()
             try:
                 work = self.bench.work(request.session_hash, lambda part, parts: progress((part, parts)))
                 with work as done, self.bench.model(name) as model:
-                    found = act(model, verbose=done, **settings)
-                return found, f"{time.perf_counter() - start:.1f} s"
+                    given = act(model, verbose=done, **settings)
+                took = f"{time.perf_counter() - start:.1f} s"
+                if file is None:
+                    return {found: given, note: took}
+                saving = gr.DownloadButton(value=self.shelf.put(name, given), interactive=True)
+                return {found: given.shown, note: took, file: saving}
             except Stopped:
-                return gr.skip(), "Stopped."
+                return {note: "Stopped."}
             except (KerasgenError, OSError) as error:
-                return gr.skip(), f"**Not done.** {error}"
+                return {note: f"**Not done.** {error}"}
 
-        return answer
+        outputs = [found, note, file] if file else [found, note]
+        button.click(answer, [*controls.values()], outputs, **MODEL)
 
     def stop(self, request: gr.Request) -> str:
         return "Stopping after this part ..." if self.bench.stop(request.session_hash) else "Nothing is running."
@@ -83,7 +99,8 @@ class Page:
     # The page
 
     def blocks(self) -> gr.Blocks:
-        with gr.Blocks(title="kerasgen", analytics_enabled=False) as page:
+        with gr.Blocks(title="kerasgen", analytics_enabled=False, delete_cache=(60, KEPT)) as page:
+            self.shelf = Shelf(page.GRADIO_CACHE)
             gr.Markdown("# kerasgen\nPretrained generative models to play with. The same seed gives the same result.")
             choice = gr.Dropdown(self.names, value=self.first, label="model", elem_id="model")
 
@@ -126,6 +143,9 @@ class Page:
             for verb in PICTURES if drawable else ():
                 if verb in offers:
                     self.uploading(name, model, verb)
+        if not tabs.children:
+            gr.Markdown("This model draws and writes nothing.")
+            return
         tabs.selected = tabs.children[0].id  # else that of the model before, which this one may not have
 
     def controls(self, model: BaseModel, verb: str = "sample", wishes: bool = True) -> dict[str, Any]:
@@ -176,8 +196,8 @@ class Page:
                     controls["classes"] = gr.Dropdown(classes, multiselect=True, label="class", interactive=True)
                 go, halt = gr.Button(title, variant="primary"), gr.Button("Stop")
             with gr.Column():
-                result, note = outcome((name, title), "texts" if written else title, written)
-        go.click(self.doing(name, act, [*controls]), [*controls.values()], [result, note], **MODEL)
+                found, note, file = outcome((name, title), "texts" if written else title, written)
+        self.on_click(go, name, act, controls, found, note, file)
         halt.click(self.stop, None, note, queue=False)
 
     def inpainting(self, name: str, model: BaseModel) -> None:
@@ -201,12 +221,10 @@ class Page:
                 fresh = gr.Button("Draw a picture to paint on")
                 go, halt = gr.Button("Inpaint", variant="primary"), gr.Button("Stop")
             with gr.Column():
-                result, note = outcome((name, "Inpaint"), "the picture, and others")
-        wishes = [key for key in ("classes", "present", "absent") if key in controls]
-        asked = [controls[key] for key in ("seed", *wishes)]
-        fresh.click(self.doing(name, labelled(acts.canvas), ["seed", *wishes]), asked, [canvas, note], **MODEL)
-        act = labelled(acts.inpainted)
-        go.click(self.doing(name, act, [*controls]), [*controls.values()], [result, note], **MODEL)
+                found, note, file = outcome((name, "Inpaint"), "the picture, and others")
+        asked = {key: controls[key] for key in ("seed", "classes", "present", "absent") if key in controls}
+        self.on_click(fresh, name, labelled(acts.canvas), asked, canvas, note)
+        self.on_click(go, name, labelled(acts.inpainted), controls, found, note, file)
         halt.click(self.stop, None, note, queue=False)
 
     def uploading(self, name: str, model: BaseModel, verb: str) -> None:
@@ -222,20 +240,25 @@ class Page:
                     )
                 go, halt = gr.Button(title, variant="primary"), gr.Button("Stop")
             with gr.Column():
-                result, note = outcome((name, title), "before, and after")
+                found, note, file = outcome((name, title), "before, and after")
 
         def act(model, path=None, **settings):
             if path is None:
                 raise acts.InputError("there is no picture yet; upload one.")
             return acts.changed(model, verb, path, **settings)
 
-        go.click(self.doing(name, act, [*controls]), [*controls.values()], [result, note], **MODEL)
+        self.on_click(go, name, act, controls, found, note, file)
         halt.click(self.stop, None, note, queue=False)
 
 
-def launch(names: list[str], first: str, port: int | None = None) -> gr.Blocks:
-    """Serves the page to this machine alone, until it is closed; its `local_url` is where."""
-    page = Page(Bench(), names, first).blocks().queue(max_size=MOST_WAITING)
+def launch(names: list[str], first: str, port: int | None = None, host: str = "127.0.0.1") -> gr.Blocks:
+    """Serves the page until it is closed, to this machine alone unless `host` says more; its `local_url` is where.
+
+    Visitors choose among `names`, and have no other way to name a model.
+    """
+    Image.MAX_IMAGE_PIXELS = acts.MOST_PIXELS  # of what Gradio reads, too: twice as many are an error
+    page = Page(Bench(), names, first).blocks().queue(max_size=MOST_WAITING, api_open=False)
     settings: dict[str, Any] = {"max_file_size": acts.MOST_BYTES, "show_error": True, "share": False, "quiet": True}
-    page.launch(server_name="127.0.0.1", server_port=port, prevent_thread_lock=True, **settings)
+    settings |= {"enable_monitoring": False, "ssr_mode": False, "prevent_thread_lock": True}
+    page.launch(server_name=host, server_port=port, **settings)
     return page

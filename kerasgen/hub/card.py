@@ -93,10 +93,18 @@ def _texts(written):
     return f"```text\n{shown}\n```"
 
 
+def license_of(recipe: Recipe) -> dict[str, str | None]:
+    """The license of the weights of a recipe, as front matter says it."""
+    name, dataset = recipe.weights.license, recipe.dataset
+    if name != "other":
+        return {"license": name}
+    return {"license": name, "license_name": f"{dataset.source.replace('_', '-')}-terms", "license_link": dataset.url}
+
+
 def _front(name, model, recipe, report):
     """The YAML at the top, which the Hub reads."""
     results = None
-    dataset, terms = (recipe.dataset, recipe.weights.license) if recipe else (None, None)
+    dataset = recipe.dataset if recipe else None
     if recipe and report:
         data = {"dataset_type": dataset.source, "dataset_name": dataset.title or dataset.source}
         results = []
@@ -109,9 +117,7 @@ def _front(name, model, recipe, report):
         library_name="keras",
         pipeline_tag=model.task,
         tags=["kerasgen", type(model).__name__],
-        license=terms,
-        license_name=f"{dataset.source.replace('_', '-')}-terms" if terms == "other" else None,
-        license_link=dataset.url if terms == "other" else None,
+        **(license_of(recipe) if recipe else {}),
         base_model=origin.partition("@")[0] if origin and "/" in origin else None,
         datasets=[dataset.source] if dataset and "/" not in dataset.source and not dataset.texts else None,
         model_name=name,

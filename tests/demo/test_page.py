@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 import kerasgen
+from kerasgen.demo import acts
 
 pytest.importorskip("gradio")
 sync_api = pytest.importorskip("playwright.sync_api")
@@ -48,6 +49,12 @@ class Visitor:
     def click(self, title):
         self.panel.get_by_role("button", name=title, exact=True).last.click()
 
+    def saves(self, title):
+        """The file that a button downloads."""
+        with self.page.expect_download() as download:
+            self.click(title)
+        return download.value.path()
+
     def sees(self, text):
         self.panel.get_by_text(text).first.wait_for()
 
@@ -84,15 +91,21 @@ def test_drawing_and_writing(visitor, served):
     visitor.click("Draw")
     visitor.sees(DONE)
     visitor.panel.locator("img").first.wait_for()
+    model = kerasgen.load(served[1][0])
+    np.testing.assert_array_equal(np.load(visitor.saves("Save the arrays (.npy)")), model.sample(16, seed=0, verbose=0))
     visitor.tab("Between")
     visitor.click("Between")
     visitor.sees(DONE)
+    ends = [model.sample(1, [0], seed=seed, verbose=0) for seed in (0, 1)]
+    wanted = model.interpolate(*ends, labels=[0], verbose=0)[0]
+    np.testing.assert_array_equal(np.load(visitor.saves("Save the arrays (.npy)")), wanted)
     visitor.choose(served[1][1])  # which has no such tab
     visitor.page.get_by_role("tab", name="Write", exact=True).wait_for()
     visitor.panel.get_by_label("begins with").fill("ab")
     visitor.click("Write")
     visitor.sees(DONE)
     lines = visitor.panel.get_by_label("texts").input_value().split("\n")
+    assert visitor.saves("Save the texts (.txt)").read_text() == "\n".join([*lines, ""])
     assert len(lines) == 16
     assert all(line.startswith("ab") for line in lines)
     visitor.panel.get_by_label("begins with").fill("a7")
@@ -101,16 +114,18 @@ def test_drawing_and_writing(visitor, served):
     assert visitor.outside == []
 
 
-def test_uploads(visitor, tmp_path):
+def test_uploads(visitor, served, tmp_path):
     (tmp_path / "text.png").write_text("no picture")
-    Image.fromarray(np.zeros((5000, 8000), bool)).save(tmp_path / "large.png")
+    Image.fromarray(np.zeros((5000, 5000), bool)).save(tmp_path / "large.png")
+    Image.fromarray(np.zeros((5000, 8000), bool)).save(tmp_path / "huge.png")
     Image.fromarray(np.full((20, 30, 3), 99, np.uint8)).save(tmp_path / "good.jpg")
     visitor.tab("Reconstruct")
     visitor.click("Reconstruct")
     visitor.sees("there is no picture yet")
     for name, answer in (
         ("text.png", "text.png is no picture that can be read"),
-        ("large.png", "large.png has 8000 x 5000 pixels"),
+        ("large.png", "large.png has 5000 x 5000 pixels"),
+        ("huge.png", "huge.png is too large"),
         ("good.jpg", DONE),
     ):
         clear = visitor.panel.get_by_label("Clear")
@@ -120,6 +135,9 @@ def test_uploads(visitor, tmp_path):
         visitor.panel.get_by_text(name.partition(".")[0]).first.wait_for()
         visitor.click("Reconstruct")
         visitor.sees(answer)
+    model, given = kerasgen.load(served[1][0]), acts.read(tmp_path / "good.jpg", (8, 8), 3)
+    saved = np.load(visitor.saves("Save the arrays (.npy)"))
+    np.testing.assert_array_equal(saved, model.reconstruct(given, [0], verbose=0))
 
 
 def test_two_visitors(visitor, served, browser):
