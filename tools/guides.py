@@ -37,6 +37,10 @@ def run(path, hardware):
     first.source = f"{TOOK.sub('', first.source)}\n\n*The outputs are of {minutes:.1f} minutes on {hardware}.*"
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
+        if cell.cell_type == "code":  # without the notices of libraries, and pictures twice
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+            for output in cell.outputs:
+                output.get("data", {}).pop("image/jpeg", None)
     nbformat.write(notebook, path)
     print(f"{path.stem}: {minutes:.1f} minutes", flush=True)
 

@@ -1,6 +1,7 @@
 """What the site has beside docs/: pages and pictures of the zoo, made of its cards. A hook of MkDocs (see mkdocs.yml).
 
 - `zoo/index.md`, a gallery, and a page for each entry, its card; `zoo/LEADERBOARD.md` and `zoo/METRICS.md`.
+- A page for each notebook of `guides/`, with what it shows; the notebook itself lies beside it.
 - Of the top level CONTRIBUTING.md, SECURITY.md and CHANGELOG.md.
 - `<!-- entries: CLASS ... -->` in a page becomes the entries of these classes, each with its first picture.
 - A link to a file of the repository that is no page becomes its name, since the site has no such file.
@@ -11,7 +12,9 @@ import re
 import tomllib
 from pathlib import Path
 
+import nbformat
 from mkdocs.structure.files import File
+from nbconvert import MarkdownExporter
 
 ROOT = Path(__file__).parents[1]
 OF_PROJECT = ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
@@ -56,6 +59,17 @@ def card(name):
     return re.sub(r"\]\((?!\w+:)([\w.-]+\.png)\)", rf"]({name}/\1)", text)
 
 
+def guide(path):
+    """A notebook as Markdown, and its pictures `{name: bytes}`."""
+    notebook = nbformat.read(path, as_version=4)
+    names = {"unique_key": path.stem, "output_files_dir": path.stem}
+    text, resources = MarkdownExporter().from_notebook_node(notebook, names)
+    text = text.replace("![png](", "![What the code above shows](")
+    link = f"[Take the notebook along]({path.name}), to run it here or in a hosted one."
+    head, _, rest = text.partition("\n\n")
+    return f"{head}\n\n{link}\n\n{rest}", resources["outputs"]
+
+
 def on_files(files, config):
     """Adds the pages and pictures to those of docs/."""
     names = entries()
@@ -67,6 +81,11 @@ def on_files(files, config):
         add(name, (ROOT / name).read_text())
     for name in OF_ZOO:
         add(f"zoo/{name}", (ROOT / "zoo" / name).read_text())
+    for path in sorted((ROOT / "docs" / "guides").glob("*.ipynb")):
+        text, pictures = guide(path)
+        add(f"guides/{path.stem}.md", text)
+        for name, data in pictures.items():
+            files.append(File.generated(config, f"guides/{name}", content=data))
     add("zoo/index.md", GALLERY + tiles(names, ""))
     for name in names:
         add(f"zoo/{name}.md", card(name))

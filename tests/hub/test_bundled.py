@@ -65,6 +65,7 @@ def test_entries():
         "glow-fashion-mnist",
         "glow-mnist",
         "gpt-names",
+        "gpt-qm9",
         "latent-flow-celeba",
         "lenet-mnist",
         "realnvp-mnist",
