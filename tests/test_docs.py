@@ -45,6 +45,16 @@ def test_autoencoders_at_work(tmp_path, monkeypatch):
     assert (tmp_path / "my-detector" / "config.json").exists()
 
 
+def test_the_tour(tmp_path, monkeypatch):
+    pytest.importorskip("tensorflow")
+    monkeypatch.chdir(tmp_path)
+    names = run("docs/tour.md")
+    assert (names["shoes"].shape, names["x"].shape) == ((16, 28, 28, 1), (32, 28, 28, 1))
+    assert names["others"].shape == names["near"].shape == names["large"].shape == (4, 28, 28, 1)
+    assert (names["again"].shape, names["more"].shape) == ((16, 28, 28, 1), (10, 5))
+    assert (tmp_path / "my-model" / "model.weights.h5").exists()
+
+
 def test_sequences():
     names = run("docs/sequences.md")
     assert all(text.startswith("a") for text in names["texts"])
