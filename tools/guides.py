@@ -53,7 +53,8 @@ def main(args):
 
     from kerasgen.training.hardware import describe
 
-    os.environ |= {"HF_ENDPOINT": HUB.url, "HF_HOME": HUB.home.name, "HF_TOKEN": "hf_writer"}
+    os.environ |= {"HF_ENDPOINT": HUB.url, "HF_HOME": HUB.home.name, "HF_TOKEN": "hf_writer", "HF_HUB_DISABLE_XET": "1"}
+    os.environ |= {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
     os.environ |= {"PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"}
     for name in args[1:]:
         run(ROOT / "docs" / "guides" / f"{name}.ipynb", describe()["hardware"])
