@@ -13,6 +13,7 @@ import pytest
 
 pytest.importorskip("mkdocs")
 pytest.importorskip("material")
+pytest.importorskip("nbconvert")
 pytest.importorskip("mkdocstrings_handlers.python")
 if keras.backend.backend() != "tensorflow":
     pytest.skip("the site is the same on each backend", allow_module_level=True)
