@@ -7,8 +7,10 @@
 - A link to a file of the repository that is no page becomes its name, since the site has no such file.
 """
 
+import json
 import posixpath
 import re
+import runpy
 import tomllib
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from nbconvert import MarkdownExporter
 ROOT = Path(__file__).parents[1]
 OF_PROJECT = ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
 OF_ZOO = ("LEADERBOARD.md", "METRICS.md")
+FIGURES = 3  # of an entry, beside its picture
 GALLERY = """# The zoo
 
 Each picture is what its model draws with a seed of 0, not picked; each page is the entry's card, with its figures, how
@@ -36,8 +39,18 @@ def entries():
     return found
 
 
+def figures(name):
+    """The first figures of an entry, in a sentence."""
+    report = json.loads((ROOT / "zoo" / name / "metrics.json").read_text())
+    title = runpy.run_path(str(ROOT / "kerasgen" / "hub" / "figure_names.py"))["title"]
+    found = [f"{title(key)} {value['value']:.4g}" for key, value in list(report["metrics"].items())[:FIGURES]]
+    hours = report["training"]["hours"]
+    took = f"{hours:.1f} hours" if hours >= 2 else f"{max(60 * hours, 1):.0f} min"
+    return f"{report['parameters']:,} parameters, {took}. Measured: {'; '.join(found)}."
+
+
 def tiles(names, prefix):
-    """Markdown: a picture, or the first lines of what a model writes, and a sentence for each entry."""
+    """Markdown: a picture, or the first lines of what a model writes, sentences and figures for each entry."""
     recipes = entries()
     lines = []
     for name in names:
@@ -49,7 +62,7 @@ def tiles(names, prefix):
         elif (ROOT / "zoo" / name / "samples.txt").exists():
             text = (ROOT / "zoo" / name / "samples.txt").read_text().splitlines()[:12]
             lines += ["```text", *text, "```", ""]
-        lines += [f"Trained on {recipe['dataset']['title']}.", ""]
+        lines += [f"Trained on {recipe['dataset']['title']}: {figures(name)}", ""]
     return "\n".join(lines)
 
 
