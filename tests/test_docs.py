@@ -55,6 +55,13 @@ def test_the_tour(tmp_path, monkeypatch):
     assert (tmp_path / "my-model" / "model.weights.h5").exists()
 
 
+def test_sounds(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = run("docs/sounds.md")
+    assert names["heard"].shape == (2, 2048)
+    assert (tmp_path / "drawn.wav").stat().st_size > 2 * 2 * 2048
+
+
 def test_sequences():
     names = run("docs/sequences.md")
     assert all(text.startswith("a") for text in names["texts"])

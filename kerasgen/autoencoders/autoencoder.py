@@ -17,7 +17,7 @@ from kerasgen.export import ROWS, Part
 from kerasgen.modalities import Images, NoisyImages, Vectors
 from kerasgen.networks import resolve
 from kerasgen.recipes import Evaluation
-from kerasgen.typing import Any, ArrayLike, Callable, Config, Logs, Sequence, Tensor, Verbose
+from kerasgen.typing import Any, ArrayLike, Callable, Config, Logs, Shape, Tensor, Verbose
 
 KIND = 0  # of its streams
 
@@ -55,7 +55,7 @@ class Autoencoder(PerceptualModel, LatentModel):
 
     def __init__(
         self,
-        shape: Sequence[int] = (28, 28, 1),
+        shape: Shape = (28, 28, 1),
         latent_dim: int = 32,
         encoder: Any = None,
         decoder: Any = None,

@@ -13,7 +13,7 @@ from kerasgen.base import LatentModel, LikelihoodModel, RowSettings, mean_of_eac
 from kerasgen.errors import InputError
 from kerasgen.modalities import Images, Vectors, to_numpy
 from kerasgen.networks import resolve
-from kerasgen.typing import Any, ArrayLike, Config, Labels, Logs, Seed, Sequence, Tensor, Verbose
+from kerasgen.typing import Any, ArrayLike, Config, Labels, Logs, Seed, Shape, Tensor, Verbose
 
 CHUNK = 16  # importance samples at once
 KIND = 2  # of its streams
@@ -69,7 +69,7 @@ class VariationalAutoencoder(LikelihoodModel, LatentModel):
 
     def __init__(
         self,
-        shape: Sequence[int] = (28, 28, 1),
+        shape: Shape = (28, 28, 1),
         latent_dim: int = 32,
         encoder: Any = None,
         decoder: Any = None,

@@ -18,7 +18,20 @@ from kerasgen.export import ROWS, Part
 from kerasgen.modalities import Images, Tokens, to_numpy
 from kerasgen.networks import resolve
 from kerasgen.recipes import Evaluation
-from kerasgen.typing import Any, Array, ArrayLike, Callable, Config, Labels, Logs, Seed, Sequence, Tensor, Verbose
+from kerasgen.typing import (
+    Any,
+    Array,
+    ArrayLike,
+    Callable,
+    Config,
+    Labels,
+    Logs,
+    Seed,
+    Sequence,
+    Shape,
+    Tensor,
+    Verbose,
+)
 
 KIND = 1  # of its streams
 
@@ -58,7 +71,7 @@ class VQVAE(PerceptualModel, ReconstructingModel, GenerativeModel):
 
     def __init__(
         self,
-        shape: Sequence[int] = (28, 28, 1),
+        shape: Shape = (28, 28, 1),
         code_shape: Sequence[int] = (7, 7),
         quantizer: Any = "vector",
         encoder: Any = "spatial",

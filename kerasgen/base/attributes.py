@@ -8,7 +8,7 @@ from kerasgen.base.latent import LatentModel
 from kerasgen.errors import InputError
 from kerasgen.modalities import check_wishes, signs
 from kerasgen.recipes import Evaluation
-from kerasgen.typing import Any, Labels, Sequence, Tensor
+from kerasgen.typing import Any, Labels, Sequence, Shape, Tensor
 
 SHOWN = 10  # samples in a row
 
@@ -23,7 +23,7 @@ class AttributeModel(LatentModel):
     attributes: tuple[str, ...] | None = None
 
     def __init__(
-        self, shape: Sequence[int], num_classes: int | None, attributes: Sequence[str] | None, seed: int, **kwargs: Any
+        self, shape: Shape, num_classes: int | None, attributes: Sequence[str] | None, seed: int, **kwargs: Any
     ):
         if attributes is not None:
             attributes = inputs.check_names("attributes", attributes)

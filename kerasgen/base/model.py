@@ -21,7 +21,7 @@ from kerasgen.base.turns import Turns
 from kerasgen.errors import InputError
 from kerasgen.modalities import Images, Modality, modality_of
 from kerasgen.recipes import Evaluation
-from kerasgen.typing import Any, Callable, Config, Sequence, Verbose
+from kerasgen.typing import Any, Callable, Config, Shape, Verbose
 
 # What a model can be asked to do, in the order in which it is told; `offers` says which of it a model does.
 VERBS = (
@@ -60,7 +60,8 @@ class BaseModel(Tuning, Display, Exporting):
     compiled through `run`.
 
     Args:
-        shape: of one example: `(height, width, channels)`, or what else the family's `modalities` have; or a modality.
+        shape: of one example: `(height, width, channels)`, or what else the family's `modalities` have; or a modality;
+            of sounds a dictionary (see `kerasgen.modalities.Sounds`).
         num_classes: number of classes of a class-conditional model or a classifier, or `None`.
         seed: of the noise drawn in training.
         dtype: policy of layers; by default Keras' own where that has float32 variables, else float32.
@@ -78,12 +79,14 @@ class BaseModel(Tuning, Display, Exporting):
     likelihood: str | None = None  # "exact", "bound" or "estimate" for families with `log_prob`
     presets = _Presets()
 
-    def __init__(self, shape: Sequence[int] | Modality, num_classes: int | None = None, seed: int = 0, **kwargs: Any):
+    def __init__(self, shape: Shape | Modality, num_classes: int | None = None, seed: int = 0, **kwargs: Any):
         # A fixed name: paths of variables must not depend on how many models were built before.
         kwargs.setdefault("name", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(self).__name__).lower())
         super().__init__(**kwargs | {"dtype": policy_of(kwargs.get("dtype"))})
         self.modality = modality_of(shape, self.modalities)
         self.shape = self.modality.shape
+        if self.modality.config is not None:
+            self.keep(shape=self.modality.config)
         self.num_classes = None if num_classes is None else inputs.check_integer("num_classes", num_classes, 1)
         self.seed = noise.check_seed(inputs.check_integer("seed", seed, 0))
         self.seed_generator = keras.random.SeedGenerator(self.seed % 2**31, name="seed_generator")

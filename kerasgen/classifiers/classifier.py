@@ -10,7 +10,7 @@ from kerasgen.errors import InputError
 from kerasgen.export import Part
 from kerasgen.modalities import check_attributes
 from kerasgen.networks import resolve
-from kerasgen.typing import Any, ArrayLike, Callable, Config, Labels, Logs, Sequence, Tensor, Verbose
+from kerasgen.typing import Any, ArrayLike, Callable, Config, Labels, Logs, Shape, Tensor, Verbose
 
 
 @register_family
@@ -38,7 +38,7 @@ class Classifier(BaseModel):
 
     def __init__(
         self,
-        shape: Sequence[int] = (28, 28, 1),
+        shape: Shape = (28, 28, 1),
         num_classes: int = 10,
         attributes: bool = False,
         backbone: Any = "resnet",

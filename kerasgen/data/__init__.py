@@ -16,5 +16,6 @@ from kerasgen.data.pipeline import (
     recipe_splits as recipe_splits,
     steps_per_epoch as steps_per_epoch,
 )
+from kerasgen.data.sounds import load_sound_arrays as load_sound_arrays, load_sounds as load_sounds
 from kerasgen.data.tables import is_normal as is_normal, load_table as load_table
 from kerasgen.data.texts import characters as characters

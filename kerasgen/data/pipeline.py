@@ -47,7 +47,7 @@ def _in_patches(opened, patch_size, patches):
     return opened.patches(check_index("patch_size", patch_size, 1), check_index("patches", patches, 1))
 
 
-def _num_batches(opened: Source, batch_size: int, drop_remainder: bool) -> int:
+def num_batches_of(opened: Source, batch_size: int, drop_remainder: bool) -> int:
     """Batches in an epoch. Raises `DatasetError` if there would be none."""
     check_index("batch_size", batch_size, 1)
     if not drop_remainder:
@@ -86,7 +86,7 @@ def steps_per_epoch(
 ) -> int:
     """Batches in an epoch of `load` with the same arguments; no image is read. Errors as in `load`."""
     opened = _in_patches(open_source(source, split, False, data_dir), 1, patches)
-    return _num_batches(opened, batch_size, drop_remainder)
+    return num_batches_of(opened, batch_size, drop_remainder)
 
 
 def load_whole(
@@ -177,7 +177,7 @@ def load(
             the same message in an error of its own.
     """
     opened = _open(source, split, image_size, channels, labels, data_dir, columns, patch_size, patches)
-    num_batches = _num_batches(opened, batch_size, drop_remainder)
+    num_batches = num_batches_of(opened, batch_size, drop_remainder)
     if isinstance(cache, (str, os.PathLike)):
         opened = on_disk(opened, Path(cache))
     elif cache:
@@ -233,7 +233,7 @@ def load_pairs(
     """
     change = PAIRS[inputs.check_choice("pairs", pairs, PAIRS)]
     opened = _open(source, split, image_size, channels, False, data_dir)
-    num_batches, opened = _num_batches(opened, batch_size, drop_remainder), opened.decoded()
+    num_batches, opened = num_batches_of(opened, batch_size, drop_remainder), opened.decoded()
     both = [dataclasses.replace(opened, change=change), opened]
     where = (first_epoch, first_batch, shard)
     return batches(both, num_batches, batch_size, shuffle, seed, flip, drop_remainder, repeat, *where)
@@ -282,7 +282,7 @@ def load_texts(
 ) -> "tf.data.Dataset":
     """Batches of sequences of tokens of a file. Arguments and errors as in `load` and `load_text_arrays`."""
     opened = text_source(source, split, tokens, texts, column, stride, transpose)
-    num_batches = _num_batches(opened, batch_size, drop_remainder)
+    num_batches = num_batches_of(opened, batch_size, drop_remainder)
     where = (first_epoch, first_batch, shard)
     return batches([opened], num_batches, batch_size, shuffle, seed, False, drop_remainder, repeat, *where)
 
@@ -341,6 +341,6 @@ def load_domains(
     """
     form: Any = {"channels": channels, "labels": labels, "data_dir": data_dir}
     kinds = [open_source(x, split) for x in load_domain_arrays(source, split, image_size, domain=domain, **form)]
-    num_batches = min(_num_batches(kind, batch_size, True) for kind in kinds)
+    num_batches = min(num_batches_of(kind, batch_size, True) for kind in kinds)
     where = (first_epoch, first_batch, shard)
     return batches(kinds, num_batches, batch_size, shuffle, seed, flip, True, repeat, *where)

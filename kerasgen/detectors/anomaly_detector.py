@@ -60,7 +60,7 @@ class AnomalyDetector(BaseModel):
         if model.num_classes is not None:
             raise InputError("model has classes or attributes; a detector's examples come without labels.")
         self.loss_names = model.loss_names
-        super().__init__(model.shape, None, seed, **kwargs)
+        super().__init__(model.modality.config or model.shape, None, seed, **kwargs)
         self.model = model
         self.scorer = None if scorer is None else inputs.check_choice("scorer", scorer, scorers)
         self.false_positive_rate = check_rate(false_positive_rate)

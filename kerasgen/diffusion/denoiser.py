@@ -16,7 +16,7 @@ from kerasgen.errors import InputError
 from kerasgen.export import ROWS, Part
 from kerasgen.modalities import Images, Vectors
 from kerasgen.networks import resolve
-from kerasgen.typing import Any, Callable, Logs, Sequence, Tensor
+from kerasgen.typing import Any, Callable, Logs, Sequence, Shape, Tensor
 
 
 class Condition(NamedTuple):
@@ -54,7 +54,7 @@ class Denoiser(DenoiserSampling, DenoiserEditing, DenoiserScores, DenoiserLikeli
 
     def __init__(
         self,
-        shape: Sequence[int] = (28, 28, 1),
+        shape: Shape = (28, 28, 1),
         num_classes: int | None = None,
         network: Any = None,
         label_dropout: float = 0.1,

@@ -11,7 +11,7 @@ from kerasgen.diffusion import schedules
 from kerasgen.diffusion.denoiser import Condition, Denoiser
 from kerasgen.diffusion.samplers import Levels, spacings
 from kerasgen.errors import InputError
-from kerasgen.typing import Any, Config, Sequence, Tensor
+from kerasgen.typing import Any, Config, Sequence, Shape, Tensor
 
 PREDICTIONS = ("epsilon", "x0", "v")
 LOSSES = ("simple", "min_snr", "edm")
@@ -42,7 +42,7 @@ class DiffusionModel(Denoiser):
 
     def __init__(
         self,
-        shape: Sequence[int] = (28, 28, 1),
+        shape: Shape = (28, 28, 1),
         num_classes: int | None = None,
         network: Any = None,
         schedule: str | Config = "cosine",

@@ -8,7 +8,7 @@ from kerasgen import inputs
 from kerasgen.base import RowSettings, mean_of_each, register_family
 from kerasgen.diffusion.denoiser import Condition, Denoiser
 from kerasgen.diffusion.samplers import Levels, spacings
-from kerasgen.typing import Any, Sequence, Tensor
+from kerasgen.typing import Any, Sequence, Shape, Tensor
 
 TIMES = ("uniform", "logit_normal")
 PREDICTIONS = ("velocity", "x0")
@@ -36,7 +36,7 @@ class FlowMatching(Denoiser):
 
     def __init__(
         self,
-        shape: Sequence[int] = (28, 28, 1),
+        shape: Shape = (28, 28, 1),
         num_classes: int | None = None,
         network: Any = None,
         prediction: str = "velocity",

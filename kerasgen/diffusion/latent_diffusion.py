@@ -17,8 +17,9 @@ from kerasgen.diffusion.samplers import Sampler
 from kerasgen.diffusion.sampling import DenoiserSampling, Numbers, SamplingOptions, Structure
 from kerasgen.errors import InputError
 from kerasgen.export import Part
+from kerasgen.modalities import modality_of
 from kerasgen.networks.resolve import resolve
-from kerasgen.typing import Any, ArrayLike, Callable, Labels, Logs, Seed, Sequence, Tensor, Verbose
+from kerasgen.typing import Any, ArrayLike, Callable, Labels, Logs, Seed, Sequence, Shape, Tensor, Verbose
 
 AUTOENCODERS = (Autoencoder, VariationalAutoencoder)
 CHANGED = "the autoencoder's encoder has changed since its latents were measured"
@@ -49,7 +50,7 @@ class LatentDiffusion(DenoiserSampling):
         self,
         autoencoder: Any,
         denoiser: Any = "FlowMatching",
-        shape: Sequence[int] | None = None,
+        shape: Shape | None = None,
         num_classes: int | None = None,
         attributes: Sequence[str] | None = None,
         seed: int = 0,
@@ -61,9 +62,10 @@ class LatentDiffusion(DenoiserSampling):
             names = " or ".join(family.__name__ for family in AUTOENCODERS)
             found = f"the name {autoencoder!r}" if isinstance(autoencoder, str) else type(autoencoder).__name__
             raise InputError(f"autoencoder is {found}; expected an {names}, for example from kerasgen.load.")
-        if shape is not None and tuple(shape) != autoencoder.shape:
-            raise InputError(f"shape is {tuple(shape)}; the autoencoder's is {autoencoder.shape}.")
-        super().__init__(autoencoder.shape, num_classes, attributes, seed, **kwargs)
+        modality = autoencoder.modality
+        if shape is not None and modality_of(shape, self.modalities).shape != modality.shape:
+            raise InputError(f"shape is {shape}; the autoencoder's is {modality.shape}.")
+        super().__init__(modality.config or modality.shape, num_classes, attributes, seed, **kwargs)
         if autoencoder.num_classes not in (None, self.exclusive_classes):
             raise InputError(f"num_classes is {num_classes}; the autoencoder has {autoencoder.num_classes} classes.")
         self.autoencoder = autoencoder

@@ -26,7 +26,7 @@ from kerasgen.flows.bijectors import (
 )
 from kerasgen.flows.bijectors.base import in_parts
 from kerasgen.modalities import Images, Modality, Vectors
-from kerasgen.typing import Any, ArrayLike, Config, Labels, Logs, Seed, Sequence, Tensor, Verbose
+from kerasgen.typing import Any, ArrayLike, Config, Labels, Logs, Seed, Shape, Tensor, Verbose
 
 DEQUANTIZATIONS = ("uniform", "variational")
 EQUALIZED_ALPHA = 1e-4
@@ -58,7 +58,7 @@ class Flow(LikelihoodModel, LatentModel):
 
     def __init__(
         self,
-        shape: Sequence[int],
+        shape: Shape,
         network: Any,
         width: int,
         coupling: str,

@@ -17,7 +17,7 @@ from kerasgen.flows.bijectors import (
 )
 from kerasgen.flows.flow import Flow
 from kerasgen.modalities import Images
-from kerasgen.typing import Any, Sequence
+from kerasgen.typing import Any, Sequence, Shape
 
 SQUEEZES = ("blocks", "haar")
 
@@ -45,7 +45,7 @@ class Glow(Flow):
 
     def __init__(
         self,
-        shape: Sequence[int] = (32, 32, 3),
+        shape: Shape = (32, 32, 3),
         levels: int = 3,
         steps: int | Sequence[int] = 8,
         squeeze: str = "blocks",

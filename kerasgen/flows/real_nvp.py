@@ -6,7 +6,7 @@ from kerasgen.errors import InputError
 from kerasgen.flows.bijectors import ActNorm, Bijector, GaussianPrior, Invertible, Logit, MultiScale, Split, Squeeze
 from kerasgen.flows.flow import Flow
 from kerasgen.modalities import Vectors, modality_of
-from kerasgen.typing import Any, Sequence
+from kerasgen.typing import Any, Shape
 
 
 @register_family
@@ -29,7 +29,7 @@ class RealNVP(Flow):
 
     def __init__(
         self,
-        shape: Sequence[int] = (28, 28, 1),
+        shape: Shape = (28, 28, 1),
         scales: int = 2,
         steps: int = 3,
         network: Any = None,

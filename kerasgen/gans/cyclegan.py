@@ -13,7 +13,7 @@ from kerasgen.export import Part
 from kerasgen.gans.translator import Translator, distance, mean_over_patches
 from kerasgen.networks import resolve
 from kerasgen.recipes import Evaluation
-from kerasgen.typing import Any, ArrayLike, Callable, Logs, Sequence, Tensor, Verbose
+from kerasgen.typing import Any, ArrayLike, Callable, Logs, Shape, Tensor, Verbose
 
 DIRECTIONS = ("a_to_b", "b_to_a")
 SHOWN = 12  # images of each kind in an exhibit
@@ -97,7 +97,7 @@ class CycleGAN(Translator):
 
     def __init__(
         self,
-        shape: Sequence[int] = (64, 64, 3),
+        shape: Shape = (64, 64, 3),
         generator: Any = None,
         discriminator: Any = None,
         loss: Any = "least_squares",

@@ -17,7 +17,7 @@ from kerasgen.gans.optimizer import GANOptimizer
 from kerasgen.gans.penalties import PENALTIES, Penalty
 from kerasgen.modalities import Images, Modality, Vectors
 from kerasgen.networks import resolve
-from kerasgen.typing import Any, ArrayLike, Config, Labels, Logs, Seed, Sequence, Tensor, Verbose
+from kerasgen.typing import Any, ArrayLike, Config, Labels, Logs, Seed, Sequence, Shape, Tensor, Verbose
 
 STANDING_BATCHES = 20  # of latents, from which the statistics of batch normalization are taken
 STANDING_BATCH = 100
@@ -76,7 +76,7 @@ class GAN(AdversarialModel, DecodingModel):
 
     def __init__(
         self,
-        shape: Sequence[int] = (28, 28, 1),
+        shape: Shape = (28, 28, 1),
         latent_dim: int = 64,
         generator: Any = None,
         discriminator: Any = None,

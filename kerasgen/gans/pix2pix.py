@@ -8,7 +8,7 @@ from kerasgen.base import SAMPLED, Exhibit, register_family
 from kerasgen.gans.translator import Translator, distance, mean_over_patches
 from kerasgen.networks import resolve
 from kerasgen.recipes import Evaluation
-from kerasgen.typing import Any, ArrayLike, Logs, Sequence, Tensor, Verbose
+from kerasgen.typing import Any, ArrayLike, Logs, Shape, Tensor, Verbose
 
 SHOWN = 10  # pairs in a row of an exhibit
 
@@ -36,7 +36,7 @@ class Pix2Pix(Translator):
 
     def __init__(
         self,
-        shape: Sequence[int] = (64, 64, 3),
+        shape: Shape = (64, 64, 3),
         source_channels: int | None = None,
         generator: Any = None,
         discriminator: Any = None,

@@ -13,7 +13,7 @@ from kerasgen.gans.losses import LOSSES, AdversarialLoss
 from kerasgen.gans.optimizer import GANOptimizer
 from kerasgen.modalities import Images, Modality, check_weights
 from kerasgen.networks import resolve
-from kerasgen.typing import Any, ArrayLike, Callable, Config, Sequence, Tensor, Verbose
+from kerasgen.typing import Any, ArrayLike, Callable, Config, Shape, Tensor, Verbose
 
 
 class Translator(AdversarialModel):
@@ -32,7 +32,7 @@ class Translator(AdversarialModel):
     drawn_by = "translation"
     called = "translate"
 
-    def __init__(self, shape: Sequence[int], source_channels: int | None, loss: Any, seed: int, **kwargs: Any):
+    def __init__(self, shape: Shape, source_channels: int | None, loss: Any, seed: int, **kwargs: Any):
         super().__init__(shape, None, seed, **kwargs)
         self.source_channels = inputs.check_integer("source_channels", source_channels or self.shape[-1], 1)
         self.source = Images((*self.shape[:2], self.source_channels))

@@ -13,19 +13,25 @@ from kerasgen.modalities.labels import (
 )
 from kerasgen.modalities.modality import Modality as Modality, match, to_numpy as to_numpy
 from kerasgen.modalities.notes import Notes as Notes
+from kerasgen.modalities.sounds import Sounds as Sounds, sounds_of as sounds_of
 from kerasgen.modalities.tokens import Tokens as Tokens
 from kerasgen.modalities.vectors import Tables as Tables, Vectors as Vectors
 from kerasgen.modalities.videos import Videos as Videos
-from kerasgen.typing import Any, Sequence
+from kerasgen.typing import Any, Sequence, Shape
 
 
-def modality_of(shape: int | Sequence[int] | Modality, kinds: Sequence[type[Modality]]) -> Modality:
+def modality_of(shape: int | Shape | Modality, kinds: Sequence[type[Modality]]) -> Modality:
     """The modality of examples of this shape: the one of `kinds`, each made from a shape alone, that has its rank.
 
-    A modality is itself: of tokens there is more to know than the shape.
+    A modality is itself: of tokens there is more to know than the shape. Where images may be, a dictionary may give
+    sounds.
     """
     if isinstance(shape, Modality):
         return shape
+    if isinstance(shape, dict):
+        if Images not in kinds:
+            raise InputError(f"shape is {shape!r:.60}; expected (features,): sounds are for models of images.")
+        return sounds_of(shape)
     kind, shape = match(shape, *kinds)
     return kind(shape)
 

@@ -8,7 +8,7 @@ from keras import ops
 
 from kerasgen.errors import InputError
 from kerasgen.files import replacing
-from kerasgen.typing import Any, Array, ArrayLike, Sequence, Tensor
+from kerasgen.typing import Any, Array, ArrayLike, Config, Sequence, Tensor
 
 
 class Modality:
@@ -29,6 +29,7 @@ class Modality:
     tabular = False  # whether examples are rows of a table, at whose values `check_training` looks
     drawable = False  # whether `grid` gives a picture
     written = False  # whether `texts` gives texts
+    config: Config | None = None  # what a model keeps in place of the shape, where there is more to know
 
     def __init__(self, shape: int | Sequence[int]) -> None:
         _, self.shape = match(shape, type(self))
