@@ -66,6 +66,7 @@ def test_entries():
         "glow-mnist",
         "gpt-names",
         "gpt-qm9",
+        "gpt-shakespeare",
         "latent-flow-celeba",
         "lenet-mnist",
         "realnvp-mnist",
