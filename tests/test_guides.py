@@ -35,7 +35,6 @@ def digits(tmp_path_factory):
     return folder
 
 
-@pytest.mark.skipif(not GUIDES, reason="the package was installed without its guides")
 @pytest.mark.parametrize("name", GUIDES)
 def test_runs_from_top_to_bottom(name, digits, tmp_path, monkeypatch):
     if keras.backend.backend() != "tensorflow" and name not in ELSEWHERE:

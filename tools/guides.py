@@ -2,8 +2,8 @@
 
     python tools/guides.py vae dcgan
 
-Each runs in a folder of its own, which is removed, in a kernel of its own. The Hub of publishing is on
-loopback. TFDS_DATA_DIR says where TensorFlow Datasets are, as ever.
+Each runs in a folder of its own, which is removed, in a kernel of its own. The Hub of publishing is on loopback.
+TFDS_DATA_DIR says where TensorFlow Datasets are, as ever.
 """
 
 import os
