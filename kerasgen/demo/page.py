@@ -222,7 +222,9 @@ class Page:
                 go, halt = gr.Button("Inpaint", variant="primary"), gr.Button("Stop")
             with gr.Column():
                 found, note, file = outcome((name, "Inpaint"), "the picture, and others")
-        asked = {key: controls[key] for key in ("seed", "classes", "present", "absent") if key in controls}
+        asked: dict[str, Any] = {
+            key: controls[key] for key in ("seed", "classes", "present", "absent") if key in controls
+        }
         self.on_click(fresh, name, labelled(acts.canvas), asked, canvas, note)
         self.on_click(go, name, labelled(acts.inpainted), controls, found, note, file)
         halt.click(self.stop, None, note, queue=False)
