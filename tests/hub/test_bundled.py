@@ -64,6 +64,7 @@ def test_entries():
         "glow-celeba",
         "glow-fashion-mnist",
         "glow-mnist",
+        "gpt-chorales",
         "gpt-names",
         "gpt-qm9",
         "gpt-shakespeare",
