@@ -38,7 +38,11 @@ def split_of(name: str) -> str | None:
 
 def splits_for_recipe(path: Path) -> dict[str, str]:
     """See `data.recipe_splits`."""
-    found = [name for name, part in own_splits(path).items() if part.images]
+    return stand_ins({name for name, part in own_splits(path).items() if part.images})
+
+
+def stand_ins(found: set[str]) -> dict[str, str]:
+    """What stands for the splits of a recipe where these are found; see `data.recipe_splits`."""
     held_out = [name for name in ("validation", "test") if name in found]
     if held_out:
         return {"train": "train", "validation": held_out[0], "test": held_out[-1]}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kerasgen.data.batches import batches
-from kerasgen.data.folders import parse_split, part_of, split_of
+from kerasgen.data.folders import parse_split, part_of, split_of, stand_ins
 from kerasgen.data.pipeline import num_batches_of
 from kerasgen.data.sources import Source, no_split
 from kerasgen.errors import DatasetError, InputError
@@ -23,17 +23,22 @@ SPLITS = ("train", "validation", "test")
 
 
 def load_sound_arrays(
-    source: str | os.PathLike, split: str = "train", *, sounds: Sounds, pattern: str | None = None
+    source: str | os.PathLike,
+    split: str = "train",
+    *,
+    sounds: Sounds,
+    pattern: str | None = None,
+    labels: bool | None = None,
 ) -> tuple[Array, Array | None]:
     """Spectrograms uint8 `[N, frequency, time, 1]` and labels (int32 `[N]` or `None`) of a folder of sounds.
 
     Args:
         sounds: `model.modality`.
-        source, split, pattern: see `kerasgen.data.sounds.sound_source`.
+        source, split, pattern, labels: see `kerasgen.data.sounds.sound_source`.
 
     Errors as there.
     """
-    opened = sound_source(source, split, sounds, pattern)
+    opened = sound_source(source, split, sounds, pattern, labels)
     return np.asarray(opened.images), opened.labels
 
 
@@ -44,6 +49,7 @@ def load_sounds(
     *,
     sounds: Sounds,
     pattern: str | None = None,
+    labels: bool | None = None,
     shuffle: bool = False,
     seed: int = 0,
     drop_remainder: bool = False,
@@ -56,13 +62,33 @@ def load_sounds(
 
     Arguments and errors as in `load` and `load_sound_arrays`.
     """
-    opened = sound_source(source, split, sounds, pattern)
+    opened = sound_source(source, split, sounds, pattern, labels)
     num_batches = num_batches_of(opened, batch_size, drop_remainder)
     where = (first_epoch, first_batch, shard)
     return batches([opened], num_batches, batch_size, shuffle, seed, False, drop_remainder, repeat, *where)
 
 
-def sound_source(path: str | os.PathLike, split: str, sounds: Sounds, pattern: str | None = None) -> Source:
+def fits_pattern(path: str | os.PathLike, pattern: str) -> bool:
+    """Whether the names of all sounds of a folder fit a pattern. Errors as of `sound_source`."""
+    return all(_matched(file, pattern) for file in _files(Path(path).expanduser()))
+
+
+def sound_splits(path: str | os.PathLike) -> dict[str, str]:
+    """What stands for "train", "validation" and "test" of a recipe in a folder of sounds: see `data.recipe_splits`."""
+    path = Path(path).expanduser()
+    return stand_ins({_by_folders(file.relative_to(path))[0] for file in _files(path)})
+
+
+def sound_class_names(path: str | os.PathLike, pattern: str | None = None) -> list[str] | None:
+    """The names of the classes of a folder of sounds, in the order of their numbers. Errors as of `sound_source`."""
+    path = Path(path).expanduser()
+    found = _files(path)
+    return _class_names(found, [label for _, label in _placed(path, found, pattern)])
+
+
+def sound_source(
+    path: str | os.PathLike, split: str, sounds: Sounds, pattern: str | None = None, labels: bool | None = None
+) -> Source:
     """A `Source` of spectrograms uint8 `[frequency, time, 1]`, and labels.
 
     Args:
@@ -73,28 +99,23 @@ def sound_source(path: str | os.PathLike, split: str, sounds: Sounds, pattern: s
             at their end.
         pattern: a regular expression of the names of files, without their suffix, in place of sub-folders: the group
             "label" is the class; a file where the group "test" or "validation" is not empty is of that split.
+        labels: `False` leaves them out.
 
     Raises:
         DatasetError: there is no such folder or split, or a file cannot be read or does not fit the pattern.
         InputError: the pattern is none.
     """
     path = Path(path).expanduser()
-    if not path.is_dir():
-        raise DatasetError(f"there is no folder {path}; expected one with files of sounds.")
     name, *ends = parse_split(split)
-    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and _visible(file, path))
-    if not found:
-        raise DatasetError(f"{path} has no sounds; expected files such as {', '.join(SUFFIXES)}.")
-    placed = [_by_folders(file.relative_to(path)) for file in found]
-    if pattern is not None:
-        placed = [_by_pattern(file, pattern) for file in found]
+    found = _files(path)
+    placed = _placed(path, found, pattern)
     there = {place for place, _ in placed}
     wanted = "all" if name == "all" else split_of(name)
     if wanted != "all" and wanted not in there:
         raise no_split(path, name, [*(place for place in SPLITS if place in there), "all"])
     files = [index for index, (place, _) in enumerate(placed) if wanted in ("all", place)]
     files = [files[index] for index in part_of([found[i].relative_to(path).as_posix() for i in files], *ends)]
-    names = _class_names(found, [label for _, label in placed])
+    names = None if labels is False else _class_names(found, [label for _, label in placed])
     numbers = None if names is None else np.array([names.index(placed[i][1]) for i in files], np.int32)
 
     def read():
@@ -102,6 +123,23 @@ def sound_source(path: str | os.PathLike, split: str, sounds: Sounds, pattern: s
         return np.concatenate([sounds.to_storage(x) for x in heard]), numbers
 
     return Source(f"{path}, {split}", len(files), read, names)
+
+
+def _files(path):
+    """The sounds below a folder, sorted."""
+    if not path.is_dir():
+        raise DatasetError(f"there is no folder {path}; expected one with files of sounds.")
+    found = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and _visible(file, path))
+    if not found:
+        raise DatasetError(f"{path} has no sounds; expected files such as {', '.join(SUFFIXES)}.")
+    return found
+
+
+def _placed(path, found, pattern):
+    """The split and the class, or "", of each file."""
+    if pattern is None:
+        return [_by_folders(file.relative_to(path)) for file in found]
+    return [_by_pattern(file, pattern) for file in found]
 
 
 def _visible(file, path):
@@ -116,11 +154,15 @@ def _by_folders(file):
     return place or "train", labels[0] if labels else ""
 
 
-def _by_pattern(file, pattern):
+def _matched(file, pattern):
     try:
-        match = re.fullmatch(pattern, file.stem)
+        return re.fullmatch(pattern, file.stem)
     except re.error as error:
         raise InputError(f"pattern is {pattern!r}, which is no regular expression ({error}).") from error
+
+
+def _by_pattern(file, pattern):
+    match = _matched(file, pattern)
     if match is None:
         raise DatasetError(f"{file} does not fit the pattern {pattern!r}; change the pattern, or move the file.")
     groups = match.groupdict()

@@ -4,10 +4,17 @@ import inspect
 
 from kerasgen import data
 from kerasgen.base import FAMILIES, BaseModel
+from kerasgen.data.sounds import fits_pattern, sound_class_names, sound_splits
 from kerasgen.errors import RecipeError
-from kerasgen.modalities import tokens_of
+from kerasgen.modalities import Sounds, sounds_of, tokens_of
 from kerasgen.recipes import Recipe
 from kerasgen.typing import Any, Array
+
+
+def sounds_in(recipe: Recipe) -> Sounds | None:
+    """What the model of a recipe hears its files as; `None`: they are no sounds."""
+    shape = recipe.model.config.get("shape")
+    return sounds_of(shape) if isinstance(shape, dict) else None
 
 
 def source_of(recipe: Recipe, split: str) -> dict[str, Any]:
@@ -18,6 +25,9 @@ def source_of(recipe: Recipe, split: str) -> dict[str, Any]:
         form = {"texts": dataset.texts, "column": dataset.column}
         tokens = tokens_of(config["shape"], config["vocabulary"])
         return {"source": dataset.source, "split": split, "tokens": tokens, **form}
+    if (sounds := sounds_in(recipe)) is not None:
+        form = {"sounds": sounds, "pattern": dataset.pattern, "labels": None if dataset.labels else False}
+        return {"source": dataset.source, "split": split, **form}
     form = {"image_size": dataset.image_size, "channels": dataset.channels}
     labels = dataset.labels if isinstance(dataset.labels, str) else None if dataset.labels else False
     columns = {} if dataset.columns is None else {"columns": dataset.columns}
@@ -40,6 +50,8 @@ def load_split(recipe: Recipe, split: str) -> tuple[Array, Array | None]:
         return data.load_pair_arrays(**source_of(recipe, split))
     if recipe.dataset.domain is not None:
         return data.load_domain_arrays(**source_of(recipe, split), domain=recipe.dataset.domain)
+    if sounds_in(recipe) is not None:
+        return data.load_sound_arrays(**source_of(recipe, split))
     return data.load_arrays(**source_of(recipe, split))
 
 
@@ -47,10 +59,11 @@ def on_dataset(recipe: Recipe, source: str) -> Recipe:
     """The recipe on another data set, whose images are brought to the shape of the model.
 
     A folder of images gives its splits (`data.recipe_splits`) and its classes: a model with classes gets as many, or
-    none where the folder has none.
+    none where the folder has none. So do folders of sounds, unless their names fit the recipe's pattern, which then
+    tells splits and classes.
 
     Raises:
-        DatasetError: the folder has no images, or it cannot be told what is a split and what a class.
+        DatasetError: the folder has no images or sounds, or it cannot be told what is a split and what a class.
         RecipeError: the model needs classes, or two of them, and the folder has not.
     """
     table = recipe.to_dict()
@@ -65,21 +78,35 @@ def on_dataset(recipe: Recipe, source: str) -> Recipe:
         config["vocabulary"], longest = data.characters(source, recipe.dataset.texts, dataset.get("column"))
         config["shape"] = [longest + 1] if recipe.dataset.texts == "lines" else config["shape"]
     shape = config.get("shape")
+    if isinstance(shape, dict):
+        if not (pattern := dataset.get("pattern")) or not fits_pattern(source, pattern):
+            dataset.pop("pattern", None)
+            _take_splits(table, sound_splits(source))
+        if "num_classes" in config:
+            classes = sound_class_names(source, dataset.get("pattern"))
+            _take_classes(recipe.model.class_name, dataset, config, classes)
+        return Recipe.from_dict(table)
     if isinstance(shape, list) and len(shape) == 3 and shape[-1] in (1, 3):
         size = {} if "patch_size" in dataset else {"image_size": shape[:2]}
         dataset |= {"channels": shape[-1], **size}
     if splits := data.recipe_splits(source):
-        dataset |= {f"{name}_split": split for name, split in splits.items() if f"{name}_split" in dataset}
-        table["evaluation"]["split"] = splits["test"]
+        _take_splits(table, splits)
         if "domain" in dataset or config.keys() & {"num_classes", "attributes"}:
-            _take_classes(recipe.model.class_name, dataset, config)
+            classes = data.class_names(source, dataset["train_split"])
+            _take_classes(recipe.model.class_name, dataset, config, classes)
     return Recipe.from_dict(table)
 
 
-def _take_classes(family, dataset, config):
-    """Puts the classes of a folder of images in the place of the recipe's."""
+def _take_splits(table, splits):
+    """Puts the splits of a folder in the place of the recipe's."""
+    names = {f"{name}_split": split for name, split in splits.items()}
+    table["dataset"] |= {name: split for name, split in names.items() if name in table["dataset"]}
+    table["evaluation"]["split"] = splits["test"]
+
+
+def _take_classes(family, dataset, config, classes):
+    """Puts the classes of a folder, or `None`, in the place of the recipe's."""
     source, domain = dataset["source"], "domain" in dataset
-    classes = data.class_names(source, dataset["train_split"])
     argument = inspect.signature(FAMILIES.get(family, BaseModel)).parameters.get("num_classes")
     needs = 2 if domain else 1 if argument is not None and argument.default is not None else 0
     if len(classes or ()) < needs or (domain and len(classes) > 2):

@@ -25,7 +25,7 @@ from kerasgen.recipes import Recipe, Training
 from kerasgen.training import hardware, strategies
 from kerasgen.training.backups import Backup
 from kerasgen.training.callbacks import Log, Pictures, SampleQuality, StopAtNonFiniteLoss
-from kerasgen.training.datasets import load_split, source_of
+from kerasgen.training.datasets import load_split, sounds_in, source_of
 from kerasgen.training.extractors import load_extractor
 from kerasgen.training.optimizers import optimizer_of
 from kerasgen.typing import Any, Callable, Sequence, Verbose
@@ -130,6 +130,9 @@ def _load(recipe, split, **settings):
         if split == recipe.dataset.train_split:
             settings |= {"stride": recipe.dataset.stride, "transpose": recipe.dataset.transpose}
         return data.load_texts(**source_of(recipe, split), **settings)
+    if sounds_in(recipe) is not None:
+        settings = {name: value for name, value in settings.items() if name not in ("cache", "flip")}
+        return data.load_sounds(**source_of(recipe, split), **settings)
     if recipe.dataset.pairs is not None:
         del settings["cache"]
         return data.load_pairs(**source_of(recipe, split), **settings)
@@ -142,7 +145,7 @@ def _load(recipe, split, **settings):
 def num_batches(recipe: Recipe) -> int:
     """Batches in the training set of a recipe."""
     batch_size, split = recipe.training.batch_size, recipe.dataset.train_split
-    if recipe.dataset.domain is None and recipe.dataset.texts is None:
+    if recipe.dataset.domain is None and recipe.dataset.texts is None and sounds_in(recipe) is None:
         patches = recipe.dataset.patches
         return data.steps_per_epoch(recipe.dataset.source, split, batch_size, drop_remainder=True, patches=patches)
     return len(_load(recipe, split, batch_size=batch_size, drop_remainder=True))
