@@ -8,7 +8,7 @@ from kerasgen.base import FAMILIES
 from kerasgen.errors import DatasetError, RecipeError
 from kerasgen.hub.registry import entries
 from kerasgen.recipes import Recipe
-from kerasgen.training.datasets import load_split, on_dataset
+from kerasgen.training.datasets import load_split, on_dataset, sounds_in
 
 RECIPES = entries()
 CLASSIFIERS = [name for name, entry in RECIPES.items() if entry.recipe.model.class_name == "Classifier"]
@@ -18,10 +18,11 @@ TRANSLATORS = [name for name, entry in RECIPES.items() if entry.recipe.dataset.d
 
 PATCHES = [name for name, entry in RECIPES.items() if entry.recipe.dataset.patch_size is not None]
 TEXTS = [name for name, entry in RECIPES.items() if entry.recipe.dataset.texts in ("whole", "lines")]
+SOUNDS = [name for name, entry in RECIPES.items() if isinstance(entry.recipe.model.config.get("shape"), dict)]
 OF_IMAGES = [
     name
     for name, entry in RECIPES.items()
-    if not entry.recipe.dataset.source.endswith(".csv") and entry.recipe.dataset.texts is None
+    if not entry.recipe.dataset.source.endswith(".csv") and entry.recipe.dataset.texts is None and name not in SOUNDS
 ]
 
 
@@ -91,6 +92,32 @@ def test_recipes_of_texts(name, tmp_path):
     x, labels = load_split(found, found.dataset.validation_split)
     assert labels is None
     assert x.shape[1:] == tuple(config["shape"])
+
+
+@pytest.mark.parametrize("name", SOUNDS)
+def test_recipes_of_sounds(name, tmp_path):
+    """On files named as theirs they keep their splits and classes; on others they take those of sub-folders."""
+    pytest.importorskip("soxr")
+    recipe = RECIPES[name].recipe
+    modality = sounds_in(recipe)
+    x = np.zeros((1, *modality.shape), np.uint8)
+    for index in range(40):
+        digit = index % 4
+        for path in (f"named/{digit}_anna_{index}.wav", f"own/{'abc'[index % 3]}/{index}.wav"):
+            (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+            modality.write(x, tmp_path / path)
+    named = on_dataset(recipe, str(tmp_path / "named"))
+    assert (named.dataset.pattern, named.dataset.train_split) == (recipe.dataset.pattern, recipe.dataset.train_split)
+    assert named.evaluation == recipe.evaluation
+    held_out, labels = load_split(named, "test")
+    assert (held_out.shape, labels.tolist()) == ((5, *modality.shape), [0, 0, 1, 2, 3])
+    own = on_dataset(recipe, str(tmp_path / "own"))
+    assert own.dataset.pattern is None
+    assert (own.dataset.train_split, own.evaluation.split) == ("train[:90%]", "train[90%:]")
+    assert own.model.config.get("num_classes") == 3
+    x, labels = load_split(own, own.dataset.train_split)
+    assert x.shape[1:] == modality.shape
+    assert set(labels) == {0, 1, 2}
 
 
 def test_own_splits(folders, tmp_path):

@@ -314,6 +314,44 @@ def test_a_run_of_texts(tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
+def test_a_run_of_sounds(tmp_path):
+    """A classifier tells low tones from high ones, and a model draws spectrograms of them."""
+    soundfile = pytest.importorskip("soundfile")
+    pytest.importorskip("soxr")
+    (tmp_path / "tones").mkdir()
+    times = np.arange(256) / 8000
+    for index in range(40):
+        tone = 0.5 * np.sin(2 * np.pi * (500 if index % 2 else 2000) * times + index)
+        soundfile.write(tmp_path / "tones" / f"{index % 2}_anna_{index}.wav", tone, 8000)
+    splits = {"train_split": "train", "validation_split": "test", "test_split": "test"}
+    pattern = r"(?P<label>\d)_\w+_((?P<test>\d|1[01])|\d+)"
+    dataset = {"source": str(tmp_path / "tones"), "pattern": pattern, "labels": True}
+    kind = {"class": "sounds", "sample_rate": 8000, "num_samples": 256, "window": 32, "hop": 8}
+    network = {"class": "UNet", "width": 4, "multipliers": [1], "blocks": 1, "attention": [], "patch": 4}
+
+    def recipe(name, family, **config):
+        model = {"class": family, "config": {"shape": kind, "num_classes": 2} | config}
+        training = {"epochs": 3, "batch_size": 8, "optimizer": "adam", "learning_rate": 1e-2}
+        evaluation = {"num_samples": 16, "grid": 4, "num_evaluations": 4, "likelihood_images": 2}
+        told = {"name": name, "description": "Of tones."}
+        tables = {"dataset": dataset | splits, "model": model, "training": training, "evaluation": evaluation}
+        return Recipe.from_dict(told | tables)
+
+    classifier = train(recipe("tones", "Classifier", width=4), tmp_path / "classifier", verbose=0)
+    accuracy = json.loads((classifier / "metrics.json").read_text())["metrics"]["accuracy"]
+    assert (accuracy["value"], accuracy["n"]) == (1.0, 12)
+    drawing = recipe("drawn", "FlowMatching", network=network)
+    drawing = drawing.override([f"evaluation.extractor={str(classifier)!r}"])
+    folder = train(drawing, tmp_path / "drawing", verbose=0)
+    figures = json.loads((folder / "metrics.json").read_text())["metrics"]
+    assert {"frechet_distance", "sample_accuracy"} <= {name.partition("/")[0] for name in figures}
+    with Image.open(folder / "samples.png") as picture:
+        assert picture.size[0] >= 2 * 32
+    model = kerasgen.load(folder)
+    assert model.modality.config == kind | {"decibels": 80.0}
+    write_report(drawing, model, folder, tmp_path / "page.html")
+
+
 def test_a_run_with_attributes_and_a_perceptual_distance(tmp_path):
     """An autoencoder, and a model of its latents by attributes, of a data set that has four of them."""
     tfds = pytest.importorskip("tensorflow_datasets")
