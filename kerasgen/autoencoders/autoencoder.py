@@ -214,14 +214,15 @@ class Autoencoder(PerceptualModel, LatentModel):
     def snippet(self, handle: str, drawing: Config | None = None) -> str:
         if self.density is not None:
             return super().snippet(handle, drawing)
+        noun = self.modality.noun
         return f"""import kerasgen
 import numpy as np
 
 model = kerasgen.load("{handle}")
-images = np.zeros((16, {", ".join(map(str, self.shape))}), np.uint8)  # yours, or float in [0, 1]
-z = model.encode(images)  # float32 [16, {self.latent_dim}]
+{self.modality.example}
+z = model.encode({noun})  # float32 [16, {self.latent_dim}]
 again = model.decode(z)  # float32 in [0, 1]
-model.compile()  # then fine-tune: model.fit(images)"""
+model.compile()  # then fine-tune: model.fit({noun})"""
 
     def denoise(self, x: ArrayLike, batch_size: int = 64, verbose: Verbose = "auto") -> np.ndarray:
         """Images with their noise removed: the reconstructions of a model trained with a `corruption`.

@@ -104,6 +104,8 @@ class GenerativeModel(BaseModel):
         noun, shape = self.modality.noun, ", ".join(map(str, self.shape))
         line, told = f"{noun} = model.sample(16{arguments})", f"# float32 [16, {shape}]{self.modality.range_note}"
         drawn = f"{line}  {told}" if len(line) + len(told) < WIDTH else f"{told}\n{line}"
+        if self.modality.using_results:
+            drawn = f"{drawn}\n{self.modality.using_results}"
         return f"""import kerasgen
 
 model = kerasgen.load("{handle}")

@@ -162,13 +162,14 @@ class Classifier(BaseModel):
         return ("accuracy",)
 
     def snippet(self, handle: str, drawing: Config | None = None) -> str:
+        noun = self.modality.noun
         return f"""import kerasgen
 import numpy as np
 
 model = kerasgen.load("{handle}")
-images = np.zeros((16, {", ".join(map(str, self.shape))}), np.uint8)  # yours, or float in [0, 1]
-probabilities = model.classify(images)  # float32 [16, {self.num_classes}]
-features = model.features(images)  # what distances between sets of images are measured in"""
+{self.modality.example}
+probabilities = model.classify({noun})  # float32 [16, {self.num_classes}]
+features = model.features({noun})  # what distances between sets of {noun} are measured in"""
 
     def probe(self) -> np.ndarray:
         return np.concatenate(self.extract(np.zeros((2, *self.shape), np.float32), verbose=0), axis=1)

@@ -29,7 +29,7 @@ def _how(figure):
     if "dequantization" in figure:
         how.append(f"{figure['dequantization']} dequantization")
     if "num_evaluations" in figure:
-        how.append(f"{figure['num_evaluations']} evaluations {'an image' if what == 'images' else 'a sequence'}")
+        how.append(f"{figure['num_evaluations']} evaluations {'an image' if what == 'images' else f'a {what[:-1]}'}")
     if isinstance(figure.get("num_importance_samples"), int):
         how.append(f"{figure['num_importance_samples']} importance samples")
     if "given" in figure:

@@ -53,7 +53,9 @@ class Evaluation:
     def how(self) -> dict[str, Any]:
         """What every figure depends on."""
         given = {} if self.model.given_shape is None else {"given": list(self.model.given_shape)}
-        return {"dataset": self.dataset, "split": self.split, **given}
+        counted = self.model.modality.counted
+        of = {} if counted == "images" else {"of": counted}
+        return {"dataset": self.dataset, "split": self.split, **given, **of}
 
     @property
     def how_sampled(self) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def molecules(run: Any) -> Figures:
     for index, text in enumerate(found):
         unique[index] = text is not None and text not in seen
         seen |= set() if text is None else {text}
-    how = run.how_sampled | {"of": "sequences"}
+    how = run.how_sampled
     valid = [text is not None for text in found]
     new = [first and text not in known for first, text in zip(unique, found, strict=True)]
     return {

@@ -21,7 +21,7 @@ def likelihood(run: Any) -> Figures:
     settings, protocol = model.likelihood_protocol(run.settings)
     x, labels = run.first(run.settings.likelihood_images)
     nats = -np.asarray(model.log_prob(x, labels, **run.batching, **settings), np.float64)
-    how = {**run.how, "of": "sequences", "n": len(x), "kind": model.likelihood, **settings, **protocol}
+    how = {**run.how, "n": len(x), "kind": model.likelihood, **settings, **protocol}
 
     def a_piece(counts, scale, name):
         value = float(nats.sum() / counts.sum())
@@ -82,7 +82,7 @@ def copies(run: Any) -> Figures:
     modality: Tokens = run.model.modality
     training = modality.to_storage(run.training())
     real, samples = run.images[: run.num_samples], run.samples
-    how = run.how_sampled | {"of": "sequences"}
+    how = run.how_sampled
     lengths = [modality.counts(x).astype(int) for x in (samples, real)]
     copied = [longest_copies(x, training, n) for x, n in zip((samples, real), lengths, strict=True)]
     repeated = [repetition(x, n) for x, n in zip((samples, real), lengths, strict=True)]

@@ -31,6 +31,10 @@ class Images(Modality):
         if self.shape[-1] not in (1, 3):
             self.suffixes, self.drawable = (".npy",), False
 
+    @property
+    def example(self) -> str:
+        return f"{self.noun} = np.zeros((16, {', '.join(map(str, self.shape))}), np.uint8)  # yours, or float in [0, 1]"
+
     def check(self, x: ArrayLike) -> Array:
         x = self.to_array(x)
         low, high = float(x.min()), float(x.max())  # NaN if any is

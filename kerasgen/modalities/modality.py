@@ -25,6 +25,7 @@ class Modality:
     dtype = "float32"  # that models compute in
     advice = ""  # how to bring examples to the shape
     range_note = ""  # the range of results, after their shape
+    using_results = ""  # a line of code that does something with results
     suffixes: tuple[str, ...] = (".npy",)  # of files that it writes, "" for a folder
     tabular = False  # whether examples are rows of a table, at whose values `check_training` looks
     drawable = False  # whether `grid` gives a picture
@@ -33,6 +34,11 @@ class Modality:
 
     def __init__(self, shape: int | Sequence[int]) -> None:
         _, self.shape = match(shape, type(self))
+
+    @property
+    def example(self) -> str:
+        """A line of code that has some examples."""
+        return f"{self.noun} = np.zeros((16, {', '.join(map(str, self.shape))}), np.float32)  # yours"
 
     @property
     def sheet(self) -> str:

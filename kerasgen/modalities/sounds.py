@@ -40,6 +40,8 @@ class Sounds(Images):
     counted = noun
     values = "float spectrograms in [0, 1], or sounds [batch, samples] of int16 or float in [-1, 1]"
     advice = " Sounds [batch, samples] become that by model.modality.check, files by kerasgen.data.load_sounds."
+    range_note = " in [0, 1], spectrograms"
+    using_results = 'model.modality.write(sounds, "sounds.wav")'
     suffixes = (".png", ".wav", ".npy", "")
 
     def __init__(
@@ -62,6 +64,10 @@ class Sounds(Images):
     def config(self) -> Config:
         names = ("sample_rate", "num_samples", "window", "hop", "decibels")
         return {"class": "sounds"} | {name: getattr(self, name) for name in names}
+
+    @property
+    def example(self) -> str:
+        return f"sounds = np.zeros((16, {self.num_samples}), np.int16)  # yours, or float in [-1, 1]"
 
     def to_array(self, x: ArrayLike) -> Array:
         x = to_numpy(self.noun, x)

@@ -74,6 +74,7 @@ def test_entries():
         "resnet-celeba-attributes",
         "resnet-cifar10-jpeg",
         "resnet-fashion-mnist",
+        "resnet-spoken-digits",
         "sagan-fashion-mnist",
         "sr3-fashion-mnist",
         "text-vae-names",
