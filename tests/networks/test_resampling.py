@@ -67,3 +67,20 @@ def test_an_image_of_any_size():
 def test_what_cannot_be_resampled(wrong):
     with pytest.raises(InputError, match="expected 'enlarge', 'halve' or None"):
         Conv2D(4, **{"kernel_size": 3, "resample": "halve", **wrong})
+
+
+@pytest.mark.parametrize("sides", [(64, 64), (63, 5)])
+def test_a_kernel_of_one_with_strides(sides):
+    """Every second pixel times a matrix; the step of gradient descent is that of linear regression."""
+    x = RNG.normal(size=(32, *sides, 8)).astype(np.float32)
+    some = x[:, ::2, ::2]
+    target = RNG.normal(size=(*some.shape[:3], 16)).astype(np.float32)
+    layer = Conv2D(16, 1, 2, use_bias=False)
+    model = keras.Sequential([keras.Input(x.shape[1:], dtype="float32"), layer])
+    before = layer.get_weights()[0]
+    found = model.predict(x, verbose=0)
+    np.testing.assert_allclose(found, some @ before[0, 0], atol=1e-5)
+    model.compile(keras.optimizers.SGD(1.0), "mse")
+    model.fit(x, target, batch_size=32, verbose=0)
+    gradient = 2.0 / target.size * np.einsum("bhwi,bhwo->io", some, found - target)
+    np.testing.assert_allclose(before[0, 0] - layer.get_weights()[0][0, 0], gradient, atol=1e-5)
