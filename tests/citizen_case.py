@@ -366,6 +366,10 @@ class Citizen:
         assert_equal(model(ops.convert_to_tensor(x)))
         assert_equal(model.predict(x, batch_size=BATCH, verbose=0))
         assert_equal(model.predict_on_batch(x))
+        loaded = self.make()  # as `load` gives it: not compiled
+        assert loaded.predict(x, verbose=0).shape == wanted.shape
+        with pytest.raises(ValueError, match="compile"):
+            loaded.fit(*data, verbose=0)
         if x.ndim == 4:
             pixels = np.rint(255.0 * x).astype(np.uint8)
             assert_equal(model(pixels))

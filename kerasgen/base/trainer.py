@@ -42,6 +42,7 @@ class Trainer(backend.StateKeeper, Saving):
     loss_names: tuple[str, ...] = ("loss",)
     target_shape: tuple[int, ...] | None = None  # of what comes with an example, where it is one like it
     called = ""  # what `model(x)` does, or "" if there is no such thing
+    optimizer: Any = None  # before `compile`, where Keras has no such attribute
     train_in: Any
     modality: Modality
     num_classes: int | None
