@@ -52,12 +52,13 @@ class Raising(keras.callbacks.Callback):
 class Citizen:
     """Subclasses give `make()`, a small model, and say what it takes.
 
-    `vectors` for examples `[6]` instead of images `[8, 8, 1]`, or `tokens` for those of 0 to 4; `num_classes`; `pairs`
-    for targets like x.
+    `vectors` for examples `[6]` instead of images `[8, 8, 1]`, or `tokens` for those of 0 to 4, or `videos` of the
+    halves of an image; `num_classes`; `pairs` for targets like x.
     """
 
     vectors = False
     tokens = False
+    videos = False
     num_classes = None
     pairs = False
     coupled = False  # whether the examples of a batch meet in training
@@ -82,6 +83,7 @@ class Citizen:
             x = rng.integers(0, 40, (NUM, 8, 8, 1))
             x[np.arange(NUM) % 2 == 0, 2:6, 2:6] += 180
             x = x / np.float32(255.0)
+            x = x.reshape(NUM, 2, 4, 8, 1) if cls.videos else x
         y = 1.0 - x if cls.pairs else np.arange(NUM, dtype=np.int32) % 2 if cls.num_classes else None
         return x, y
 
@@ -370,12 +372,12 @@ class Citizen:
         assert loaded.predict(x, verbose=0).shape == wanted.shape
         with pytest.raises(ValueError, match="compile"):
             loaded.fit(*data, verbose=0)
-        if x.ndim == 4:
+        if x.ndim >= 4:
             pixels = np.rint(255.0 * x).astype(np.uint8)
             assert_equal(model(pixels))
             assert_equal(model.predict(pixels, batch_size=BATCH, verbose=0))
         with pytest.raises(InputError):
-            model(1000.0 * x if x.ndim == 4 else np.full_like(x, np.nan))
+            model(1000.0 * x if x.ndim >= 4 else np.full_like(x, np.nan))
         with pytest.raises(InputError):
             model.predict(x[0], verbose=0)
 

@@ -16,6 +16,7 @@ IMAGES, LABELS = RNG.integers(0, 256, (4, 8, 8, 1), dtype=np.uint8), np.arange(4
 VECTORS = (RNG.integers(-8, 9, (4, 4)) / 4).astype(np.float32)
 DIT = {"class": "DiT", "width": 8, "depth": 1, "heads": 2}
 MLP = {"class": "MLP", "width": 8, "depth": 1}
+VIDEO = {"class": "VideoDiT", "width": 8, "depth": 2, "heads": 2}
 UNET = {"class": "UNet", "width": 4, "multipliers": [1, 1], "blocks": 1}
 PATCH = {"class": "patch", "width": 4, "levels": 1}
 CRITIC = {"class": "conv", "width": 4, "residual": True, "minibatch_stddev": True}
@@ -51,6 +52,7 @@ MODELS = {
         *(IMAGES, LABELS, FEW, False),
     ),
     "flow matching": (lambda: kg.FlowMatching((4,), network=MLP, optimal_transport=True), VECTORS, None, FEW, True),
+    "videos": (lambda: kg.FlowMatching((2, 4, 8, 1), network=VIDEO), IMAGES.reshape(4, 2, 4, 8, 1), None, FEW, False),
     "latent": (lambda: kg.LatentDiffusion(vae(), {"class": "FlowMatching", "network": MLP}), IMAGES, None, FEW, False),
     "classifier": (
         lambda: kg.Classifier(SHAPE, **FOUR, backbone="lenet", width=4, max_shift=1),

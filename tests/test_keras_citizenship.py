@@ -134,6 +134,15 @@ class TestFlowMatching(Citizen):
         return kerasgen.FlowMatching((6,), network=MLP)
 
 
+class TestFlowMatchingOfVideos(Citizen):
+    videos = True
+    num_classes = 2
+
+    def make(self):
+        network = {"class": "VideoDiT", "width": 8, "depth": 2, "heads": 2}
+        return kerasgen.FlowMatching((2, 4, 8, 1), num_classes=2, network=network, num_given=1)
+
+
 class TestLatentDiffusion(Citizen):
     def make(self):
         autoencoder = kerasgen.Autoencoder(IMAGE, 2, **DENSE)

@@ -63,6 +63,7 @@ def make_latent_diffusion():
 
 VECTORS = {"class": "vector", "num_codes": 8, "dim": 2}
 SPATIAL = {"class": "spatial", "levels": 1}
+VIDEO = {"class": "VideoUNet", "width": 4, "multipliers": [1], "blocks": 1, "attention": [0], "patch": 2}
 FAMILIES = {
     "autoencoder": lambda: Autoencoder(IMAGE, 3, width=8, corruption={"class": "masking", "rate": [0.1, 0.3]}),
     "image_denoiser": lambda: ImageDenoiser(IMAGE, network={"class": "UNet", "width": 8, "multipliers": [1]}),
@@ -77,6 +78,7 @@ FAMILIES = {
     "cyclegan": lambda: CycleGAN(IMAGE, [convolution(1) for _ in "ab"], [convolution(2) for _ in "ab"], pool_size=8),
     "diffusion": make_diffusion,
     "flow_matching": lambda: FlowMatching((64,), network=MLP, optimal_transport=True),
+    "videos": lambda: FlowMatching((4, 4, 4, 1), network=VIDEO, num_given=2),
     "latent_diffusion": make_latent_diffusion,
     "autoregressive": lambda: AutoregressiveTransformer((64,), 4, SEQUENCES, num_classes=4),
     "masked_diffusion": lambda: MaskedDiffusion((64,), 4, SEQUENCES, num_classes=4),
@@ -96,9 +98,9 @@ def examples(squares):
 
 
 def examples_of(model, images):
-    """Images, vectors or tokens, as the model takes them, of uint8 images `[N, 8, 8, 1]`."""
+    """Images, videos, vectors or tokens, as the model takes them, of uint8 images `[N, 8, 8, 1]`."""
     if isinstance(model.modality, Images):
-        return images
+        return images.reshape(-1, *model.shape)
     flat = images.reshape(len(images), -1)
     return (flat // 64).astype(np.int32) if isinstance(model.modality, Tokens) else flat / np.float32(255.0)
 

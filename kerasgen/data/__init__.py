@@ -1,6 +1,7 @@
 """Images from TFDS names, TFDS folders, image folders and arrays, as `tf.data` pipelines or arrays."""
 
 from kerasgen.data.augmentation import augment_with as augment_with
+from kerasgen.data.moving import load_moving as load_moving, load_moving_arrays as load_moving_arrays
 from kerasgen.data.pipeline import (
     class_names as class_names,
     default_split as default_split,

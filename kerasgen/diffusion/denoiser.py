@@ -9,12 +9,13 @@ from keras import ops
 from kerasgen import inputs, noise
 from kerasgen.diffusion.denoising_score import DenoiserScores
 from kerasgen.diffusion.editing import DenoiserEditing
+from kerasgen.diffusion.forecasting import DenoiserForecasting
 from kerasgen.diffusion.likelihood import DenoiserLikelihood
 from kerasgen.diffusion.samplers import Levels
-from kerasgen.diffusion.sampling import DenoiserSampling
+from kerasgen.diffusion.sampling import Numbers, Structure
 from kerasgen.errors import InputError
 from kerasgen.export import ROWS, Part
-from kerasgen.modalities import Images, Vectors
+from kerasgen.modalities import Images, Vectors, Videos
 from kerasgen.networks import resolve
 from kerasgen.typing import Any, Callable, Logs, Sequence, Shape, Tensor
 
@@ -24,9 +25,10 @@ class Condition(NamedTuple):
 
     one_hot: Any = None  # labels `[B, num_classes]`, zeros where dropped, or `None`
     low_res: Any = None  # low-resolution images, enlarged, on the scale of x_0 `[B, H, W, C]`, or `None`
+    given: Any = None  # x_0 where it is known, else 0; then 1 where it is known, else 0; both like x; or `None`
 
 
-class Denoiser(DenoiserSampling, DenoiserEditing, DenoiserScores, DenoiserLikelihood):
+class Denoiser(DenoiserForecasting, DenoiserEditing, DenoiserScores, DenoiserLikelihood):
     """x_0 is an image scaled to [-1, 1] / sigma_data; x = alpha x_0 + sigma e is seen, with e ~ N(0, I).
 
     A subclass gives `levels(steps, spacing)`, `x0_from_output(x, output, alpha, sigma)` and `per_example_losses`.
@@ -36,7 +38,7 @@ class Denoiser(DenoiserSampling, DenoiserEditing, DenoiserScores, DenoiserLikeli
             should have about unit variance.
         network: a name in `kerasgen.networks.DENOISERS`, a dictionary such as `{"class": "UNet", "width": 64}`, or a
             Keras layer called as `network(x, time, one_hot)` that gives an image like x; `one_hot` is `None` without
-            classes, and zeros where the label is dropped. Vectors have "MLP".
+            classes, and zeros where the label is dropped. Vectors have "MLP", videos "VideoDiT".
         label_dropout: share of labels that training drops, for guidance; and of attributes, each on its own.
         self_conditioning: whether the network also reads its last estimate of x_0, as further channels (Chen et al.
             2023).
@@ -44,12 +46,14 @@ class Denoiser(DenoiserSampling, DenoiserEditing, DenoiserScores, DenoiserLikeli
             the low-resolution image too, enlarged, as further channels.
         sigma_data: standard deviation that images are taken to have; they are divided by it.
         attributes: names of what examples have or have not, in place of classes, such as `["Smiling", "Eyeglasses"]`.
+        num_given: of the first frames of a video (or values of a vector), which half of the examples of training show
+            to the network as further channels, so that `forecast` goes on from them; by default none.
     """
 
     loss_names = ("loss",)
     has_intermediates = True
     lossless = True  # the ODE leads back to the image, but for what its steps leave unresolved
-    modalities = (Images, Vectors)
+    modalities = (Images, Vectors, Videos)
     prediction: str  # what the network gives
 
     def __init__(
@@ -62,6 +66,7 @@ class Denoiser(DenoiserSampling, DenoiserEditing, DenoiserScores, DenoiserLikeli
         super_resolution: int | None = None,
         sigma_data: float = 1.0,
         attributes: Sequence[str] | None = None,
+        num_given: int = 0,
         seed: int = 0,
         **kwargs: Any,
     ):
@@ -76,15 +81,22 @@ class Denoiser(DenoiserSampling, DenoiserEditing, DenoiserScores, DenoiserLikeli
         self.super_resolution = super_resolution
         if super_resolution is not None:
             factor = inputs.check_integer("super_resolution", super_resolution, 2)
-            if self.vectors or any(side % factor for side in self.shape[:2]):
-                raise InputError(f"super_resolution is {factor}, which does not divide the sides {self.shape}.")
+            if len(self.shape) != 3 or any(side % factor for side in self.shape[:2]):
+                raise InputError(
+                    f"super_resolution is {factor}; images of shape {self.shape} have no such smaller ones."
+                )
+        self.num_given = inputs.check_integer("num_given", num_given, 0)
+        if num_given and (len(self.shape) == 3 or num_given >= self.shape[0]):
+            raise InputError(
+                f"num_given is {num_given}; expected less than the frames of a video, of shape {self.shape}."
+            )
         self.latent_dim = self.num_dims
-        network = network if network is not None else "MLP" if self.vectors else "UNet"
+        network = network if network is not None else {1: "MLP", 3: "UNet", 4: "VideoDiT"}[len(self.shape)]
         self.keep(network=network)
         self.network = resolve.denoiser(
             network,
             self.shape,
-            self.shape[-1] * (1 + self.self_conditioning + (super_resolution is not None)),
+            self.shape[-1] * (1 + self.self_conditioning + (super_resolution is not None) + 2 * (num_given > 0)),
             self.num_classes,
             self.dtype_policy,
         )
@@ -172,6 +184,8 @@ class Denoiser(DenoiserSampling, DenoiserEditing, DenoiserScores, DenoiserLikeli
             parts.append(ops.zeros_like(x) if last is None else last)
         if condition.low_res is not None:
             parts.append(condition.low_res)
+        if self.num_given:
+            parts += [ops.zeros_like(x)] * 2 if condition.given is None else condition.given
         x = ops.concatenate(parts, axis=-1) if len(parts) > 1 else x
         return ops.cast(self.network(x, time, condition.one_hot, training=training), "float32")
 
@@ -195,12 +209,12 @@ class Denoiser(DenoiserSampling, DenoiserEditing, DenoiserScores, DenoiserLikeli
         if guidance is None:
             x0 = self.x0_from_output(x, self.network_output(x, time, condition, last), alpha, sigma)
         else:
+            last, low_res, given = keras.tree.map_structure(
+                lambda a: None if a is None else ops.concatenate([a, a]), (last, condition.low_res, condition.given)
+            )
             twice, times = ops.concatenate([x, x]), ops.concatenate([time, time])
-            last = None if last is None else ops.concatenate([last, last])
-            one_hot, low_res = condition
-            one_hot = ops.concatenate([one_hot, ops.zeros_like(one_hot)])
-            low_res = None if low_res is None else ops.concatenate([low_res, low_res])
-            output = self.network_output(twice, times, Condition(one_hot, low_res), last)
+            one_hot = ops.concatenate([condition.one_hot, ops.zeros_like(condition.one_hot)])
+            output = self.network_output(twice, times, Condition(one_hot, low_res, given), last)
             conditional, unconditional = ops.split(self.x0_from_output(twice, output, alpha, sigma), 2)
             x0 = unconditional + guidance * (conditional - unconditional)
         return self.clip_x0(x0) if clip else x0
@@ -224,6 +238,35 @@ class Denoiser(DenoiserSampling, DenoiserEditing, DenoiserScores, DenoiserLikeli
 
         return Part(predict, given, "prediction", settings={"prediction": self.prediction})
 
+    # Going on from what is given
+
+    def begins(self, num: Tensor) -> Tensor:
+        """1 for the first `num` `[B]` frames, or values, and 0 for the others: `[B, *shape]`, but for axes of 1."""
+        index = ops.arange(self.shape[0], dtype="int32")
+        return ops.cast(ops.reshape(index, (1, -1, *[1] * (len(self.shape) - 1))) < self.expand(num), "float32")
+
+    def given(self, x0: Tensor, num: Tensor) -> tuple[Tensor, Tensor] | None:
+        """`Condition.given` of the first `num` `[B]` frames, where that is `num_given`; of other numbers nothing."""
+        if not self.num_given:
+            return None
+        known = ops.zeros_like(x0) + self.begins(ops.where(num == self.num_given, num, 0))
+        return known * x0, known
+
+    def forecast_step(
+        self,
+        key: Tensor,
+        z: Tensor,
+        videos: Tensor,
+        num: Tensor,
+        labels: Tensor | None,
+        numbers: Numbers,
+        structure: Structure,
+    ) -> Tensor:
+        known = self.to_x0(self.modality.scale(videos))
+        condition = self.condition_for(labels)._replace(given=self.given(known, num))
+        x = self.solve(numbers.temperature * z, key, condition, numbers, structure, known, 1.0 - self.begins(num))
+        return self.to_images(x)
+
     # Training
 
     def first_estimate(self, x: Tensor, alpha: Tensor, sigma: Tensor, time: Tensor, condition: Condition) -> Tensor:
@@ -238,5 +281,9 @@ class Denoiser(DenoiserSampling, DenoiserEditing, DenoiserScores, DenoiserLikeli
 
     def losses(self, x: Tensor, one_hot: Tensor | None, training: bool) -> tuple[Tensor, Logs]:
         one_hot = self.drop_labels(one_hot) if training else one_hot
-        losses = self.per_example_losses(x, self.condition(one_hot, self.low_res(x)), training)
+        condition = self.condition(one_hot, self.low_res(x))
+        if self.num_given:
+            shown = self.uniform((ops.shape(x)[0],)) < 0.5
+            condition = condition._replace(given=self.given(self.to_x0(x), self.num_given * ops.cast(shown, "int32")))
+        losses = self.per_example_losses(x, condition, training)
         return losses, {"loss": losses}

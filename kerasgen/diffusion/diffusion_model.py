@@ -56,10 +56,11 @@ class DiffusionModel(Denoiser):
         super_resolution: int | None = None,
         sigma_data: float = 1.0,
         attributes: Sequence[str] | None = None,
+        num_given: int = 0,
         seed: int = 0,
         **kwargs: Any,
     ):
-        shared = (label_dropout, self_conditioning, super_resolution, sigma_data, attributes, seed)
+        shared = (label_dropout, self_conditioning, super_resolution, sigma_data, attributes, num_given, seed)
         super().__init__(shape, num_classes, network, *shared, **kwargs)
         if not isinstance(schedule, dict):
             inputs.check_choice("schedule", schedule, (*schedules.SCHEDULES, "edm"))

@@ -57,7 +57,8 @@ class DenoiserEditing(LatentModel):
 
         Args:
             x: images `[N, H, W, C]`.
-            mask: 0 and 1 or bool, `[N, H, W, 1]`, `[H, W, 1]` or `[H, W]`; for vectors `[N, D]` or `[D]`.
+            mask: 0 and 1 or bool, `[N, H, W, 1]`, `[H, W, 1]` or `[H, W]`; for vectors `[N, D]` or `[D]`; for videos
+                with frames before H.
             sampler, steps, guidance, spacing, clip, temperature: as in `sample`.
         """
         x = self.modality.check(x)
@@ -71,8 +72,8 @@ class DenoiserEditing(LatentModel):
 
     def _check_mask(self, mask, num):
         mask = np.asarray(mask)
-        one = self.shape if self.vectors else (*self.shape[:2], 1)
-        shapes = {(num, *one), one, one if self.vectors else one[:2]}
+        one = self.shape if self.vectors else (*self.shape[:-1], 1)
+        shapes = {(num, *one), one, one if self.vectors else one[:-1]}
         if mask.shape not in shapes:
             raise InputError(f"the mask has shape {mask.shape}; expected one of {sorted(shapes, key=len)}.")
         if not np.isin(mask, (0, 1)).all():

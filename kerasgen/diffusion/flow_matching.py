@@ -24,8 +24,8 @@ class FlowMatching(Denoiser):
     line is DDIM.
 
     Args:
-        shape, num_classes, network, label_dropout, self_conditioning, super_resolution, sigma_data, attributes, seed:
-            see `Denoiser`.
+        shape, num_classes, network, label_dropout, self_conditioning, super_resolution, sigma_data, attributes,
+            num_given, seed: see `Denoiser`.
         times: how s is drawn in training: "uniform", or "logit_normal" as in Esser et al. 2024, equation 19.
         optimal_transport: whether each image of a batch is paired with noise that is near it: pairs are drawn from the
             entropic transport plan of the batch (Tong et al. 2024, algorithm 3, with Sinkhorn's plan).
@@ -47,10 +47,11 @@ class FlowMatching(Denoiser):
         super_resolution: int | None = None,
         sigma_data: float = 1.0,
         attributes: Sequence[str] | None = None,
+        num_given: int = 0,
         seed: int = 0,
         **kwargs: Any,
     ):
-        shared = (label_dropout, self_conditioning, super_resolution, sigma_data, attributes, seed)
+        shared = (label_dropout, self_conditioning, super_resolution, sigma_data, attributes, num_given, seed)
         super().__init__(shape, num_classes, network, *shared, **kwargs)
         self.prediction = inputs.check_choice("prediction", prediction, PREDICTIONS)
         self.times = inputs.check_choice("times", times, TIMES)

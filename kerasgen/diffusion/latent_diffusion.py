@@ -6,6 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kerasgen import inputs
 from kerasgen.autoencoders.autoencoder import Autoencoder
 from kerasgen.autoencoders.variational_autoencoder import VariationalAutoencoder
 from kerasgen.base import register_family, rows
@@ -13,11 +14,12 @@ from kerasgen.base.averaging import digest
 from kerasgen.diffusion.denoiser import Denoiser
 from kerasgen.diffusion.diffusion_model import DiffusionModel
 from kerasgen.diffusion.flow_matching import FlowMatching
+from kerasgen.diffusion.forecasting import DenoiserForecasting
 from kerasgen.diffusion.samplers import Sampler
-from kerasgen.diffusion.sampling import DenoiserSampling, Numbers, SamplingOptions, Structure
+from kerasgen.diffusion.sampling import Numbers, SamplingOptions, Structure
 from kerasgen.errors import InputError
 from kerasgen.export import Part
-from kerasgen.modalities import modality_of
+from kerasgen.modalities import Images, Videos, modality_of
 from kerasgen.networks.resolve import resolve
 from kerasgen.typing import Any, ArrayLike, Callable, Labels, Logs, Seed, Sequence, Shape, Tensor, Verbose
 
@@ -27,12 +29,13 @@ DENOISERS = {"DiffusionModel": DiffusionModel, "FlowMatching": FlowMatching}
 
 
 @register_family
-class LatentDiffusion(DenoiserSampling):
+class LatentDiffusion(DenoiserForecasting):
     """z, the autoencoder's latents brought to mean 0 and variance 1, is modelled by diffusion or flow matching.
 
     The autoencoder stays as it is; the denoiser trains on z. Means and variances are those of the first examples
     that `fit` gets, standard deviations at least 1e-3.
-    `encode` gives the noise that the denoiser's ODE leads to from z.
+    `encode` gives the noise that the denoiser's ODE leads to from z. Of videos z holds the latents of their frames,
+    one after the other.
 
     Args:
         autoencoder: an `Autoencoder` or `VariationalAutoencoder`. A recipe may give its handle, which
@@ -41,7 +44,11 @@ class LatentDiffusion(DenoiserSampling):
             `{"class": "FlowMatching", "network": {"class": "MLP", "width": 256}}` with arguments of one.
         shape, num_classes, seed: see `BaseModel`; they must be those of the autoencoder, if it has classes.
         attributes: see `Denoiser`.
+        frames: of videos, if the model is of these; the autoencoder is of their frames then.
+        num_given: of the first frames; see `Denoiser`.
     """
+
+    modalities = (Images, Videos)
 
     model_arguments = ("autoencoder",)
     conditional_parts = ("denoiser",)
@@ -53,6 +60,8 @@ class LatentDiffusion(DenoiserSampling):
         shape: Shape | None = None,
         num_classes: int | None = None,
         attributes: Sequence[str] | None = None,
+        frames: int | None = None,
+        num_given: int = 0,
         seed: int = 0,
         **kwargs: Any,
     ):
@@ -63,6 +72,8 @@ class LatentDiffusion(DenoiserSampling):
             found = f"the name {autoencoder!r}" if isinstance(autoencoder, str) else type(autoencoder).__name__
             raise InputError(f"autoencoder is {found}; expected an {names}, for example from kerasgen.load.")
         modality = autoencoder.modality
+        if frames is not None:
+            modality = self._of_frames(modality, inputs.check_integer("frames", frames, 1))
         if shape is not None and modality_of(shape, self.modalities).shape != modality.shape:
             raise InputError(f"shape is {shape}; the autoencoder's is {modality.shape}.")
         super().__init__(modality.config or modality.shape, num_classes, attributes, seed, **kwargs)
@@ -71,16 +82,29 @@ class LatentDiffusion(DenoiserSampling):
         self.autoencoder = autoencoder
         for trainable in (True, False):  # of a model that was built as not trainable, Keras would not freeze the parts
             self.autoencoder.trainable = trainable
-        self.latent_dim = autoencoder.latent_dim
+        self.frames, self.num_given = frames, inputs.check_integer("num_given", num_given, 0)
+        self.latent_dim = (frames or 1) * autoencoder.latent_dim
         self.denoiser = self._denoiser(denoiser)
         self._measured: tuple[int, int] | None = None  # digests of the encoder and of the means and variances
         self.latent_mean, self.latent_stddev = (
-            self.add_weight(shape=(self.latent_dim,), initializer="zeros", trainable=False, name=name, dtype="float32")
+            self.add_weight(
+                shape=(autoencoder.latent_dim,), initializer="zeros", trainable=False, name=name, dtype="float32"
+            )
             for name in ("latent_mean", "latent_stddev")
         )
 
+    @staticmethod
+    def _of_frames(modality, frames):
+        if modality.config is not None or not isinstance(modality, Images):
+            raise InputError(f"frames is {frames}; the autoencoder is of {modality.noun}, and videos are of images.")
+        return Videos((frames, *modality.shape))
+
     def _denoiser(self, denoiser):
         settings = {"num_classes": self.num_classes, "seed": self.seed, "dtype": self.dtype_policy}
+        if self.num_given:
+            if self.frames is None or self.num_given >= self.frames:
+                raise InputError(f"num_given is {self.num_given}; expected less than the frames of a video.")
+            settings["num_given"] = self.num_given * self.autoencoder.latent_dim
         settings |= {} if self.attributes is None else {"attributes": self.attributes}
         denoiser = resolve("denoiser", denoiser, DENOISERS, Denoiser, shape=(self.latent_dim,), **settings)
         labels = (self.num_classes, self.attributes)
@@ -95,15 +119,23 @@ class LatentDiffusion(DenoiserSampling):
         return self.denoiser.default_optimizer()
 
     def latents(self, images: Tensor, labels: Tensor | None) -> Tensor:
-        """z of images, without gradient: float32 `[B, latent_dim]`."""
-        labels = labels if self.autoencoder.num_classes is not None else None
-        z = self.autoencoder.encode_step(images, labels)
-        return ops.stop_gradient((z - self.latent_mean) / self.spread)
+        """z of images or videos, without gradient: float32 `[B, latent_dim]`."""
+        num = ops.shape(images)[0]
+        frames = ops.reshape(images, ((self.frames or 1) * num, *self.autoencoder.shape))
+        z = (self.autoencoder.encode_step(frames, self.of_frames(labels)) - self.latent_mean) / self.spread
+        return ops.stop_gradient(ops.reshape(z, (num, self.latent_dim)))
 
     def images(self, z: Tensor, labels: Tensor | None) -> Tensor:
-        """Images in [0, 1] of z."""
-        labels = labels if self.autoencoder.num_classes is not None else None
-        return self.autoencoder.decode_step(z * self.spread + self.latent_mean, labels)
+        """Images in [0, 1], or videos, of z."""
+        num = ops.shape(z)[0]
+        z = ops.reshape(z, ((self.frames or 1) * num, self.autoencoder.latent_dim)) * self.spread + self.latent_mean
+        return ops.reshape(self.autoencoder.decode_step(z, self.of_frames(labels)), (num, *self.shape))
+
+    def of_frames(self, labels: Any) -> Any:
+        """Labels of the frames of examples, or `None` for an autoencoder without classes."""
+        if labels is None or self.autoencoder.num_classes is None:
+            return None
+        return labels if self.frames is None else ops.repeat(labels, self.frames, axis=0)
 
     @property
     def spread(self) -> Tensor:
@@ -136,9 +168,9 @@ class LatentDiffusion(DenoiserSampling):
         return super().save(*args, **kwargs)
 
     def initialize(self, x: Tensor, one_hot: Tensor | None) -> None:
-        labels = None if one_hot is None else ops.convert_to_numpy(ops.argmax(one_hot, axis=-1))
-        conditional = self.autoencoder.num_classes is not None
-        z = self.autoencoder.encode(ops.convert_to_numpy(x), labels if conditional else None, verbose=0)
+        labels = None if one_hot is None else self.of_frames(ops.argmax(one_hot, axis=-1))
+        frames = ops.convert_to_numpy(x).reshape(-1, *self.autoencoder.shape)
+        z = self.autoencoder.encode(frames, None if labels is None else ops.convert_to_numpy(labels), verbose=0)
         self.latent_mean.assign(z.mean(axis=0))
         self.latent_stddev.assign(np.maximum(z.std(axis=0), 1e-3))
         self._measured = None
@@ -167,6 +199,19 @@ class LatentDiffusion(DenoiserSampling):
         self, key: Tensor, z: Tensor, labels: Tensor | None, low_res: None, numbers: Numbers, structure: Structure
     ) -> Tensor:
         return self.images(self.denoiser.sample_step(key, z, labels, None, numbers, structure), labels)
+
+    def forecast_step(
+        self,
+        key: Tensor,
+        z: Tensor,
+        videos: Tensor,
+        num: Tensor,
+        labels: Tensor | None,
+        numbers: Numbers,
+        structure: Structure,
+    ) -> Tensor:
+        known, num = self.latents(videos, labels), num * self.autoencoder.latent_dim
+        return self.images(self.denoiser.forecast_step(key, z, known, num, labels, numbers, structure), labels)
 
     def export_parts(self) -> dict[str, Callable[..., Part]]:
         """As of all that draw by a sampler, and the denoiser of latents."""

@@ -242,7 +242,7 @@ class DenoiserSampling(AttributeModel):
         labels = self.sample_labels(labels, num_samples)
         shape = self.noise_shape
         if image_size is not None:
-            if len(shape) == 1:
+            if len(shape) != 3:
                 raise InputError("image_size is for models of images.")
             height, width = (inputs.check_integer("image_size", side, 1) for side in image_size)
             shape = (height, width, shape[2])

@@ -1,4 +1,4 @@
-"""Diffusion transformer with adaLN-zero blocks (Peebles and Xie 2023)."""
+"""Diffusion transformer with adaLN-zero blocks (Peebles and Xie 2023), of images and of videos."""
 
 import math
 
@@ -7,7 +7,7 @@ from keras import ops
 
 from kerasgen.errors import InputError
 from kerasgen.networks.build import Dtype, Network, Tensor, dense, plain_norm
-from kerasgen.networks.geometry import depth_to_space, space_to_depth
+from kerasgen.networks.geometry import depth_to_space, depth_to_video, space_to_depth, video_to_depth
 from kerasgen.networks.layers.attention import SelfAttention
 from kerasgen.networks.layers.conditioning import Conditioning
 from kerasgen.typing import Any, Array
@@ -87,6 +87,65 @@ class DiT(Network):
         x = ops.reshape(x, (b, h * w, self.width)) + ops.cast(positions(h, w, self.width), x.dtype)
         for block in self.blocks:
             x = block(x, embedding)
-        shift, scale = ops.split(self.modulation(ops.silu(embedding))[:, None, :], 2, axis=-1)
-        x = self.out(plain_norm(x) * (1.0 + scale) + shift)
+        x = self.last(x, embedding)
         return depth_to_space(ops.reshape(x, (b, h, w, x.shape[-1])), self.patch)
+
+    def last(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """Tokens `[B, N, C]` to the values of their patches."""
+        shift, scale = ops.split(self.modulation(ops.silu(embedding))[:, None, :], 2, axis=-1)
+        return self.out(plain_norm(x) * (1.0 + scale) + shift)
+
+
+class VideoDiT(DiT):
+    """`(x, time, one_hot)` to a video like x: `[B, T, H, W, inputs]` to `[B, T, H, W, outputs]`.
+
+    Tokens are blocks of space and time. Attention is factorised: blocks of the transformer look in turn at the places
+    of one frame, and at one place in all frames (Ma et al. 2024, "Latte", variant 1).
+
+    Args:
+        inputs, outputs, num_classes, width, heads, patch: as of `DiT`.
+        depth: blocks, an even number; one half looks over space, the other over time.
+        frames: that a token spans.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        num_classes: int | None = None,
+        width: int = 96,
+        depth: int = 8,
+        heads: int = 4,
+        patch: int = 4,
+        frames: int = 1,
+        **kwargs: Any,
+    ):
+        if depth % 2:
+            raise InputError(f"depth is {depth}; a VideoDiT needs an even number of blocks.")
+        parts = inputs * frames, outputs * frames
+        super().__init__(*parts, num_classes, width, depth, heads, patch, **kwargs)
+        self.frames = frames
+
+    def check_size(self, frames: int, height: int, width: int) -> None:
+        """Raises `InputError` for sides and lengths that the blocks of a token do not divide."""
+        if frames % self.frames:
+            raise InputError(f"this VideoDiT takes multiples of {self.frames} frames, not {frames}.")
+        super().check_size(height, width)
+
+    def call(self, x: Tensor, time: Tensor, one_hot: Tensor | None = None, training: bool = False) -> Tensor:
+        embedding = self.conditioning(time, one_hot)
+        x = self.stem(video_to_depth(x, self.frames, self.patch))  # [B, t, h, w, C]
+        b, t, h, w, _ = ops.shape(x)
+        place = positions(h, w, self.width) + positions(t, 1, self.width)[:, None]  # [t, h w, C]
+        x = ops.reshape(x, (b, t, h * w, self.width)) + ops.cast(place, x.dtype)
+        for index, block in enumerate(self.blocks):
+            x = self.across(block, ops.swapaxes(x, 1, 2), embedding) if index % 2 else self.across(block, x, embedding)
+            x = ops.swapaxes(x, 1, 2) if index % 2 else x
+        x = self.last(ops.reshape(x, (b, t * h * w, self.width)), embedding)
+        return depth_to_video(ops.reshape(x, (b, t, h, w, x.shape[-1])), self.frames, self.patch)
+
+    def across(self, block: Block, x: Tensor, embedding: Tensor) -> Tensor:
+        """A block over the third axis of `[B, K, N, C]`, for each of the K alone."""
+        b, k, n, c = ops.shape(x)
+        y = block(ops.reshape(x, (b * k, n, c)), ops.repeat(embedding, k, axis=0))
+        return ops.reshape(y, (b, k, n, c))

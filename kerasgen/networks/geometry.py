@@ -60,6 +60,22 @@ def depth_to_space(x: Tensor, size: int) -> Tensor:
     return ops.reshape(ops.transpose(x, (0, 1, 3, 2, 4, 5)), (b, h * size, w * size, c // size**2))
 
 
+def video_to_depth(x: Tensor, frames: int, side: int) -> Tensor:
+    """`[B, T, H, W, C]` to `[B, T / frames, H / side, W / side, frames side^2 C]`: blocks of space and time."""
+    b, t, h, w, c = ops.shape(x)
+    x = ops.reshape(x, (b, t // frames, frames, h // side, side, w // side, side, c))
+    size = (b, t // frames, h // side, w // side, frames * side * side * c)
+    return ops.reshape(ops.transpose(x, (0, 1, 3, 5, 2, 4, 6, 7)), size)
+
+
+def depth_to_video(x: Tensor, frames: int, side: int) -> Tensor:
+    """The inverse of `video_to_depth`."""
+    b, t, h, w, c = ops.shape(x)
+    x = ops.reshape(x, (b, t, h, w, frames, side, side, c // (frames * side**2)))
+    size = (b, t * frames, h * side, w * side, c // (frames * side**2))
+    return ops.reshape(ops.transpose(x, (0, 1, 4, 2, 5, 3, 6, 7)), size)
+
+
 def with_label_planes(x: Tensor, one_hot: Tensor) -> Tensor:
     """`[B, H, W, C]` with a constant plane for each class besides: `[B, H, W, C + num_classes]`."""
     planes = ops.broadcast_to(one_hot[:, None, None, :], (*ops.shape(x)[:3], one_hot.shape[-1]))

@@ -1,4 +1,4 @@
-"""A network of images, for vectors that hold one."""
+"""A network of images or of videos, for vectors that hold one."""
 
 from keras import layers, ops
 
@@ -9,11 +9,12 @@ from kerasgen.networks.geometry import flatten
 class Grid(Network):
     """`(x, time, one_hot)` to a vector like x, by a network that reads it as an image: latents that keep places.
 
-    x `[B, k h w C]` holds k images one behind the other and is read as `[B, h, w, k C]`; `[B, h w C]` comes out.
+    x `[B, k h w C]` holds k images one behind the other and is read as `[B, h, w, k C]`; `[B, h w C]` comes out. A
+    video has t before h.
 
     Args:
         network: called as this one, from `[B, h, w, k C]` to `[B, h, w, C]`.
-        shape: h, w and C.
+        shape: h, w and C; or t, h, w and C.
         parts: k.
     """
 
@@ -23,8 +24,10 @@ class Grid(Network):
 
     def call(self, x: Tensor, time: Tensor, one_hot: Tensor | None = None, training: bool = False) -> Tensor:
         num = ops.shape(x)[0]
-        height, width, channels = self.shape
+        *sides, channels = self.shape
         if self.parts > 1:
-            x = ops.transpose(ops.reshape(x, (num, self.parts, height, width, channels)), (0, 2, 3, 1, 4))
-        x = ops.reshape(x, (num, height, width, self.parts * channels))
+            places = range(2, 2 + len(sides))
+            x = ops.reshape(x, (num, self.parts, *sides, channels))
+            x = ops.transpose(x, (0, *places, 1, 2 + len(sides)))
+        x = ops.reshape(x, (num, *sides, self.parts * channels))
         return flatten(self.network(x, time, one_hot, training=training))

@@ -3,6 +3,7 @@
 In all families `"conv"` means `{"class": "conv"}`, and `{"class": "UNet", "width": 64}` adds arguments of the class.
 """
 
+import math
 from collections.abc import Mapping
 
 import keras
@@ -20,14 +21,14 @@ from kerasgen.networks.diffusers.autoencoder_kl import KLDecoder, KLEncoder
 from kerasgen.networks.diffusers.autoencoder_tiny import TinyDecoder, TinyEncoder
 from kerasgen.networks.diffusers.unet import DiffusersUNet
 from kerasgen.networks.discriminators import ConvDiscriminator, DenseDiscriminator
-from kerasgen.networks.dit import DiT
+from kerasgen.networks.dit import DiT, VideoDiT
 from kerasgen.networks.generators import ConvGenerator, DenseGenerator
 from kerasgen.networks.grid import Grid
 from kerasgen.networks.mlp import MLP
 from kerasgen.networks.spatial import SpatialDecoder, SpatialEncoder
 from kerasgen.networks.transformer import Transformer
 from kerasgen.networks.translation import PatchDiscriminator, ResidualGenerator, UNetGenerator
-from kerasgen.networks.unet import UNet
+from kerasgen.networks.unet import UNet, VideoUNet
 from kerasgen.typing import Any, Callable, Sequence
 
 
@@ -40,11 +41,14 @@ def grid(
     name: str = "network",
     dtype: Any = None,
 ) -> Grid:
-    """A `Grid` of `sides` (height, width), by one of `DENOISERS` for images. Raises `InputError`: they do not fit."""
-    height, width = sides
-    if min(height, width) < 1 or outputs % (height * width):
-        raise InputError(f"vectors of {outputs} values do not divide over {height} x {width} places.")
-    shape, parts = (height, width, outputs // (height * width)), inputs // outputs
+    """A `Grid` of `sides`, by one of `DENOISERS`. Raises `InputError`: they do not fit.
+
+    The sides are (height, width), and the network one for images; or (frames, height, width), and one for videos.
+    """
+    if len(sides) not in (2, 3) or min(sides) < 1 or outputs % math.prod(sides):
+        places = " x ".join(map(str, sides))
+        raise InputError(f"vectors of {outputs} values do not divide over {places} places.")
+    shape, parts = (*sides, outputs // math.prod(sides)), inputs // outputs
     return Grid(denoiser(network, shape, parts * shape[-1], num_classes, dtype), shape, parts, name, dtype)
 
 
@@ -57,8 +61,12 @@ DECODERS = {
     **{"conv": conv_decoder, "dense": dense_decoder, "spatial": SpatialDecoder},
     **{"AutoencoderKL": KLDecoder, "AutoencoderTiny": TinyDecoder},
 }
-DENOISERS: dict[str, Callable] = {"DiT": DiT, "DiffusersUNet": DiffusersUNet, "MLP": MLP, "UNet": UNet, "grid": grid}
-FOR_VECTORS = ("MLP", "grid")  # the others are for images
+DENOISERS: dict[str, Callable] = {
+    **{"DiT": DiT, "DiffusersUNet": DiffusersUNet, "UNet": UNet},
+    **{"MLP": MLP, "grid": grid},
+    **{"VideoDiT": VideoDiT, "VideoUNet": VideoUNet},
+}
+FOR_VECTORS, FOR_VIDEOS = ("MLP", "grid"), ("VideoDiT", "VideoUNet")  # the others are for images
 GENERATORS = {"conv": ConvGenerator, "DCGAN": DCGANGenerator, "dense": DenseGenerator}
 DISCRIMINATORS = {"conv": ConvDiscriminator, "dense": DenseDiscriminator}
 NOISE_ESTIMATORS = {"UNet": DenoisingUNet}
@@ -169,24 +177,25 @@ def backbone(argument: Any, shape: Shape, width: int, dtype: Any) -> Layer:
 
 
 def denoiser(argument: Any, shape: Shape, num_inputs: int, num_classes: int | None, dtype: Any) -> Layer:
-    """A network of `DENOISERS`, `(x, time, one_hot)`, from `[B, H, W, num_inputs]` to `[B, *shape]`; or vectors."""
-    vectors = len(shape) == 1
+    """A network of `DENOISERS`, `(x, time, one_hot)`, from `[B, *places, num_inputs]` to `[B, *shape]`; or vectors."""
     name = (named(argument) or {}).get("class")
-    if name in DENOISERS and vectors != (name in FOR_VECTORS):
-        raise InputError(f"network is of class {name!r}; {', '.join(FOR_VECTORS)} are for vectors, others for images.")
+    rank = 1 if name in FOR_VECTORS else 4 if name in FOR_VIDEOS else 3
+    if name in DENOISERS and rank != len(shape):
+        told = f"{', '.join(FOR_VECTORS)} are for vectors, {', '.join(FOR_VIDEOS)} for videos, others for images"
+        raise InputError(f"network is of class {name!r}; {told}.")
     sizes = {"inputs": num_inputs, "outputs": shape[-1], "num_classes": num_classes, "name": "network", "dtype": dtype}
     network = resolve("network", argument, DENOISERS, Layer, **sizes)
     if not network.built:
         raise InputError("network has no variables yet; call it once on images and times, or build it, before.")
-    if not vectors:
-        check_size(network, *shape[:2])
+    if len(shape) > 1:
+        check_size(network, *shape[:-1])
     return network
 
 
-def check_size(network: Layer, height: int, width: int) -> None:
+def check_size(network: Layer, *sides: int) -> None:
     """Raises `InputError` for sides that one of `DENOISERS` cannot take; nothing is known of other layers."""
     if hasattr(network, "check_size"):
-        network.check_size(height, width)
+        network.check_size(*sides)
 
 
 def factor_of(network: Layer) -> int:

@@ -1,4 +1,7 @@
-"""U-Net for denoising (Ho et al. 2020, appendix B, with the residual blocks of Nichol and Dhariwal 2021)."""
+"""U-Net for denoising (Ho et al. 2020, appendix B, with the residual blocks of Nichol and Dhariwal 2021).
+
+Of videos it is the U-Net of their frames with attention over time (Ho et al. 2022, "Video diffusion models").
+"""
 
 import math
 
@@ -6,6 +9,7 @@ from keras import layers, ops
 
 from kerasgen.errors import InputError
 from kerasgen.networks.build import Dtype, Network, Tensor, conv, dense, group_norm
+from kerasgen.networks.dit import positions
 from kerasgen.networks.geometry import depth_to_space, space_to_depth
 from kerasgen.networks.layers.attention import SelfAttention
 from kerasgen.networks.layers.conditioning import Conditioning
@@ -77,7 +81,7 @@ class UNet(Network):
     ):
         super().__init__("network", **kwargs)
         dtype = self.dtype_policy
-        self.patch, self.num_levels = patch, len(multipliers)
+        self.outputs, self.patch, self.num_levels = outputs, patch, len(multipliers)
         embedding = 4 * width
         self.conditioning = Conditioning(embedding, num_classes, name="conditioning", dtype=dtype)
         channels = width * multipliers[0]
@@ -87,7 +91,7 @@ class UNet(Network):
 
         def block(inputs, filters, level, name):
             residual = ResidualBlock(inputs, filters, embedding, dropout, name, dtype)
-            return residual, AttentionBlock(filters, f"{name}_attention", dtype) if level in attention else None
+            return residual, self.mixing(filters, level in attention, f"{name}_attention")
 
         for level, multiplier in enumerate(multipliers):
             for index in range(blocks):
@@ -98,7 +102,7 @@ class UNet(Network):
                 self.down.append((None, None, conv(channels, channels, 3, f"down_{level}", dtype, strides=2)))
                 skips.append(channels)
         self.middle_a = ResidualBlock(channels, channels, embedding, dropout, "middle_a", dtype)
-        self.middle_attention = AttentionBlock(channels, "middle_attention", dtype)
+        self.middle_attention = self.mixing(channels, True, "middle_attention")
         self.middle_b = ResidualBlock(channels, channels, embedding, dropout, "middle_b", dtype)
         for level, multiplier in reversed(list(enumerate(multipliers))):
             for index in range(blocks + 1):
@@ -121,19 +125,74 @@ class UNet(Network):
                 f"levels), not {height} x {width}."
             )
 
+    def mixing(self, channels: int, attention: bool, name: str) -> Network | None:
+        """What mixes places after a residual block."""
+        return AttentionBlock(channels, name, self.dtype_policy) if attention else None
+
     def call(self, x: Tensor, time: Tensor, one_hot: Tensor | None = None, training: bool = False) -> Tensor:
-        embedding = self.conditioning(time, one_hot)
+        return self.denoised(x, self.conditioning(time, one_hot))
+
+    def denoised(self, x: Tensor, embedding: Tensor, **video: int) -> Tensor:
+        """Of images `[N, H, W, inputs]` and embeddings `[N, E]`; `frames`, if given, are those of one video."""
         x = self.stem(space_to_depth(x, self.patch) if self.patch > 1 else x)
         skips = [x]
         for residual, attention, resize in self.down:
             x = resize(x) if residual is None else residual(x, embedding)
-            x = x if attention is None else attention(x)
+            x = x if attention is None else attention(x, **video)
             skips.append(x)
-        x = self.middle_attention(self.middle_a(x, embedding))
+        x = self.middle_attention(self.middle_a(x, embedding), **video)
         x = self.middle_b(x, embedding)
         for residual, attention, resize in self.up:
             x = residual(ops.concatenate([x, skips.pop()], axis=-1), embedding)
-            x = x if attention is None else attention(x)
+            x = x if attention is None else attention(x, **video)
             x = x if resize is None else resize(x)
         x = self.out(ops.silu(self.norm(x)))
         return depth_to_space(x, self.patch) if self.patch > 1 else x
+
+
+class VideoAttention(Network):
+    """Attention over the places of each frame, if asked for, then over the frames at each place."""
+
+    def __init__(self, channels: int, over_space: bool, name: str, dtype: Dtype):
+        super().__init__(name, dtype=dtype)
+        self.space = AttentionBlock(channels, "space", dtype) if over_space else None
+        self.time = AttentionBlock(channels, "time", dtype)
+
+    def call(self, x: Tensor, frames: int) -> Tensor:
+        x = x if self.space is None else self.space(x)
+        n, h, w, c = ops.shape(x)
+        y = ops.swapaxes(ops.reshape(x, (n // frames, frames, h * w, c)), 1, 2)  # [B, h w, T, C]
+        y = ops.reshape(y, (n // frames * h * w, frames, 1, c))
+        y = y + ops.cast(positions(frames, 1, c)[:, None], y.dtype)
+        y = ops.reshape(self.time(y) - y, (n // frames, h * w, frames, c))
+        return x + ops.reshape(ops.swapaxes(y, 1, 2), (n, h, w, c))
+
+
+class VideoUNet(UNet):
+    """`(x, time, one_hot)` to a video like x: `[B, T, H, W, inputs]` to `[B, T, H, W, outputs]`, for any T.
+
+    The frames go through a `UNet`, and after each residual block each place looks at itself in all frames.
+
+    Args:
+        inputs, outputs, num_classes, multipliers, blocks, attention, patch, dropout: as of `UNet`.
+        width: a multiple of 4, for the positions of frames.
+    """
+
+    def __init__(self, inputs: int, outputs: int, num_classes: int | None = None, width: int = 32, **kwargs: Any):
+        if width % 4:
+            raise InputError(f"width is {width}; the positions of a VideoUNet need a multiple of 4.")
+        super().__init__(inputs, outputs, num_classes, width, **kwargs)
+
+    def check_size(self, frames: int, height: int, width: int) -> None:
+        """As of `UNet`, for any number of frames."""
+        super().check_size(height, width)
+
+    def mixing(self, channels: int, attention: bool, name: str) -> Network:
+        return VideoAttention(channels, attention, name, self.dtype_policy)
+
+    def call(self, x: Tensor, time: Tensor, one_hot: Tensor | None = None, training: bool = False) -> Tensor:
+        b, t, h, w, c = ops.shape(x)
+        embedding = ops.repeat(self.conditioning(time, one_hot), t, axis=0)
+        return ops.reshape(
+            self.denoised(ops.reshape(x, (b * t, h, w, c)), embedding, frames=t), (b, t, h, w, self.outputs)
+        )

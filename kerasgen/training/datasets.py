@@ -28,6 +28,10 @@ def source_of(recipe: Recipe, split: str) -> dict[str, Any]:
     if (sounds := sounds_in(recipe)) is not None:
         form = {"sounds": sounds, "pattern": dataset.pattern, "labels": None if dataset.labels else False}
         return {"source": dataset.source, "split": split, **form}
+    if dataset.moving is not None:
+        if dataset.image_size is None or len(set(dataset.image_size)) > 1:
+            raise RecipeError(f"dataset.image_size is {dataset.image_size}; with dataset.moving it is one number.")
+        return {"source": dataset.source, "split": split, "side": dataset.image_size[0], "frames": dataset.moving}
     form = {"image_size": dataset.image_size, "channels": dataset.channels}
     labels = dataset.labels if isinstance(dataset.labels, str) else None if dataset.labels else False
     columns = {} if dataset.columns is None else {"columns": dataset.columns}
@@ -50,6 +54,8 @@ def load_split(recipe: Recipe, split: str) -> tuple[Array, Array | None]:
         return data.load_pair_arrays(**source_of(recipe, split))
     if recipe.dataset.domain is not None:
         return data.load_domain_arrays(**source_of(recipe, split), domain=recipe.dataset.domain)
+    if recipe.dataset.moving is not None:
+        return data.load_moving_arrays(**source_of(recipe, split)), None
     if sounds_in(recipe) is not None:
         return data.load_sound_arrays(**source_of(recipe, split))
     return data.load_arrays(**source_of(recipe, split))

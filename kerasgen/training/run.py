@@ -133,6 +133,9 @@ def _load(recipe, split, **settings):
     if sounds_in(recipe) is not None:
         settings = {name: value for name, value in settings.items() if name not in ("cache", "flip")}
         return data.load_sounds(**source_of(recipe, split), **settings)
+    if recipe.dataset.moving is not None:
+        settings = {name: value for name, value in settings.items() if name not in ("cache", "flip")}
+        return data.load_moving(**source_of(recipe, split), **settings)
     if recipe.dataset.pairs is not None:
         del settings["cache"]
         return data.load_pairs(**source_of(recipe, split), **settings)
@@ -145,7 +148,8 @@ def _load(recipe, split, **settings):
 def num_batches(recipe: Recipe) -> int:
     """Batches in the training set of a recipe."""
     batch_size, split = recipe.training.batch_size, recipe.dataset.train_split
-    if recipe.dataset.domain is None and recipe.dataset.texts is None and sounds_in(recipe) is None:
+    dataset = recipe.dataset
+    if dataset.domain is None and dataset.texts is None and dataset.moving is None and sounds_in(recipe) is None:
         patches = recipe.dataset.patches
         return data.steps_per_epoch(recipe.dataset.source, split, batch_size, drop_remainder=True, patches=patches)
     return len(_load(recipe, split, batch_size=batch_size, drop_remainder=True))

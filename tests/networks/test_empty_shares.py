@@ -22,6 +22,8 @@ from tests.test_replicas import mirrored
 
 pytestmark = pytest.mark.backend("tensorflow")
 IMAGE, ODD, CLASSES = (8, 8, 2), (9, 8, 2), 3
+VIDEO, VIDEO_INPUTS = (4, *IMAGE), [(4, *IMAGE), (), (CLASSES,)]
+VIDEO_DIT = {"class": "VideoDiT", "width": 8, "depth": 2, "frames": 2}
 SPECTRAL = {"class": "conv", "width": 2, "normalization": "spectral", "minibatch_stddev": True}
 LAYER = {"class": "conv", "width": 2, "normalization": "layer", "residual": True, "attention": [1]}
 UNET = {"class": "UNet", "width": 4, "multipliers": [1, 2], "blocks": 1, "attention": [1], "patch": 2}
@@ -45,6 +47,8 @@ NETWORKS = {
     "resnet": (lambda: resolve.backbone("resnet", IMAGE, 2, None), [IMAGE]),
     "UNet": (lambda: resolve.denoiser(UNET, IMAGE, 2, CLASSES, None), [IMAGE, (), (CLASSES,)]),
     "DiT": (lambda: resolve.denoiser({"class": "DiT", "width": 8, "depth": 1}, IMAGE, 2, None, None), [IMAGE, ()]),
+    "VideoDiT": (lambda: resolve.denoiser(VIDEO_DIT, VIDEO, 2, None, None), [VIDEO, ()]),
+    "VideoUNet": (lambda: resolve.denoiser(UNET | {"class": "VideoUNet"}, VIDEO, 2, CLASSES, None), VIDEO_INPUTS),
     "MLP": (lambda: resolve.denoiser({"class": "MLP", "width": 8, "depth": 1}, (5,), 5, None, None), [(5,), ()]),
     "generator": (lambda: resolve.generator(GENERATOR, 3, ODD, CLASSES, None), [[(3,), (CLASSES,)]]),
     "discriminator": (lambda: resolve.discriminator(SPECTRAL, ODD, CLASSES, None), [[ODD, (CLASSES,)]]),

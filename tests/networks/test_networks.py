@@ -7,8 +7,16 @@ from keras import layers, ops
 
 from kerasgen.errors import InputError
 from kerasgen.networks import resolve
-from kerasgen.networks.geometry import depth_to_space, sides_of, space_to_depth, with_label_planes
+from kerasgen.networks.geometry import (
+    depth_to_space,
+    depth_to_video,
+    sides_of,
+    space_to_depth,
+    video_to_depth,
+    with_label_planes,
+)
 from kerasgen.networks.layers.convolution import enlarge
+from kerasgen.networks.unet import VideoAttention
 
 IMAGE = (9, 8, 2)
 DENSE = {"class": "dense", "width": 4, "spectral": True}
@@ -107,6 +115,12 @@ def test_a_layer_of_the_users_comes_back_from_its_config():
         (lambda: resolve.denoiser({"class": "grid", "sides": [2, 2], "network": "MLP"}, (8,), 8, None, None), "MLP"),
         (lambda: resolve.denoiser("UNet", (8,), 8, None, None), "others for images"),
         (lambda: resolve.denoiser("MLP", IMAGE, 2, None, None), "MLP, grid are for vectors"),
+        (lambda: resolve.denoiser("UNet", (4, *IMAGE), 2, None, None), "VideoDiT, VideoUNet for videos"),
+        (lambda: resolve.denoiser("VideoDiT", IMAGE, 2, None, None), "others for images"),
+        (lambda: resolve.denoiser("VideoDiT", (4, *IMAGE), 2, None, None), "multiples of 4"),
+        (lambda: resolve.denoiser({"class": "VideoDiT", "frames": 3}, (4, *IMAGE), 2, None, None), "multiples of 3"),
+        (lambda: resolve.denoiser({"class": "VideoDiT", "depth": 3}, (4, 8, 8, 1), 1, None, None), "even number"),
+        (lambda: resolve.denoiser({"class": "VideoUNet", "width": 6}, (4, 8, 8, 1), 1, None, None), "multiple of 4"),
         (lambda: resolve.denoiser({**UNET, "multipliers": [1, 1]}, IMAGE, 2, None, None), "multiples of 2"),
         (lambda: resolve.denoiser("DiT", IMAGE, 2, None, None), "multiples of 4"),
         (lambda: resolve.denoiser(layers.Dense(3), IMAGE, 2, None, None), "no variables yet"),
@@ -166,3 +180,57 @@ def test_geometry():
     assert sides_of(28, 60) == [(28, 60), (14, 30), (7, 15)]
     planes = with_label_planes(ops.convert_to_tensor(x), ops.convert_to_tensor(np.eye(2, dtype=np.float32)))
     assert np.array_equal(ops.convert_to_numpy(planes)[:, 3, 5, 3:], np.eye(2))
+
+
+def excited(network):
+    """The network with all its weights away from where they begin, which for some is zero."""
+    rng = np.random.default_rng(0)
+    for variable in network.trainable_variables:
+        variable.assign(variable + 0.1 * rng.standard_normal(variable.shape))
+    return network
+
+
+def test_a_video_unet_is_the_unet_of_its_frames_until_it_looks_over_time():
+    settings = {"class": "UNet", "width": 4, "multipliers": [1, 2], "blocks": 1, "attention": [1]}
+    images = excited(resolve.denoiser(settings, (4, 4, 2), 2, 3, None))
+    videos = resolve.denoiser(settings | {"class": "VideoUNet"}, (5, 4, 4, 2), 2, 3, None)
+    times = [layer.time for layer in videos._flatten_layers() if isinstance(layer, VideoAttention)]
+    over_time = {id(variable) for layer in times for variable in layer.variables}
+    shared = [variable for variable in videos.variables if id(variable) not in over_time]
+    for variable, known in zip(shared, images.variables, strict=True):
+        variable.assign(known)
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((2, 5, 4, 4, 2)).astype(np.float32)
+    time, one_hot = np.array([100.0, 800.0], np.float32), np.eye(3, dtype=np.float32)[[0, 2]]
+    expected = images(x.reshape(10, 4, 4, 2), np.repeat(time, 5), np.repeat(one_hot, 5, axis=0))
+    found = ops.convert_to_numpy(videos(*map(ops.convert_to_tensor, (x, time, one_hot))))
+    np.testing.assert_allclose(found.reshape(10, 4, 4, 2), ops.convert_to_numpy(expected), atol=1e-5)
+
+
+VIDEOS = {
+    "VideoDiT": {"width": 8, "depth": 2, "patch": 2},
+    "VideoDiT of pairs of frames": {"width": 8, "depth": 2, "patch": 2, "frames": 2},
+    "VideoUNet": {"width": 4, "multipliers": [1, 2], "blocks": 1},
+}
+
+
+@pytest.mark.parametrize("name", VIDEOS)
+def test_every_pixel_of_a_video_reads_every_frame(name):
+    """What one pixel of the first frame changes is the whole video; two examples do not meet."""
+    settings = VIDEOS[name] | {"class": name.partition(" ")[0]}
+    network = excited(resolve.denoiser(settings, (4, 4, 4, 1), 1, None, None))
+    x = np.random.default_rng(1).standard_normal((2, 4, 4, 4, 1)).astype(np.float32)
+    other = x.copy()
+    other[0, 0, 0, 0] += 1.0
+    time = np.full(2, 500.0, np.float32)
+    first, second = (ops.convert_to_numpy(network(*map(ops.convert_to_tensor, (a, time)))) for a in (x, other))
+    assert (np.abs(second - first)[0].max(axis=(1, 2, 3)) > 1e-5).all()
+    np.testing.assert_array_equal(second[1], first[1])
+
+
+def test_blocks_of_space_and_time_come_back():
+    x = np.random.default_rng(0).standard_normal((2, 4, 6, 9, 2)).astype(np.float32)
+    blocks = video_to_depth(ops.convert_to_tensor(x), 2, 3)
+    assert tuple(blocks.shape) == (2, 2, 2, 3, 36)
+    np.testing.assert_array_equal(ops.convert_to_numpy(blocks)[1, 1, 0, 2], x[1, 2:4, :3, 6:].reshape(-1))
+    np.testing.assert_array_equal(ops.convert_to_numpy(depth_to_video(blocks, 2, 3)), x)

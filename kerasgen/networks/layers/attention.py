@@ -12,6 +12,8 @@ from kerasgen.typing import Any, Tensor
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """softmax(q k^T / sqrt(D)) v, `[B, T, heads D]`, of queries, keys and values `[B, T, heads, D]`."""
     batch, places, heads, size = ops.shape(q)
+    if k.shape[1] == 1:  # the softmax of one score is 1, of which Keras warns
+        return ops.reshape(ops.broadcast_to(v, (batch, places, heads, size)), (batch, places, heads * size))
     scores = ops.einsum("bqhd,bkhd->bhqk", q * size**-0.5, k)
     weights = ops.cast(ops.softmax(ops.cast(scores, "float32")), scores.dtype)
     return ops.reshape(ops.einsum("bhqk,bkhd->bqhd", weights, v), (batch, places, heads * size))

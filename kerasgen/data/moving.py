@@ -1,0 +1,108 @@
+"""Videos made of images that bounce about: Moving MNIST (Srivastava et al. 2015), as TensorFlow Datasets defines it."""
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kerasgen import noise
+from kerasgen.data.batches import batches, check_index
+from kerasgen.data.opening import open_source
+from kerasgen.data.pipeline import num_batches_of
+from kerasgen.data.sources import Source
+from kerasgen.errors import DatasetError
+from kerasgen.typing import Any, Array
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+OBJECTS = 2  # in a video
+SPEED = 0.1  # of the way that there is, a frame
+STREAM = 7  # of the random numbers
+
+
+def load_moving_arrays(
+    source: Any, split: str = "train", side: int = 64, *, frames: int, data_dir: str | os.PathLike | None = None
+) -> Array:
+    """Videos uint8 `[N, frames, side, side, C]`, or single frames `[N, side, side, C]` of `frames=1`.
+
+    There are as many as images, and a video depends on its number alone. In it two images, its own and one drawn at
+    random, move in straight lines and are reflected by the edges: from a place p, uniform in the unit square of where
+    there is room, by a velocity of length 0.1 in a direction that is uniform, too. Where they meet the brighter one is
+    seen.
+
+    Args:
+        source, split, data_dir: of the images, see `load`; they are of one shape.
+        side: of the square that they move in.
+    """
+    opened = moving_source(source, split, side, frames, data_dir)
+    return opened.stack(range(opened.num))
+
+
+def load_moving(
+    source: Any,
+    split: str = "train",
+    side: int = 64,
+    batch_size: int = 64,
+    *,
+    frames: int,
+    shuffle: bool = False,
+    seed: int = 0,
+    drop_remainder: bool = False,
+    repeat: bool = False,
+    first_epoch: int = 0,
+    first_batch: int = 0,
+    shard: tuple[int, int] = (0, 1),
+    data_dir: str | os.PathLike | None = None,
+) -> "tf.data.Dataset":
+    """Batches of videos that are made as they are needed. Arguments and errors as in `load`, `load_moving_arrays`."""
+    opened = moving_source(source, split, side, frames, data_dir)
+    num_batches = num_batches_of(opened, batch_size, drop_remainder)
+    where = (first_epoch, first_batch, shard)
+    return batches([opened], num_batches, batch_size, shuffle, seed, False, drop_remainder, repeat, *where)
+
+
+def moving_source(
+    source: Any, split: str, side: int, frames: int, data_dir: str | os.PathLike | None = None
+) -> Source:
+    """A `Source` of the videos. Raises `DatasetError`: the images are larger than the square, or of several shapes."""
+    side, frames = check_index("side", side, 1), check_index("frames", frames, 1)
+    images = open_source(source, split, False, data_dir)
+    shape = images.image(0).shape
+    if max(shape[:2]) > side:
+        raise DatasetError(f"{images.name} has images of {shape[0]} x {shape[1]}, which do not fit into {side} x {side}.")
+    videos = Moving(images, side, frames)
+    return Source(images.name, images.num, lambda: (videos, None))
+
+
+class Moving(Sequence):
+    """Videos by number: see `load_moving_arrays`. Raises `DatasetError`: an image has another shape than the first."""
+
+    def __init__(self, images: Source, side: int, frames: int):
+        self.images, self.side, self.frames = images, side, frames
+        self.shape = images.image(0).shape
+
+    def __len__(self) -> int:
+        return self.images.num
+
+    def __getitem__(self, index: int) -> Array:
+        u = noise.uniform(index, index + 1, (OBJECTS, 4), 0, STREAM)[0]
+        video = np.zeros((self.frames, self.side, self.side, self.shape[-1]), np.uint8)
+        others = np.minimum((u[1:, 3] * len(self)).astype(int), len(self) - 1)
+        for number, places in zip([index, *others], self.places(u), strict=True):
+            image = self.images.image(int(number))
+            self.images.check_same(self.shape, image.shape)
+            for frame, (top, left) in zip(video, places, strict=True):
+                seen = frame[top : top + self.shape[0], left : left + self.shape[1]]
+                np.maximum(seen, image, out=seen)
+        return video if self.frames > 1 else video[0]
+
+    def places(self, u: Array) -> Array:
+        """Upper left corners int `[OBJECTS, frames, 2]` of three uniform numbers each: a place and a direction."""
+        room = self.side - np.array(self.shape[:2])
+        turn = 2.0 * np.pi * u[:, 2]
+        velocity = SPEED * np.stack([np.sin(turn), np.cos(turn)], axis=-1)
+        way = u[:, None, :2] + np.arange(self.frames)[:, None] * velocity[:, None]  # [OBJECTS, frames, 2]
+        way = way % 2.0
+        return np.rint(np.minimum(way, 2.0 - way) * room).astype(int)
