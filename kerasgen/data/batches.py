@@ -1,7 +1,10 @@
 """Batches of one source or several: a `tf.data.Dataset` whose order is a function of the seed and the epoch."""
 
+import atexit
 import functools
 import itertools
+import threading
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,12 +12,52 @@ import numpy as np
 from kerasgen.data.sources import Source
 from kerasgen.errors import InputError
 from kerasgen.inputs import check_integer
-from kerasgen.typing import Sequence
+from kerasgen.typing import Any, Callable, Sequence
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
+REST = 0.1  # seconds without a call, after which a pipeline has filled its buffers
+LONGEST = 10.0  # seconds to wait for it
 check_index = functools.partial(check_integer, maximum=2**63 - 1)  # TensorFlow's integers
+
+
+class Calls:
+    """Functions that TensorFlow's threads call, which come to rest before Python ends.
+
+    Where an iterator is left over at the end, TensorFlow waits for its threads, and a thread that is in Python then, or
+    wants to be, never comes back: the process would hang. So from the end on calls fail at once, until none comes.
+    """
+
+    def __init__(self):
+        self.running: set[int] = set()
+        self.last = 0.0
+        self.ended = False
+        atexit.register(self.end)
+
+    def of(self, function: Callable) -> Callable:
+        """The function, counted."""
+
+        def call(*arguments: Any) -> Any:
+            thread, self.last = threading.get_ident(), time.monotonic()
+            if self.ended:
+                raise RuntimeError("Python has ended.")
+            self.running.add(thread)
+            try:
+                return function(*arguments)
+            finally:
+                self.running.discard(thread)
+                self.last = time.monotonic()
+
+        return call
+
+    def end(self) -> None:
+        self.ended, start = True, time.monotonic()
+        while (now := time.monotonic()) < start + LONGEST and (self.running or now < self.last + REST):
+            time.sleep(0.01)
+
+
+CALLS = Calls()
 
 
 def batches(
@@ -63,7 +106,7 @@ def batches(
 
     def read(opened, indices, flipped):
         some = opened.stack([0])
-        images = tf.numpy_function(opened.stack, [indices], some.dtype)
+        images = tf.numpy_function(CALLS.of(opened.stack), [indices], some.dtype)
         images.set_shape((None if count > 1 else indices.shape[0], *some.shape[1:]))
         if flip:
             images = tf.where(flipped[:, None, None, None], tf.reverse(images, [2]), images)
