@@ -106,8 +106,8 @@ def test_programs(trained, monkeypatch):
             z = model.encode(x, verbose=0, **labels) if "encode" in model.offers else np.zeros((NUM, model.latent_dim))
             model.decode(z, verbose=0, **labels)
         else:
-            x = x[:, :2] if verb == "forecast" else x
-            getattr(model, verb)(x, verbose=0, **({} if verb in ("denoise", "classify") else labels))
+            given = x[:, :2] if verb == "forecast" else x
+            getattr(model, verb)(given, verbose=0, **({} if verb in ("denoise", "classify") else labels))
         assert found, verb
         for function, static, arguments in found:
             lower(inside, function, static, arguments)
