@@ -63,15 +63,15 @@ def load_moving(
     return batches([opened], num_batches, batch_size, shuffle, seed, False, drop_remainder, repeat, *where)
 
 
-def moving_source(
-    source: Any, split: str, side: int, frames: int, data_dir: str | os.PathLike | None = None
-) -> Source:
+def moving_source(source: Any, split: str, side: int, frames: int, data_dir: str | os.PathLike | None = None) -> Source:
     """A `Source` of the videos. Raises `DatasetError`: the images are larger than the square, or of several shapes."""
     side, frames = check_index("side", side, 1), check_index("frames", frames, 1)
     images = open_source(source, split, False, data_dir)
     shape = images.image(0).shape
     if max(shape[:2]) > side:
-        raise DatasetError(f"{images.name} has images of {shape[0]} x {shape[1]}, which do not fit into {side} x {side}.")
+        raise DatasetError(
+            f"{images.name} has images of {shape[0]} x {shape[1]}, which do not fit into {side} x {side}."
+        )
     videos = Moving(images, side, frames)
     return Source(images.name, images.num, lambda: (videos, None))
 

@@ -19,7 +19,7 @@ from kerasgen.metrics.molecules import molecules
 from kerasgen.metrics.path_length import EPSILON, PROTOCOL, path_lengths
 from kerasgen.metrics.scores import inception_score
 from kerasgen.metrics.sequences import copies, likelihood
-from kerasgen.modalities import Images
+from kerasgen.modalities import Images, Videos
 from kerasgen.typing import Any, Array, ArrayLike, Callable
 
 WIDE = 512  # features; beyond, a Fréchet distance takes seconds and is resampled less often
@@ -46,8 +46,14 @@ def accuracy(run: Any) -> Figures:
 
 
 def of_reconstructions(name: str, measure: Callable[[Array, Array], Array]) -> Callable[[Any], Figures]:
-    """The figure `name`: the mean of `measure(images, reconstructions)` `[N]`."""
-    return lambda run: {name: mean_figure(measure(*run.reconstructions), **run.how)}
+    """The figure `name`: the mean of `measure(images, reconstructions)` `[N]`; of videos of means over their frames."""
+    return lambda run: {name: mean_figure(over_frames(measure, *run.reconstructions), **run.how)}
+
+
+def over_frames(measure: Callable[..., Array], *examples: Array) -> Array:
+    """`measure` of images, `[N]`: of videos `[N, T, H, W, C]` its means over their frames."""
+    num = len(examples[0])
+    return measure(*(x.reshape(-1, *x.shape[-3:]) for x in examples)).reshape(num, -1).mean(axis=1)
 
 
 def cycle_error(run: Any) -> Figures:
@@ -165,21 +171,24 @@ def _in_pairs(images, labels):
 
 def diversity(run: Any) -> Figures:
     """Mean multi-scale SSIM of pairs of samples (of one class), and of real images beside it: lower is more diverse."""
-    values = similarity.ms_ssim(*_in_pairs(run.samples, run.synthesized[1]))
-    real = similarity.ms_ssim(*_in_pairs(run.images, run.labels))
+    values = over_frames(similarity.ms_ssim, *_in_pairs(run.samples, run.synthesized[1]))
+    real = over_frames(similarity.ms_ssim, *_in_pairs(run.images, run.labels))
     return {"ms_ssim": mean_figure(values, **run.how_sampled, real=float(real.mean()))}
 
 
 def pixels(images: ArrayLike) -> Array:
-    """float32 `[N, D]`, of uint8 images averaged down to sides of at most 32. Raises `InputError` for other dtypes."""
+    """float32 `[N, D]`, of uint8 images averaged down to sides of at most 32; of videos all frames.
+
+    Raises `InputError` for other dtypes.
+    """
     images = np.asarray(images)
     if images.dtype != np.uint8 or images.ndim < 4:
         raise InputError(f"images have dtype {images.dtype} and shape {images.shape}; expected uint8 [N, H, W, C].")
-    x = images.astype(np.float32) / 255.0
+    x = images.reshape(-1, *images.shape[-3:]).astype(np.float32) / 255.0
     factor = math.ceil(max(x.shape[1:3]) / PIXEL_SIDE)
     height, width = (side // factor * factor for side in x.shape[1:3])
     x = x[:, :height, :width].reshape(len(x), height // factor, factor, width // factor, factor, -1).mean(axis=(2, 4))
-    return x.reshape(len(x), -1)
+    return x.reshape(len(images), -1)
 
 
 def memorisation(run: Any) -> Figures:
@@ -227,7 +236,7 @@ def train_on_synthetic(run: Any) -> Figures:
 # What a figure needs: whether an evaluation has it, and its name
 
 IMAGES = (lambda run: isinstance(run.model.modality, Images), "images")
-SIDES = (lambda run: min(run.model.shape[:2]) >= similarity.WINDOW, "sides of at least 11 pixels")
+SIDES = (lambda run: min(run.model.shape[-3:-1]) >= similarity.WINDOW, "sides of at least 11 pixels")
 ENOUGH = (lambda run: min(len(run.images), run.num_samples) >= 10, "at least 10 real images and 10 samples")
 PAIRS = (
     lambda run: min(len(run.images), run.num_samples) > (run.model.exclusive_classes or 1),
@@ -250,7 +259,8 @@ ANOMALOUS = (
     "labels that tell normal examples, 0, from others",
 )
 SMILES = (lambda run: run.settings.smiles, "smiles = true in its settings")
-EXTRACTED = (IMAGES, ENOUGH, EXTRACTOR)
+SINGLE = (lambda run: not isinstance(run.model.modality, Videos), "images that are no videos")
+EXTRACTED = (IMAGES, SINGLE, ENOUGH, EXTRACTOR)
 
 # What `measures` of a model may name: the function, and what its evaluation needs.
 FIGURES = {

@@ -6,6 +6,10 @@ import pytest
 
 from kerasgen import Autoencoder, DiffusionModel, FlowMatching, LatentDiffusion
 from kerasgen.errors import InputError
+from kerasgen.metrics import ssim
+from kerasgen.metrics.evaluation import Evaluation, evaluate
+from kerasgen.metrics.figures import over_frames, pixels
+from kerasgen.recipes import Evaluation as Settings
 
 SHAPE = (4, 4, 4, 1)
 DIT = {"class": "VideoDiT", "width": 16, "depth": 2, "heads": 2, "patch": 2}
@@ -79,6 +83,22 @@ def test_likelihood_and_edits_of_videos():
     np.testing.assert_array_equal(drawn[:, ~mask], x[:, ~mask])
     assert model.edit(x, 0.5, **FEW).shape == x.shape
     assert "forecast" in model.offers
+
+
+def test_figures_of_videos_are_of_their_frames():
+    """Beside the same figures of the frames as images; copies are told by whole videos."""
+    model = FlowMatching((3, 12, 12, 1), network=DIT)
+    x = np.random.default_rng(0).integers(0, 256, (12, 3, 12, 12, 1), dtype=np.uint8)
+    settings = Settings(split="test", num_samples=12, sampling={"steps": 2})
+    run = Evaluation(model, x, None, "test", settings=settings, training=lambda: x, verbose=0)
+    found = evaluate(run)["metrics"]
+    assert {"ms_ssim", "memorisation/pixels"} <= set(found)
+    assert found["ms_ssim"]["n"] == 6
+    again = model.reconstruct(x, verbose=0)
+    of_frames = ssim(*(a.reshape(36, 12, 12, 1) for a in (x / np.float32(255.0), again)))
+    of_videos = over_frames(ssim, x / np.float32(255.0), again)
+    np.testing.assert_allclose(of_videos, of_frames.reshape(12, 3).mean(axis=1), atol=1e-6)
+    np.testing.assert_allclose(pixels(x), x.reshape(12, -1) / 255.0, atol=1e-6)
 
 
 def test_errors():

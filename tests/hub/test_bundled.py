@@ -53,6 +53,7 @@ def test_entries():
     assert NAMES == [
         "ae-celeba",
         "ae-fashion-mnist",
+        "ae-moving-mnist",
         "anomaly-shuttle",
         "bits-back-mnist",
         "dcgan-mnist",
