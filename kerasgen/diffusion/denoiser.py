@@ -83,7 +83,7 @@ class Denoiser(DenoiserForecasting, DenoiserEditing, DenoiserScores, DenoiserLik
             factor = inputs.check_integer("super_resolution", super_resolution, 2)
             if len(self.shape) != 3 or any(side % factor for side in self.shape[:2]):
                 raise InputError(
-                    f"super_resolution is {factor}; images of shape {self.shape} have no such smaller ones."
+                    f"super_resolution is {factor}, which does not divide the sides of images of {self.shape}."
                 )
         self.num_given = inputs.check_integer("num_given", num_given, 0)
         if num_given and (len(self.shape) == 3 or num_given >= self.shape[0]):
