@@ -27,18 +27,8 @@ from kerasgen.typing import Any, Callable, Config, Shape, Verbose
 VERBS = (
     *("sample", "encode", "decode", "reconstruct", "interpolate", "log_prob", "bits_per_dim", "anomaly_score"),
     *("calibrate", "detect"),
-    *(
-        "denoise",
-        "compress",
-        "decompress",
-        "inpaint",
-        "infill",
-        "forecast",
-        "edit",
-        "upscale",
-        "downscale",
-        "translate",
-    ),
+    *("denoise", "compress", "decompress", "inpaint", "infill", "forecast", "edit"),
+    *("upscale", "downscale", "translate"),
     *("classify", "features"),
 )
 

@@ -67,21 +67,19 @@ def moving_source(source: Any, split: str, side: int, frames: int, data_dir: str
     """A `Source` of the videos. Raises `DatasetError`: the images are larger than the square, or of several shapes."""
     side, frames = check_index("side", side, 1), check_index("frames", frames, 1)
     images = open_source(source, split, False, data_dir)
-    shape = images.image(0).shape
-    if max(shape[:2]) > side:
-        raise DatasetError(
-            f"{images.name} has images of {shape[0]} x {shape[1]}, which do not fit into {side} x {side}."
-        )
     videos = Moving(images, side, frames)
     return Source(images.name, images.num, lambda: (videos, None))
 
 
 class Moving(Sequence):
-    """Videos by number: see `load_moving_arrays`. Raises `DatasetError`: an image has another shape than the first."""
+    """Videos by number: see `load_moving_arrays`. Raises `DatasetError` as `moving_source`."""
 
     def __init__(self, images: Source, side: int, frames: int):
         self.images, self.side, self.frames = images, side, frames
         self.shape = images.image(0).shape
+        if max(self.shape[:2]) > side:
+            sides = "{} x {}".format(*self.shape)
+            raise DatasetError(f"{images.name} has images of {sides}, which do not fit into {side} x {side}.")
 
     def __len__(self) -> int:
         return self.images.num

@@ -4,33 +4,22 @@ import numpy as np
 
 from kerasgen import inputs
 from kerasgen.diffusion.samplers import Sampler
-from kerasgen.diffusion.sampling import DenoiserSampling, Numbers, Structure
+from kerasgen.diffusion.sampling import DenoiserSampling
 from kerasgen.errors import InputError
-from kerasgen.modalities import Videos
-from kerasgen.typing import Any, ArrayLike, Labels, Seed, Tensor, Verbose
+from kerasgen.modalities import Videos, to_numpy
+from kerasgen.typing import Any, ArrayLike, Callable, Labels, Seed, Tensor, Verbose
 
 
 class DenoiserForecasting(DenoiserSampling):
     """Mixed into what draws by a sampler: `forecast`, of videos."""
 
     num_given: int
+    # (key, z, videos, num, labels, numbers, structure): videos that begin with the first `num` `[B]` frames of others
+    forecast_step: Callable[..., Tensor]
 
     @property
     def offers(self) -> tuple[str, ...]:
         return tuple(verb for verb in super().offers if verb != "forecast" or isinstance(self.modality, Videos))
-
-    def forecast_step(
-        self,
-        key: Tensor,
-        z: Tensor,
-        videos: Tensor,
-        num: Tensor,
-        labels: Tensor | None,
-        numbers: Numbers,
-        structure: Structure,
-    ) -> Tensor:
-        """Videos in [0, 1] that begin with the first `num` `[B]` frames of others."""
-        raise NotImplementedError
 
     @inputs.names_settings
     def forecast(
@@ -59,8 +48,8 @@ class DenoiserForecasting(DenoiserSampling):
             sampler, steps, guidance, spacing, clip, temperature: as in `sample`.
         """
         self.verb("forecast")  # refuses models of others than videos
-        x = np.asarray(x) if isinstance(x, (list, tuple)) else x
-        length, num = self.shape[0], np.shape(x)[1] if np.ndim(x) == 5 else 1
+        x = to_numpy(Videos.noun, x)
+        length, num = self.shape[0], x.shape[1] if x.ndim == 5 else 1
         if not 1 <= num < length:
             raise InputError(f"{num} frames are given; expected 1 to {length - 1} of the {length} of a video.")
         known = Videos((num, *self.shape[1:]))

@@ -73,7 +73,7 @@ class LatentDiffusion(DenoiserForecasting):
             raise InputError(f"autoencoder is {found}; expected an {names}, for example from kerasgen.load.")
         modality = autoencoder.modality
         if frames is not None:
-            modality = self._of_frames(modality, inputs.check_integer("frames", frames, 1))
+            modality = self._videos_of(modality, inputs.check_integer("frames", frames, 1))
         if shape is not None and modality_of(shape, self.modalities).shape != modality.shape:
             raise InputError(f"shape is {shape}; the autoencoder's is {modality.shape}.")
         super().__init__(modality.config or modality.shape, num_classes, attributes, seed, **kwargs)
@@ -94,7 +94,7 @@ class LatentDiffusion(DenoiserForecasting):
         )
 
     @staticmethod
-    def _of_frames(modality, frames):
+    def _videos_of(modality, frames):
         if modality.config is not None or not isinstance(modality, Images):
             raise InputError(f"frames is {frames}; the autoencoder is of {modality.noun}, and videos are of images.")
         return Videos((frames, *modality.shape))
@@ -168,7 +168,7 @@ class LatentDiffusion(DenoiserForecasting):
         return super().save(*args, **kwargs)
 
     def initialize(self, x: Tensor, one_hot: Tensor | None) -> None:
-        labels = None if one_hot is None else self.of_frames(ops.argmax(one_hot, axis=-1))
+        labels = self.of_frames(self.numbers(one_hot))
         frames = ops.convert_to_numpy(x).reshape(-1, *self.autoencoder.shape)
         z = self.autoencoder.encode(frames, None if labels is None else ops.convert_to_numpy(labels), verbose=0)
         self.latent_mean.assign(z.mean(axis=0))

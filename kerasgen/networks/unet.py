@@ -49,7 +49,11 @@ class AttentionBlock(Network):
         self.attention = SelfAttention(channels, heads, zero=True, name="attention", dtype=dtype)
 
     def call(self, x: Tensor) -> Tensor:
-        return x + self.attention(self.norm(x))
+        return x + self.mixed(x)
+
+    def mixed(self, x: Tensor) -> Tensor:
+        """What is added to x."""
+        return self.attention(self.norm(x))
 
 
 class UNet(Network):
@@ -164,7 +168,7 @@ class VideoAttention(Network):
         y = ops.swapaxes(ops.reshape(x, (n // frames, frames, h * w, c)), 1, 2)  # [B, h w, T, C]
         y = ops.reshape(y, (n // frames * h * w, frames, 1, c))
         y = y + ops.cast(positions(frames, 1, c)[:, None], y.dtype)
-        y = ops.reshape(self.time(y) - y, (n // frames, h * w, frames, c))
+        y = ops.reshape(self.time.mixed(y), (n // frames, h * w, frames, c))
         return x + ops.reshape(ops.swapaxes(y, 1, 2), (n, h, w, c))
 
 

@@ -40,9 +40,7 @@ class Dataset:
     patch_size: int | None = _entry(None, low=1)  # of square patches to take of images of any size
     patches: int = _entry(1, low=1)  # of each image
     pairs: str | None = _entry(None, choices=("gray", "edges", "small", "masked"))  # what a Pix2Pix is given
-    moving: int | None = _entry(
-        None, low=1
-    )  # frames of videos of `image_size` in which two images bounce; 1 for images
+    moving: int | None = _entry(None, low=1)  # frames of videos in which two images bounce about; 1 for images
     pattern: str | None = None  # of the names of files of sounds, which says their classes and splits
     texts: str | None = _entry(None, choices=("whole", "lines", "lists"))  # form of a file of sequences
     column: str | None = None  # of a CSV file of texts

@@ -125,17 +125,15 @@ def exhibit(recipe: Recipe, model: BaseModel, split: str) -> Callable[[], Exhibi
 
 def _load(recipe, split, **settings):
     """The `tf.data.Dataset` of a split that models of this recipe are trained or validated on."""
+    plain = {name: value for name, value in settings.items() if name not in ("cache", "flip")}
     if recipe.dataset.texts is not None:
-        settings = {name: value for name, value in settings.items() if name not in ("cache", "flip")}
         if split == recipe.dataset.train_split:
-            settings |= {"stride": recipe.dataset.stride, "transpose": recipe.dataset.transpose}
-        return data.load_texts(**source_of(recipe, split), **settings)
+            plain |= {"stride": recipe.dataset.stride, "transpose": recipe.dataset.transpose}
+        return data.load_texts(**source_of(recipe, split), **plain)
     if sounds_in(recipe) is not None:
-        settings = {name: value for name, value in settings.items() if name not in ("cache", "flip")}
-        return data.load_sounds(**source_of(recipe, split), **settings)
+        return data.load_sounds(**source_of(recipe, split), **plain)
     if recipe.dataset.moving is not None:
-        settings = {name: value for name, value in settings.items() if name not in ("cache", "flip")}
-        return data.load_moving(**source_of(recipe, split), **settings)
+        return data.load_moving(**source_of(recipe, split), **plain)
     if recipe.dataset.pairs is not None:
         del settings["cache"]
         return data.load_pairs(**source_of(recipe, split), **settings)
@@ -148,8 +146,7 @@ def _load(recipe, split, **settings):
 def num_batches(recipe: Recipe) -> int:
     """Batches in the training set of a recipe."""
     batch_size, split = recipe.training.batch_size, recipe.dataset.train_split
-    dataset = recipe.dataset
-    if dataset.domain is None and dataset.texts is None and dataset.moving is None and sounds_in(recipe) is None:
+    if recipe.dataset.domain is None and recipe.dataset.texts is None and sounds_in(recipe) is None:
         patches = recipe.dataset.patches
         return data.steps_per_epoch(recipe.dataset.source, split, batch_size, drop_remainder=True, patches=patches)
     return len(_load(recipe, split, batch_size=batch_size, drop_remainder=True))
