@@ -78,6 +78,8 @@ def on_dataset(recipe: Recipe, source: str) -> Recipe:
     dataset = table["dataset"] = {key: value for key, value in dataset.items() if key not in told} | {"source": source}
     table["description"] = f"The recipe of {recipe.name} on other data."
     table["weights"] = {"dtype": recipe.weights.dtype}
+    if recipe.dataset.moving == 1:
+        dataset.pop("moving")  # frames of videos: other images stand in their place
     if recipe.dataset.texts in ("whole", "lines"):
         if not source.endswith(".csv"):
             dataset.pop("column", None)

@@ -37,6 +37,7 @@ def test_list_and_show(capsys):
     assert {model["name"]: model["bundled"] for model in models} == {
         "ae-celeba": True,
         "ae-fashion-mnist": True,
+        "ae-moving-mnist": True,
         "denoising-ae-fashion-mnist": True,
     }
     assert status("show", MODEL) == 0

@@ -19,10 +19,13 @@ TRANSLATORS = [name for name, entry in RECIPES.items() if entry.recipe.dataset.d
 PATCHES = [name for name, entry in RECIPES.items() if entry.recipe.dataset.patch_size is not None]
 TEXTS = [name for name, entry in RECIPES.items() if entry.recipe.dataset.texts in ("whole", "lines")]
 SOUNDS = [name for name, entry in RECIPES.items() if isinstance(entry.recipe.model.config.get("shape"), dict)]
+VIDEOS = [name for name, entry in RECIPES.items() if (entry.recipe.dataset.moving or 1) > 1]
 OF_IMAGES = [
     name
     for name, entry in RECIPES.items()
-    if not entry.recipe.dataset.source.endswith(".csv") and entry.recipe.dataset.texts is None and name not in SOUNDS
+    if not entry.recipe.dataset.source.endswith(".csv")
+    and entry.recipe.dataset.texts is None
+    and name not in (*SOUNDS, *VIDEOS)
 ]
 
 
