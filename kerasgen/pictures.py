@@ -9,8 +9,10 @@ from PIL import Image
 
 from kerasgen.errors import InputError
 from kerasgen.files import replacing
+from kerasgen.typing import Any
 
 MARGIN = 2  # pixels between images
+RATE = 10  # frames a second
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:
@@ -44,9 +46,34 @@ def to_image(pixels: np.ndarray) -> Image.Image:
     return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
+def import_av() -> Any:
+    """PyAV, by which films are read and written. Raises `InputError`: it is not installed."""
+    try:
+        import av
+    except ImportError as error:
+        raise InputError('films such as MP4 need PyAV: pip install "kerasgen-zoo[video]"; or take GIF.') from error
+    return av
+
+
 def save_frames(frames: Iterable[np.ndarray], path: Path) -> None:
-    """Writes uint8 frames `[H, W, C]`: one to PNG, any to GIF, ten a second, exact up to 256 colours a frame."""
+    """Writes uint8 frames `[H, W, C]`, ten a second: one to PNG; any to GIF, exact up to 256 colours each, or MP4."""
+    if path.suffix == ".mp4":
+        return _save_film(frames, path)
     first, *rest = map(to_image, frames)
-    animation = {"save_all": True, "append_images": rest, "duration": 100, "loop": 0}
+    animation = {"save_all": True, "append_images": rest, "duration": 1000 // RATE, "loop": 0}
     with replacing(path) as file:
         first.save(file, path.suffix[1:], **(animation if path.suffix == ".gif" else {"optimize": True}))
+
+
+def _save_film(frames, path):
+    """H.264 of even sides, for which the last row and column may be there twice."""
+    av, frames = import_av(), [*frames]
+    height, width, channels = np.shape(frames[0])
+    form = ((0, 0), (0, height % 2), (0, width % 2), (0, 0))
+    colours = np.pad(np.stack(frames), form, "edge").repeat(3 // channels, axis=3)
+    with replacing(path) as file, av.open(file, "w", format="mp4") as film:
+        stream = film.add_stream("libx264", rate=RATE, options={"crf": "12"})
+        (stream.height, stream.width), stream.pix_fmt = colours.shape[1:3], "yuv420p"
+        for frame in colours:
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(frame)))
+        film.mux(stream.encode())

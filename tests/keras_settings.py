@@ -53,6 +53,10 @@ MODELS = {
     ),
     "flow matching": (lambda: kg.FlowMatching((4,), network=MLP, optimal_transport=True), VECTORS, None, FEW, True),
     "videos": (lambda: kg.FlowMatching((2, 4, 8, 1), network=VIDEO), IMAGES.reshape(4, 2, 4, 8, 1), None, FEW, False),
+    "autoencoder of videos": (
+        lambda: kg.Autoencoder((2, 4, 8, 1), 3, width=4, num_components=0),
+        *(IMAGES.reshape(4, 2, 4, 8, 1), None, None, False),
+    ),
     "latent": (lambda: kg.LatentDiffusion(vae(), {"class": "FlowMatching", "network": MLP}), IMAGES, None, FEW, False),
     "classifier": (
         lambda: kg.Classifier(SHAPE, **FOUR, backbone="lenet", width=4, max_shift=1),

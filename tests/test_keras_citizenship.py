@@ -143,6 +143,14 @@ class TestFlowMatchingOfVideos(Citizen):
         return kerasgen.FlowMatching((2, 4, 8, 1), num_classes=2, network=network, num_given=1)
 
 
+class TestVariationalAutoencoderOfVideos(Citizen):
+    videos = True
+    num_classes = 2
+
+    def make(self):
+        return kerasgen.VariationalAutoencoder((2, 4, 8, 1), 2, width=4, num_classes=2)
+
+
 class TestLatentDiffusion(Citizen):
     def make(self):
         autoencoder = kerasgen.Autoencoder(IMAGE, 2, **DENSE)

@@ -63,6 +63,7 @@ def make_latent_diffusion():
 
 VECTORS = {"class": "vector", "num_codes": 8, "dim": 2}
 SPATIAL = {"class": "spatial", "levels": 1}
+SPECKS = {"class": "salt_and_pepper", "rate": 0.1}
 VIDEO = {"class": "VideoUNet", "width": 4, "multipliers": [1], "blocks": 1, "attention": [0], "patch": 2}
 FAMILIES = {
     "autoencoder": lambda: Autoencoder(IMAGE, 3, width=8, corruption={"class": "masking", "rate": [0.1, 0.3]}),
@@ -79,6 +80,7 @@ FAMILIES = {
     "diffusion": make_diffusion,
     "flow_matching": lambda: FlowMatching((64,), network=MLP, optimal_transport=True),
     "videos": lambda: FlowMatching((4, 4, 4, 1), network=VIDEO, num_given=2),
+    "autoencoder_of_videos": lambda: Autoencoder((4, 4, 4, 1), 3, width=8, corruption=SPECKS),
     "latent_diffusion": make_latent_diffusion,
     "autoregressive": lambda: AutoregressiveTransformer((64,), 4, SEQUENCES, num_classes=4),
     "masked_diffusion": lambda: MaskedDiffusion((64,), 4, SEQUENCES, num_classes=4),

@@ -1,5 +1,6 @@
 """Autoencoder, with a density of its latents to sample from."""
 
+import math
 import zlib
 
 import keras
@@ -11,10 +12,19 @@ from kerasgen.autoencoders import streams
 from kerasgen.autoencoders.corruption import amounts, check_corruption, corrupt, corrupted, halfway
 from kerasgen.autoencoders.mixture import fit_mixture
 from kerasgen.autoencoders.perceptual import PerceptualModel
-from kerasgen.base import SHOWN, Exhibit, LatentModel, RowSettings, mean_of_each, register_family, rows
+from kerasgen.base import (
+    SHOWN,
+    Exhibit,
+    LatentModel,
+    RowSettings,
+    below_each_other,
+    mean_of_each,
+    register_family,
+    rows,
+)
 from kerasgen.errors import InputError
 from kerasgen.export import ROWS, Part
-from kerasgen.modalities import Images, NoisyImages, Vectors
+from kerasgen.modalities import Images, NoisyImages, Vectors, Videos
 from kerasgen.networks import resolve
 from kerasgen.recipes import Evaluation
 from kerasgen.typing import Any, ArrayLike, Callable, Config, Logs, Shape, Tensor, Verbose
@@ -39,7 +49,8 @@ class Autoencoder(PerceptualModel, LatentModel):
         shape, seed: see `BaseModel`.
         latent_dim: number of latents.
         encoder: a name from `kerasgen.networks.ENCODERS`, a dictionary with it as "class" and arguments, or a Keras
-            layer from images `[B, H, W, C]` in [-1, 1] to `[B, latent_dim]`; by default "conv", of vectors "dense".
+            layer from images `[B, H, W, C]` in [-1, 1] to `[B, latent_dim]`; by default "conv", of vectors "dense", of
+            videos "frames".
         decoder: likewise, from `kerasgen.networks.DECODERS`, from `[B, latent_dim]` to `[B, H, W, C]`.
         width: of networks given by name.
         corruption: of what the encoder reads in training, on the scale of [0, 1]: `{"class": "gaussian", "stddev":
@@ -49,7 +60,7 @@ class Autoencoder(PerceptualModel, LatentModel):
         num_components: of the Gaussian mixture over latents; 0 or `None` for no density: such a model does not sample.
     """
 
-    modalities = (Images, Vectors)
+    modalities = (Images, Vectors, Videos)
     loss_names = ("loss", "mean_squared_error")
     called = "reconstruct"
 
@@ -72,7 +83,7 @@ class Autoencoder(PerceptualModel, LatentModel):
         self.corruption = check_corruption(corruption, self.vectors)
         self.latent_penalty = inputs.check_number("latent_penalty", latent_penalty, 0.0)
         self.num_components, self.density = num_components, None
-        encoder, decoder = (network or ("dense" if self.vectors else "conv") for network in (encoder, decoder))
+        encoder, decoder = (network or resolve.CODERS[len(self.shape)] for network in (encoder, decoder))
         self.keep(encoder=encoder, decoder=decoder)
         self.encoder = resolve.encoder(encoder, self.shape, self.latent_dim, width, self.dtype_policy)
         self.decoder = resolve.decoder(decoder, self.latent_dim, self.shape, width, self.dtype_policy)
@@ -204,9 +215,9 @@ class Autoencoder(PerceptualModel, LatentModel):
         def pairs():
             clean = self.modality.to_float(self.modality.check(examples[:SHOWN]))
             noisy = np.clip(corrupted(spec, clean, settings.seed), 0.0, 1.0)
-            return np.concatenate([noisy, self.denoise(noisy, verbose=0)])
+            return below_each_other([noisy, self.denoise(noisy, verbose=0)], columns)
 
-        columns = SHOWN if examples is None else min(SHOWN, len(examples))
+        columns = self.modality.columns(SHOWN if examples is None else min(SHOWN, len(examples)))
         noise_of = f"noise ({kind.replace('_', ' ')}, {name} {amount:g})"
         caption = f"Images of {settings.split} with {noise_of}; below, what the model makes of them."
         return [Exhibit(pairs, columns, caption)]
@@ -246,9 +257,9 @@ model.compile()  # then fine-tune: model.fit({noun})"""
 
     @property
     def picture_shape(self) -> tuple[int, int, int]:
-        """`(height, width, channels)` of an example in a stream; a vector `[D]` is `(1, 1, D)`."""
-        height, width, channels = (1, 1, *self.shape)[-3:]
-        return height, width, channels
+        """`(height, width, channels)` of an example in a stream; a vector is `(1, 1, D)`, a video `(T H, W, C)`."""
+        *above, width, channels = (1, 1, *self.shape)
+        return math.prod(above), width, channels
 
     def compress(self, x: ArrayLike, bits: int = 8, batch_size: int = 64, verbose: Verbose = "auto") -> bytes:
         """Images as bytes: latents, each rounded to `bits` (1 to 8) between its least and greatest value, deflated."""

@@ -1,6 +1,6 @@
 """What a denoising autoencoder reads in place of images (Vincent et al. 2010, section 3.5).
 
-A kind of corruption is a function of images x `[B, H, W, C]` in [0, 1] or vectors, an amount `[B, 1, ...]`, and
+A kind of corruption is a function of images x `[B, H, W, C]` in [0, 1], videos or vectors, an amount `[B, 1, ...]`, and
 `normal(shape)` and `uniform(shape)`, which draw numbers.
 """
 
@@ -23,13 +23,13 @@ def gaussian(x: Tensor, stddev: Tensor, normal: Callable, uniform: Callable) -> 
 def masking(x: Tensor, rate: Tensor, normal: Callable, uniform: Callable) -> Tensor:
     """Pixels, all channels of each, or values of vectors are 0 with probability `rate`."""
     shape = ops.shape(x)
-    kept = uniform((*shape[:-1], 1) if len(shape) == 4 else shape) >= rate
+    kept = uniform((*shape[:-1], 1) if len(shape) > 2 else shape) >= rate
     return x * ops.cast(kept, x.dtype)
 
 
 def salt_and_pepper(x: Tensor, rate: Tensor, normal: Callable, uniform: Callable) -> Tensor:
     """Pixels are 0 or 1 with probability `rate`, one as often as the other."""
-    u = uniform((*ops.shape(x)[:3], 1))
+    u = uniform((*ops.shape(x)[:-1], 1))
     return ops.where(u < rate, ops.cast(u < 0.5 * rate, x.dtype), x)
 
 

@@ -11,7 +11,7 @@ from kerasgen.autoencoders.bits_back import BitsBackCoder
 from kerasgen.autoencoders.distributions import DISTRIBUTIONS
 from kerasgen.base import LatentModel, LikelihoodModel, RowSettings, mean_of_each, register_family, rows
 from kerasgen.errors import InputError
-from kerasgen.modalities import Images, Vectors, to_numpy
+from kerasgen.modalities import Images, Vectors, Videos, to_numpy
 from kerasgen.networks import resolve
 from kerasgen.typing import Any, ArrayLike, Config, Labels, Logs, Seed, Shape, Tensor, Verbose
 
@@ -49,7 +49,8 @@ class VariationalAutoencoder(LikelihoodModel, LatentModel):
         latent_dim: number of latents.
         encoder: a name from `kerasgen.networks.ENCODERS`, a dictionary with it as "class" and arguments, or a Keras
             layer from images `[B, H, W, C]` in [-1, 1] to `[B, 2 * latent_dim]`, mean and log-variance. With classes it
-            reads `C + num_classes` channels, the label as one-hot planes. By default "conv", of vectors "dense".
+            reads `C + num_classes` channels, the label as one-hot planes. By default "conv", of vectors "dense", of
+            videos "frames".
         decoder: likewise, from `kerasgen.networks.DECODERS`, from `[B, latent_dim]` (with classes
             `[B, latent_dim + num_classes]`, the label one-hot) to `[B, H, W, C * k]`, where k is 1, 2 for
             "discretized_logistic" and 9 for "discretized_logistic_mixture".
@@ -63,7 +64,7 @@ class VariationalAutoencoder(LikelihoodModel, LatentModel):
     """
 
     loss_names = ("loss", "reconstruction_loss", "kl_divergence", "mean_squared_error")
-    modalities = (Images, Vectors)
+    modalities = (Images, Vectors, Videos)
     likelihood = "bound"
     of_any_size = ("compress",)
 
@@ -91,7 +92,7 @@ class VariationalAutoencoder(LikelihoodModel, LatentModel):
         self.beta = inputs.check_number("beta", beta, 0.0)
         self.free_bits = inputs.check_number("free_bits", free_bits, 0.0)
         self.kl_warmup_steps = inputs.check_integer("kl_warmup_steps", kl_warmup_steps, 0)
-        encoder, decoder = (network or ("dense" if self.vectors else "conv") for network in (encoder, decoder))
+        encoder, decoder = (network or resolve.CODERS[len(self.shape)] for network in (encoder, decoder))
         self.keep(encoder=encoder, decoder=decoder)
         bounds = {"bounded": False} if self.vectors else {}
         self.distribution = DISTRIBUTIONS[decoder_distribution](name="distribution", **bounds)

@@ -1,11 +1,15 @@
 """What every family shares."""
 
 from kerasgen.base.attributes import AttributeModel as AttributeModel
-from kerasgen.base.exhibit import Exhibit as Exhibit, describe_sampling as describe_sampling
+from kerasgen.base.exhibit import (
+    SHOWN as SHOWN,
+    Exhibit as Exhibit,
+    below_each_other as below_each_other,
+    describe_sampling as describe_sampling,
+)
 from kerasgen.base.family import FAMILIES as FAMILIES, register_family as register_family
 from kerasgen.base.generative import SAMPLED as SAMPLED, GenerativeModel as GenerativeModel, written as written
 from kerasgen.base.latent import (
-    SHOWN as SHOWN,
     DecodingModel as DecodingModel,
     LatentModel as LatentModel,
     ReconstructingModel as ReconstructingModel,

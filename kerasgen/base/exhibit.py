@@ -5,7 +5,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kerasgen.typing import Callable, Config
+from kerasgen.typing import Array, Callable, Config, Sequence
+
+SHOWN = 10  # examples of which an exhibit of one row shows something
+
+
+def below_each_other(parts: Sequence[Array], columns: int) -> Array:
+    """Examples for rows of `columns`: of several arrays `[N, *shape]`, those of a number are below each other.
+
+    N is a multiple of `columns`.
+    """
+    x = np.stack(parts)
+    shape = x.shape[2:]
+    return x.reshape(len(x), -1, columns, *shape).swapaxes(0, 1).reshape(-1, *shape)
 
 
 @dataclass

@@ -3,7 +3,7 @@
 import numpy as np
 
 from kerasgen import inputs, noise
-from kerasgen.base.exhibit import Exhibit
+from kerasgen.base.exhibit import SHOWN, Exhibit, below_each_other
 from kerasgen.base.generative import GenerativeModel
 from kerasgen.base.model import BaseModel
 from kerasgen.base.program import rows
@@ -12,8 +12,6 @@ from kerasgen.export import ROWS, Part
 from kerasgen.modalities import check_latents
 from kerasgen.recipes import Evaluation
 from kerasgen.typing import Any, ArrayLike, Callable, Labels, Seed, Tensor, Verbose
-
-SHOWN = 10  # examples in a row of an exhibit
 
 
 def slerp(a: np.ndarray, b: np.ndarray, t: np.ndarray | float) -> np.ndarray:
@@ -131,10 +129,11 @@ class ReconstructingModel(BaseModel):
 
         def pairs():
             shown, of_shown = examples[:SHOWN], None if labels is None else labels[:SHOWN]
-            return np.concatenate([self.modality.to_float(shown), self.reconstruct(shown, of_shown, verbose=0)])
+            again = self.reconstruct(shown, of_shown, verbose=0)
+            return below_each_other([self.modality.to_float(shown), again], columns)
 
-        columns = SHOWN if examples is None else min(SHOWN, len(examples))
-        return Exhibit(pairs, columns, f"images of {split}, and their reconstructions below")
+        columns = self.modality.columns(SHOWN if examples is None else min(SHOWN, len(examples)))
+        return Exhibit(pairs, columns, f"{self.modality.counted} of {split}, and their reconstructions below")
 
     def probe(self) -> np.ndarray:
         return self.reconstruct(np.zeros((2, *self.shape), np.float32), self.probe_labels(), verbose=0)
@@ -219,4 +218,5 @@ class LatentModel(ReconstructingModel, DecodingModel):
 
         if not self.lossless and settings.picture is None:
             exhibits.append(self.reconstructions(examples, labels, settings.split))
-        return [*exhibits, Exhibit(interpolations, SHOWN, f"interpolations between images of {settings.split}")]
+        columns, noun = self.modality.columns(SHOWN), self.modality.counted
+        return [*exhibits, Exhibit(interpolations, columns, f"interpolations between {noun} of {settings.split}")]

@@ -16,7 +16,7 @@ from kerasgen.version import __version__
 
 # Modules of kerasgen.cli with `add_arguments(parser)` and `run(args)`; the docstring of a module is its help.
 COMMANDS = (
-    *("list", "show", "sample", "complete", "infill"),
+    *("list", "show", "sample", "complete", "infill", "forecast"),
     *("reconstruct", "denoise", "compress", "decompress", "translate", "upscale"),
     *("train", "evaluate", "compare", "report", "anomaly"),
     *("import", "export", "download", "inspect", "publish", "demo"),

@@ -48,7 +48,7 @@ def add_model(parser: ArgumentParser) -> None:
 def add_output(parser: ArgumentParser, default: str | None) -> None:
     """Without a default it is `samples` in the first form that the model writes."""
     shown = default or "samples.png, .csv or .txt"
-    about = "a grid (.png), an array (.npy), or a folder of PNG files; .csv for vectors, .txt for texts"
+    about = "a grid (.png), an array (.npy) or a folder of PNG files; .csv for vectors, .txt for texts, .gif for videos"
     parser.add_argument("--output", type=Path, default=default and Path(default), help=f"{about} (default: {shown})")
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from kerasgen import data, pictures
+from kerasgen.base import below_each_other
 from kerasgen.cli import options
 from kerasgen.errors import InputError
 from kerasgen.hub.registry import load
-from kerasgen.modalities import Images
-from kerasgen.typing import Any, Array
+from kerasgen.modalities import Images, Videos
+from kerasgen.typing import Any, Array, Sequence
 
 MOST_COLUMNS = 10
 
@@ -43,7 +44,10 @@ def run(args: Namespace, verb: str, **settings: Any) -> None:
     if model.num_classes is not None:
         settings["labels"] = labels if given is None else options.labels_of(given, len(images))
     results = method(images, **settings)
-    if output.suffix == ".png":
+    if isinstance(model.modality, Videos) and output.suffix:
+        x = model.modality.to_float(images)
+        model.modality.write(below_each_other([x, results], 1), output, 1 if output.suffix == ".png" else 2)
+    elif output.suffix == ".png":
         _write_below(images, results, output)
     else:
         model.modality.write(results, output)
@@ -71,6 +75,8 @@ def _read(args, shape, num_classes):
     path = Path(args.input).expanduser()
     if path.suffix.lower() in (".npy", ".npz") and not path.is_dir():
         return read_array(path, args.num_images), None
+    if len(shape) == 4:
+        return read_videos(path, shape, shape[0], args.num_images), None
     if len(shape) != 3:
         raise InputError(f"{args.model} reads examples of shape {shape}, no images; give --input a .npy file of them.")
     split = args.split or data.default_split(args.input)
@@ -94,6 +100,23 @@ def read_array(path: Path, limit: int | None) -> Array:
     return np.array(array[:limit] if array.ndim else array)
 
 
+def read_videos(path: Path, shape: Sequence[int], frames: int, limit: int) -> Array:
+    """The first `frames` of videos, uint8 `[N, frames, H, W, C]` of the sides of `shape`: a file, or all of a folder.
+
+    Of a .npy file `[N, T, H, W, C]` the first `limit`. Raises `InputError`: they have unequal numbers of frames.
+    """
+    path = path.expanduser()
+    if path.suffix.lower() == ".npy":
+        found = read_array(path, limit)
+        return found[:, :frames] if found.ndim == 5 else found
+    files = sorted(file for file in path.iterdir() if file.is_file())[:limit] if path.is_dir() else [path]
+    videos = [data.load_video(file, (shape[1], shape[2]), channels=shape[3], limit=frames) for file in files]
+    lengths = sorted({len(video) for video in videos})
+    if len(lengths) != 1:
+        raise InputError(f"{path} has {len(files)} videos of {lengths or 'no'} frames; expected some, of equally many.")
+    return np.stack(videos)
+
+
 def _write_below(images, results, output):
     """Pairs of rows, up to ten images and below them what they became; small and gray ones are made alike."""
     images = Images(images.shape[1:]).to_float(images)
@@ -103,7 +126,5 @@ def _write_below(images, results, output):
     columns = min(MOST_COLUMNS, len(images))
     pad = [(0, -len(images) % columns)] + [(0, 0)] * 3
     pairs = [np.broadcast_to(a, (*a.shape[:3], channels)) for a in (images, results)]
-    pairs = np.stack([np.pad(a, pad, constant_values=1.0) for a in pairs])
-    shape = pairs.shape[2:]
-    grid = pictures.grid(pairs.reshape(2, -1, columns, *shape).swapaxes(0, 1).reshape(-1, *shape), columns)
-    pictures.save_frames([grid], output)
+    pairs = below_each_other([np.pad(a, pad, constant_values=1.0) for a in pairs], columns)
+    pictures.save_frames([pictures.grid(pairs, columns)], output)

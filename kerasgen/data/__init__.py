@@ -20,3 +20,4 @@ from kerasgen.data.pipeline import (
 from kerasgen.data.sounds import load_sound_arrays as load_sound_arrays, load_sounds as load_sounds
 from kerasgen.data.tables import is_normal as is_normal, load_table as load_table
 from kerasgen.data.texts import characters as characters
+from kerasgen.data.videos import load_video as load_video

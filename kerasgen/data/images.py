@@ -6,6 +6,11 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, ImageFile
 
+from kerasgen import inputs
+from kerasgen.errors import InputError
+from kerasgen.typing import Any
+
+ImageSize = int | tuple[int, int] | None
 MODES = {1: "L", 3: "RGB"}
 # What Pillow registers and does not read: films; and drawings, for which it would run another program.
 UNREAD = {"MPEG", "EPS"}
@@ -19,6 +24,19 @@ ORIENTATIONS = {  # EXIF's, by what brings the image upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+
+def check_form(image_size: ImageSize, channels: int | None) -> tuple[int, int] | None:
+    """(height, width) of a size that is an int, a pair or `None`. Raises `InputError` for others, and for channels."""
+    if channels not in (None, 1, 3):
+        raise InputError(f"channels is {channels!r}; expected 1, 3 or None.")
+    size: Any = image_size if isinstance(image_size, (tuple, list)) else (image_size, image_size)
+    if len(size) != 2:
+        raise InputError(f"image_size is {image_size!r}; expected an integer or (height, width).")
+    if image_size is None:
+        return None
+    height, width = (inputs.check_integer("image_size", side, 1) for side in size)
+    return height, width
 
 
 def suffixes() -> set[str]:

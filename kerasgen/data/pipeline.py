@@ -11,6 +11,7 @@ from kerasgen import inputs
 from kerasgen.data.batches import batches, check_index
 from kerasgen.data.disk import on_disk
 from kerasgen.data.folders import shown_split, splits_for_recipe
+from kerasgen.data.images import ImageSize, check_form
 from kerasgen.data.opening import image_folder, open_source
 from kerasgen.data.pairs import PAIRS
 from kerasgen.data.sources import Source
@@ -22,19 +23,13 @@ from kerasgen.typing import Any, Array, Sequence
 if TYPE_CHECKING:
     import tensorflow as tf
 
-ImageSize = int | tuple[int, int] | None
 Feature = str | bool | None  # the labels to load
 Folder = str | os.PathLike | None
 
 
 def _open(source, split, image_size, channels, labels, data_dir, columns=None, patch_size=None, patches=1) -> Source:
     """A source that gives images of this size (an int or a pair) and so many channels, or patches of them."""
-    if channels not in (None, 1, 3):
-        raise InputError(f"channels is {channels!r}; expected 1, 3 or None.")
-    size: Any = image_size if isinstance(image_size, (tuple, list)) else (image_size, image_size)
-    if len(size) != 2:
-        raise InputError(f"image_size is {image_size!r}; expected an integer or (height, width).")
-    size = None if image_size is None else tuple(check_index("image_size", side, 1) for side in size)
+    size = check_form(image_size, channels)
     if columns is not None:
         if len(columns) == 0:
             raise InputError("columns is empty; expected numbers of attributes, or None for all.")

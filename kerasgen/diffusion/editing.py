@@ -4,7 +4,7 @@ import numpy as np
 from keras import ops
 
 from kerasgen import inputs
-from kerasgen.base import SAMPLED, SHOWN, Exhibit, LatentModel, describe_sampling, rows, written
+from kerasgen.base import SAMPLED, SHOWN, Exhibit, LatentModel, below_each_other, describe_sampling, rows, written
 from kerasgen.diffusion.samplers import Sampler
 from kerasgen.diffusion.sampling import Numbers, Structure
 from kerasgen.errors import InputError
@@ -208,8 +208,7 @@ class DenoiserEditing(LatentModel):
             large = self.upscale(given, of_real, seed=settings.seed, verbose=0, **settings.drawing)
             factor = self.super_resolution
             small = given.repeat(factor, axis=1).repeat(factor, axis=2)
-            parts = np.stack([self.modality.to_float(small), large, self.modality.to_float(real)])
-            return parts.reshape(3, -1, columns, *self.shape).swapaxes(0, 1).reshape(-1, *self.shape)
+            return below_each_other([self.modality.to_float(small), large, self.modality.to_float(real)], columns)
 
         caption = (
             f"The first images of `{settings.split}`, not picked, made small; below each what was drawn for it (seed "

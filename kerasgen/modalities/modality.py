@@ -105,6 +105,10 @@ class Modality:
         """Bytes of an example in a file without loss."""
         raise InputError(f"{self.noun} have no usual file without loss.")
 
+    def columns(self, num: int) -> int:
+        """Of `num` examples that belong in a row, those that a row of a picture has room for."""
+        return num
+
     def grid(self, examples: ArrayLike, columns: int | None = None) -> Array:
         """One picture of the examples in rows of `columns`, uint8 `[height, width, C]`."""
         raise InputError(f"{self.noun} have no picture; they can be written to {' or '.join(self.suffixes)}.")

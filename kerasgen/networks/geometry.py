@@ -77,6 +77,8 @@ def depth_to_video(x: Tensor, frames: int, side: int) -> Tensor:
 
 
 def with_label_planes(x: Tensor, one_hot: Tensor) -> Tensor:
-    """`[B, H, W, C]` with a constant plane for each class besides: `[B, H, W, C + num_classes]`."""
-    planes = ops.broadcast_to(one_hot[:, None, None, :], (*ops.shape(x)[:3], one_hot.shape[-1]))
+    """`[B, H, W, C]` with a constant plane for each class besides: `[B, H, W, C + num_classes]`; videos likewise."""
+    batch, *places, _ = ops.shape(x)
+    one_hot = ops.reshape(one_hot, (batch, *[1] * len(places), one_hot.shape[-1]))
+    planes = ops.broadcast_to(one_hot, (batch, *places, one_hot.shape[-1]))
     return ops.concatenate([x, planes], axis=-1)

@@ -22,6 +22,7 @@ from kerasgen.networks.diffusers.autoencoder_tiny import TinyDecoder, TinyEncode
 from kerasgen.networks.diffusers.unet import DiffusersUNet
 from kerasgen.networks.discriminators import ConvDiscriminator, DenseDiscriminator
 from kerasgen.networks.dit import DiT, VideoDiT
+from kerasgen.networks.frames import FrameDecoder, FrameEncoder
 from kerasgen.networks.generators import ConvGenerator, DenseGenerator
 from kerasgen.networks.grid import Grid
 from kerasgen.networks.mlp import MLP
@@ -30,6 +31,8 @@ from kerasgen.networks.transformer import Transformer
 from kerasgen.networks.translation import PatchDiscriminator, ResidualGenerator, UNetGenerator
 from kerasgen.networks.unet import UNet, VideoUNet
 from kerasgen.typing import Any, Callable, Sequence
+
+Shape = tuple[int | None, ...]
 
 
 def grid(
@@ -52,15 +55,46 @@ def grid(
     return Grid(denoiser(network, shape, parts * shape[-1], num_classes, dtype), shape, parts, name, dtype)
 
 
+def frame_encoder(
+    shape: Shape,
+    outputs: int,
+    width: int,
+    network: Any = "conv",
+    features: int = 64,
+    name: str = "encoder",
+    dtype: Any = None,
+) -> FrameEncoder:
+    """A `FrameEncoder`, by one of `ENCODERS` for images, of `width` unless it has its own."""
+    features = inputs.check_integer("features", features, 1)
+    return FrameEncoder(shape[0], outputs, encoder(network, shape[1:], features, width, dtype), features, name, dtype)
+
+
+def frame_decoder(
+    inputs: int,
+    output_shape: Shape,
+    width: int,
+    network: Any = "conv",
+    features: int = 64,
+    name: str = "decoder",
+    dtype: Any = None,
+) -> FrameDecoder:
+    """A `FrameDecoder`, by one of `DECODERS` for images, of `width` unless it has its own."""
+    frame = decoder(network, features, output_shape[1:], width, dtype)
+    return FrameDecoder(inputs, output_shape, frame, features, name, dtype)
+
+
 BACKBONES = {"lenet": lenet, "resnet": resnet}
 ENCODERS = {
     **{"conv": conv_encoder, "dense": dense_encoder, "spatial": SpatialEncoder},
     **{"AutoencoderKL": KLEncoder, "AutoencoderTiny": TinyEncoder},
+    "frames": frame_encoder,
 }
 DECODERS = {
     **{"conv": conv_decoder, "dense": dense_decoder, "spatial": SpatialDecoder},
     **{"AutoencoderKL": KLDecoder, "AutoencoderTiny": TinyDecoder},
+    "frames": frame_decoder,
 }
+CODERS = {1: "dense", 3: "conv", 4: "frames"}  # encoders and decoders for examples of so many axes, by default
 DENOISERS: dict[str, Callable] = {
     **{"DiT": DiT, "DiffusersUNet": DiffusersUNet, "UNet": UNet},
     **{"MLP": MLP, "grid": grid},
@@ -78,8 +112,6 @@ COUPLINGS = {
 }
 SEQUENCE_NETWORKS = {"Transformer": Transformer}
 FOR_IMAGES = ("conv", "residual", "linear", "padded", "padded_linear")
-
-Shape = tuple[int | None, ...]
 
 
 def named(value: Any) -> dict[str, Any] | None:
@@ -145,20 +177,27 @@ def _network(role, argument, known, input_shapes, *expected, **settings):
 
 def encoder(argument: Any, shape: Shape, num_outputs: int, width: int, dtype: Any) -> Layer:
     """A network of `ENCODERS` from examples `[B, *shape]` to `[B, num_outputs]`. Raises `InputError`, as all below."""
-    _check_for_vectors("encoder", argument, shape, ENCODERS)
+    _check_kind("encoder", argument, shape, ENCODERS)
     sizes = {"shape": shape, "outputs": num_outputs, "width": width}
     return _network("encoder", argument, ENCODERS, [shape], (num_outputs,), **sizes, dtype=dtype)
 
 
-def _check_for_vectors(role, argument, shape, known):
+def _check_kind(role, argument, shape, known):
+    """Raises `InputError` for one of `known` that is for examples of another rank; 'dense' is for all."""
     name = (named(argument) or {}).get("class")
-    if len(shape) == 1 and name in known and name != "dense":
+    if name not in known or name == "dense":
+        return
+    if len(shape) == 1:
         raise InputError(f"{role} {name!r} is for images; use 'dense' for vectors.")
+    if (len(shape) == 4) != (name == "frames"):
+        raise InputError(
+            f"{role} is {name!r} for examples of shape {shape}; 'frames' is for videos, others for images."
+        )
 
 
 def decoder(argument: Any, num_inputs: int, output_shape: Shape, width: int, dtype: Any) -> Layer:
     """A network of `DECODERS` from latents `[B, num_inputs]` to `[B, *output_shape]`."""
-    _check_for_vectors("decoder", argument, output_shape, DECODERS)
+    _check_kind("decoder", argument, output_shape, DECODERS)
     sizes = {"inputs": num_inputs, "output_shape": output_shape, "width": width}
     return _network("decoder", argument, DECODERS, [(num_inputs,)], tuple(output_shape), **sizes, dtype=dtype)
 

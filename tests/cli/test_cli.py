@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kerasgen import VQVAE, DiffusionModel, ImageDenoiser, MaskedDiffusion, Pix2Pix
+from kerasgen import VQVAE, Autoencoder, DiffusionModel, FlowMatching, ImageDenoiser, MaskedDiffusion, Pix2Pix
 from kerasgen.cli import main as cli
 from kerasgen.hub.registry import entries
 
@@ -97,6 +97,48 @@ def test_reconstruct(tmp_path):
     assert status("reconstruct", "ae-fashion-mnist", *arguments) == 0
     with Image.open(tmp_path / "pairs.png") as pairs:
         assert pairs.size == (3 * 58 + 2, 2 * 58 + 2)
+
+
+def videos(path):
+    """A checkpoint of a model of videos, and a file and a folder of some."""
+    model = FlowMatching((4, 4, 4, 1), network={"class": "VideoDiT", "width": 8, "depth": 2, "heads": 2})
+    model.save(path / "model")
+    x = np.random.default_rng(0).integers(0, 256, (3, 4, 4, 4, 1), dtype=np.uint8)
+    np.save(path / "x.npy", x)
+    model.modality.write(x, path / "clips")
+    return model, x
+
+
+def test_forecast(tmp_path, capsys):
+    """Of an array, a file and a folder of files the same."""
+    model, x = videos(tmp_path)
+    expected = model.forecast(x[:, :2], steps=2, seed=0, verbose=0)
+    arguments = ("forecast", tmp_path / "model", "--steps", 2, "--input")
+    for given, num in (("x.npy", 3), ("clips", 3), ("clips/000000.gif", 1)):
+        assert status(*arguments, tmp_path / given, "--output", tmp_path / "ahead.npy") == 0
+        assert f"{num} videos, 2 frames of each given" in capsys.readouterr().out
+        np.testing.assert_allclose(np.load(tmp_path / "ahead.npy"), expected[:num], atol=1e-6)
+    assert status(*arguments, tmp_path / "clips", "--frames", 3, "--output", tmp_path / "ahead.mp4") == 0
+    assert (tmp_path / "ahead.mp4").stat().st_size > 500
+    capsys.readouterr()
+    assert status(*arguments, tmp_path / "x.npy", "--frames", 4, "--output", tmp_path / "ahead.gif") == 1
+    assert "expected 1 to 3 of the 4" in capsys.readouterr().err
+    model.modality.write(x[:1], tmp_path / "clips" / "longer.gif")
+    Image.new("L", (4, 4)).save(tmp_path / "clips" / "still.png")
+    assert status(*arguments, tmp_path / "clips", "--output", tmp_path / "ahead.gif") == 1
+    assert "5 videos of [1, 2] frames; expected some, of equally many" in capsys.readouterr().err
+    assert status("forecast", MODEL, "--input", tmp_path / "clips") == 1
+    assert "does not forecast" in capsys.readouterr().err
+
+
+def test_reconstruct_videos(tmp_path):
+    videos(tmp_path)
+    Autoencoder((4, 4, 4, 1), 2, width=4, num_components=0).save(tmp_path / "ae")
+    for form in ("png", "gif"):
+        output = tmp_path / f"pairs.{form}"
+        assert status("reconstruct", tmp_path / "ae", "--input", tmp_path / "clips", "--output", output) == 0
+        with Image.open(output) as pairs:
+            assert pairs.size == ((4 * 58 + 2, 6 * 58 + 2) if form == "png" else (2 * 58 + 2, 3 * 58 + 2))
 
 
 def write_photos(folder):

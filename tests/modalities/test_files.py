@@ -121,7 +121,7 @@ def test_tokens_as_text(tmp_path):
         (Images((4, 4, 1)), "x.jpg", "x.jpg ends in .jpg; expected .png or .npy or a folder."),
         (Images((4, 4, 2)), "x.png", "x.png ends in .png; expected .npy."),
         (Images((4, 4, 1)), "folder.png", "folder.png is a folder; expected .png or"),
-        (Videos((2, 4, 4, 1)), "file", "file is a file; expected .gif or .png or .npy or a folder."),
+        (Videos((2, 4, 4, 1)), "file", "file is a file; expected .gif or .mp4 or .png or .npy or a folder."),
         (Vectors((3,)), "x", "x ends in no suffix; expected .csv or .npy."),
         (Tokens((3,), "ab"), "x.png", "x.png ends in .png; expected .txt or .npy."),
     ],
