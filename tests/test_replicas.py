@@ -64,7 +64,7 @@ def make_latent_diffusion():
 VECTORS = {"class": "vector", "num_codes": 8, "dim": 2}
 SPATIAL = {"class": "spatial", "levels": 1}
 SPECKS = {"class": "salt_and_pepper", "rate": 0.1}
-VIDEO = {"class": "VideoUNet", "width": 4, "multipliers": [1], "blocks": 1, "attention": [0], "patch": 2}
+VIDEO = {"class": "VideoDiT", "width": 8, "depth": 2, "heads": 2, "patch": 2}
 FAMILIES = {
     "autoencoder": lambda: Autoencoder(IMAGE, 3, width=8, corruption={"class": "masking", "rate": [0.1, 0.3]}),
     "image_denoiser": lambda: ImageDenoiser(IMAGE, network={"class": "UNet", "width": 8, "multipliers": [1]}),

@@ -15,7 +15,7 @@ from kerasgen.autoencoders.quantizers import QUANTIZERS, Quantizer
 from kerasgen.base import FAMILIES, Exhibit, GenerativeModel, ReconstructingModel, register_family, rows, written
 from kerasgen.errors import InputError
 from kerasgen.export import ROWS, Part
-from kerasgen.modalities import Images, Tokens, to_numpy
+from kerasgen.modalities import Tokens, to_numpy
 from kerasgen.networks import resolve
 from kerasgen.recipes import Evaluation
 from kerasgen.typing import (
@@ -260,12 +260,13 @@ class VQVAE(PerceptualModel, ReconstructingModel, GenerativeModel):
         return streams.digest_of([*self.decoder.weights, *self.quantizer.weights, *self.code_model.weights])
 
     def compress(self, x: ArrayLike, batch_size: int = 64, verbose: Verbose = "auto") -> bytes:
-        """Images `[N, H, W, C]` of any sides as bytes: the codes of tiles of the model's shape, by a range coder."""
-        x = to_numpy("images", x)
-        if x.ndim != 4 or x.shape[-1] != self.shape[-1] or 0 in x.shape:
-            raise InputError(f"images have shape {x.shape}; expected [batch, height, width, {self.shape[-1]}].")
+        """Images `[N, H, W, C]` of any sides as bytes: the codes of tiles of the model's shape, by a range coder.
+
+        Of a model of sounds these may be sounds `[N, num_samples]` of any length, or their spectrograms.
+        """
+        x = self.modality.check_any_size(x)
         streams.num_values(x.shape, self.shape)  # refuses what is too much
-        pieces = tiles.cut(Images(x.shape[1:]).check(x), self.shape[:2])
+        pieces = tiles.cut(x, self.shape[:2])
         codes = self.encode(pieces, batch_size, verbose).reshape(len(pieces), -1)
         payload = CodeCoder(self.code_model).encode(codes)
         return streams.Stream(KIND, self.digest(), x.shape, payload).pack(self.shape)
@@ -310,16 +311,17 @@ class VQVAE(PerceptualModel, ReconstructingModel, GenerativeModel):
 
     def snippet(self, handle: str, drawing: Config | None = None) -> str:
         drawn, classes = "", ", labels" if self.num_classes else ""
+        noun, range_note = self.modality.noun, self.modality.range_note
         if self.prior is not None:
             arguments = self.written_labels("0") + written(drawing)
             drawn = (
-                f"drawn = model.sample(16{arguments})  # float32 [16, {', '.join(map(str, self.shape))}] in [0, 1]\n"
+                f"drawn = model.sample(16{arguments})  # float32 [16, {', '.join(map(str, self.shape))}]{range_note}\n"
             )
         return f"""import kerasgen
 import numpy as np
 
 model = kerasgen.load("{handle}")
-{drawn}images = np.zeros((16, {", ".join(map(str, self.shape))}), np.uint8)  # yours, of any sides, or float in [0, 1]
-data = model.compress(images)  # bytes
-again = model.decompress(data)  # float32 in [0, 1]
-model.compile()  # then fine-tune: model.fit(images{classes})"""
+{drawn}{self.modality.example}, of any size
+data = model.compress({noun})  # bytes
+again = model.decompress(data)  # float32{range_note}
+model.compile()  # then fine-tune: model.fit({noun}{classes})"""

@@ -12,6 +12,7 @@ from kerasgen.cli import options, transform
 from kerasgen.errors import InputError
 from kerasgen.files import replacing
 from kerasgen.hub.registry import load
+from kerasgen.modalities import Sounds
 
 SUFFIX = ".kgen"
 
@@ -36,10 +37,10 @@ def run(args: Namespace) -> None:
         raise InputError(f"{type(model).__name__} does not take --{', --'.join(sorted(unknown))} to compress.")
     if args.output.suffix not in ("", SUFFIX):
         raise InputError(f"{args.output} ends in {args.output.suffix}; expected {SUFFIX} or a folder.")
-    groups = _read(args, model)
+    groups, heard = _read(args, model), model.modality if isinstance(model.modality, Sounds) else None
     if len(groups) > 1 and args.output.suffix:
         raise InputError(f"{args.input} has images of several sizes; give --output a folder to write each one to.")
-    total = pixels = 0
+    total = units = 0
     settings |= {"verbose": 0} if len(groups) > 1 else {}  # one bar for all
     for index, images in enumerate(with_progress(groups, rows=len, noun=model.modality.counted)):
         path = args.output if args.output.suffix else args.output / f"{index:06d}{SUFFIX}"
@@ -47,8 +48,13 @@ def run(args: Namespace) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as file:
             file.write(content)
-        total, pixels = total + len(content), pixels + images.size // images.shape[-1]
-    print(f"{total} bytes written to {args.output}, {8 * total / pixels:.4g} bits a pixel")
+        total, units = total + len(content), units + (images.size if heard else images.size // images.shape[-1])
+    rate = (
+        f"{8 * total * heard.sample_rate / units:.4g} bits a second"
+        if heard
+        else f"{8 * total / units:.4g} bits a pixel"
+    )
+    print(f"{total} bytes written to {args.output}, {rate}")
 
 
 def _read(args, model):
@@ -56,12 +62,18 @@ def _read(args, model):
     path = Path(args.input).expanduser()
     if path.suffix.lower() in (".npy", ".npz") and not path.is_dir():
         return [transform.read_array(path, args.num_images)]
+    if isinstance(model.modality, Sounds):
+        return _grouped(args, data.load_whole_sounds(path, sounds=model.modality, limit=args.num_images))
     split = args.split or data.default_split(args.input)
     channels = model.shape[-1]
     if "compress" not in model.of_any_size:
         form = {"channels": channels, "labels": False, "limit": args.num_images}
         return [data.load_arrays(args.input, split, model.shape[:2], **form)[0]]
     images = data.load_whole(args.input, split, channels, limit=args.num_images)
-    if len({image.shape for image in images}) == 1 and args.output.suffix:
-        return [np.stack(images)]
-    return [image[None] for image in images]
+    return _grouped(args, images)
+
+
+def _grouped(args, examples):
+    if len({x.shape for x in examples}) == 1 and args.output.suffix:
+        return [np.stack(examples)]
+    return [x[None] for x in examples]

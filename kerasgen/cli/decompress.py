@@ -8,7 +8,6 @@ from kerasgen.cli import options
 from kerasgen.cli.compress import SUFFIX
 from kerasgen.errors import InputError
 from kerasgen.hub.registry import load
-from kerasgen.modalities import Images
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -30,6 +29,5 @@ def run(args: Namespace) -> None:
     for file in with_progress(files):
         images = decompress(file.read_bytes(), **settings)
         output = args.output if len(files) == 1 else args.output / file.stem
-        modality = Images(images.shape[1:]) if isinstance(model.modality, Images) else model.modality
-        modality.write(images, output)
+        model.modality.of_shape(images.shape[1:]).write(images, output)
     print(f"{len(files)} files decompressed to {args.output}")

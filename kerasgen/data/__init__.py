@@ -17,7 +17,11 @@ from kerasgen.data.pipeline import (
     recipe_splits as recipe_splits,
     steps_per_epoch as steps_per_epoch,
 )
-from kerasgen.data.sounds import load_sound_arrays as load_sound_arrays, load_sounds as load_sounds
+from kerasgen.data.sounds import (
+    load_sound_arrays as load_sound_arrays,
+    load_sounds as load_sounds,
+    load_whole_sounds as load_whole_sounds,
+)
 from kerasgen.data.tables import is_normal as is_normal, load_table as load_table
 from kerasgen.data.texts import characters as characters
 from kerasgen.data.videos import load_video as load_video

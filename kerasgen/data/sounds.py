@@ -68,6 +68,15 @@ def load_sounds(
     return batches([opened], num_batches, batch_size, shuffle, seed, False, drop_remainder, repeat, *where)
 
 
+def load_whole_sounds(source: str | os.PathLike, *, sounds: Sounds, limit: int | None = None) -> list[Array]:
+    """The sounds of a file, or of all files of a folder, each of its own length: float32 `[num_samples]` in [-1, 1].
+
+    They are brought to the sample rate of `sounds`. Errors as of `sound_source`.
+    """
+    path = Path(source).expanduser()
+    return [_heard(file, sounds.sample_rate) for file in ([path] if path.is_file() else _files(path)[:limit])]
+
+
 def fits_pattern(path: str | os.PathLike, pattern: str) -> bool:
     """Whether the names of all sounds of a folder fit a pattern. Errors as of `sound_source`."""
     return all(_matched(file, pattern) for file in _files(Path(path).expanduser()))
@@ -119,7 +128,7 @@ def sound_source(
     numbers = None if names is None else np.array([names.index(placed[i][1]) for i in files], np.int32)
 
     def read():
-        heard = (sounds.spectrograms(_heard(found[i], sounds)[None]) for i in files)
+        heard = (sounds.spectrograms(_of_length(_heard(found[i], sounds.sample_rate), sounds)[None]) for i in files)
         return np.concatenate([sounds.to_storage(x) for x in heard]), numbers
 
     return Source(f"{path}, {split}", len(files), read, names)
@@ -178,8 +187,14 @@ def _class_names(found, labels):
     return sorted(set(labels))
 
 
-def _heard(file: Path, sounds: Sounds) -> Array:
-    """float32 `[num_samples]` of a file."""
+def _of_length(sound, sounds):
+    """The beginning of a sound, or with silence at its end."""
+    sound = sound[: sounds.num_samples]
+    return np.pad(sound, (0, sounds.num_samples - len(sound)))
+
+
+def _heard(file: Path, sample_rate: int) -> Array:
+    """float32 of a file, at this sample rate."""
     try:
         import soundfile
         import soxr
@@ -192,7 +207,6 @@ def _heard(file: Path, sounds: Sounds) -> Array:
     if not np.isfinite(found).all():
         raise DatasetError(f"{file} has samples that are not finite; remove it.")
     one = found.mean(axis=1)
-    if rate != sounds.sample_rate:
-        one = soxr.resample(one, rate, sounds.sample_rate)
-    one = np.clip(one[: sounds.num_samples], -1.0, 1.0)
-    return np.pad(one, (0, sounds.num_samples - len(one)))
+    if rate != sample_rate:
+        one = soxr.resample(one, rate, sample_rate)
+    return np.clip(one, -1.0, 1.0)

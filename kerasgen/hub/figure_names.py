@@ -5,6 +5,7 @@ MEANINGS = {  # where it is not the name in words
     "psnr": "PSNR of reconstructions, dB",
     "ssim": "SSIM of reconstructions",
     "bits_per_dim": "bits per dimension",
+    "bits_per_second": "bits a second, of all compressed sounds in one stream",
     "bits_per_pixel": "bits a pixel, of all compressed images in one stream",
     "codebook_usage": "share of the codes that are used",
     "denoising_psnr": "PSNR after denoising, dB",

@@ -9,7 +9,7 @@ import numpy as np
 
 from kerasgen import pictures
 from kerasgen.errors import InputError
-from kerasgen.modalities.modality import Modality
+from kerasgen.modalities.modality import Modality, to_numpy
 from kerasgen.pictures import save_frames
 from kerasgen.typing import Array, ArrayLike, Sequence, Tensor
 
@@ -50,6 +50,13 @@ class Images(Modality):
             raise InputError(f"{self.noun} range over [{low:g}, {high:g}]; expected {expected}.")
         self.warn_of_scale(0.0 < high <= 1.0 / 255.0, f"floats up to {high:.2g}", "255 * x")
         return x
+
+    def check_any_size(self, x: ArrayLike) -> Array:
+        x, (*axes, channels) = to_numpy(self.noun, x), self.shape
+        if x.ndim != 1 + len(axes) + 1 or x.shape[-1] != channels or 0 in x.shape:
+            form = self.axes.rpartition(", ")[0]
+            raise InputError(f"{self.noun} have shape {x.shape}; expected [batch, {form}, {channels}].")
+        return self.of_shape(x.shape[1:]).check(x)
 
     def warn_of_scale(self, wrong: bool, found: str, remedy: str) -> None:
         """Warns of values that are possible, but all but black."""

@@ -62,6 +62,14 @@ class Modality:
     def check(self, x: ArrayLike) -> np.ndarray:
         raise NotImplementedError
 
+    def of_shape(self, shape: Sequence[int]) -> "Modality":
+        """The kind of examples that are like these, but of another shape."""
+        return type(self)(shape)
+
+    def check_any_size(self, x: ArrayLike) -> np.ndarray:
+        """As `check`, of examples of any sides. Raises `InputError`: the kind has none, or see `check`."""
+        return self.check(x)
+
     def check_training(self, x: Array, whole: bool = True) -> None:
         """Refuses, or warns of, checked examples that a model would learn little from; does nothing for most kinds.
 

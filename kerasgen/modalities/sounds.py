@@ -10,7 +10,7 @@ from kerasgen.errors import InputError
 from kerasgen.files import replacing
 from kerasgen.modalities.images import Images
 from kerasgen.modalities.modality import to_numpy
-from kerasgen.typing import Any, Array, ArrayLike, Config
+from kerasgen.typing import Any, Array, ArrayLike, Config, Sequence
 
 MOMENTUM = 0.99  # of phase reconstruction (Perraudin et al. 2013)
 ROUNDS = 100  # of phase reconstruction: two thirds of a decibel are lost on speech
@@ -72,6 +72,23 @@ class Sounds(Images):
     def to_array(self, x: ArrayLike) -> Array:
         x = to_numpy(self.noun, x)
         return super().to_array(self.spectrograms(x) if x.ndim == 2 else x)
+
+    def of_shape(self, shape: Sequence[int]) -> "Sounds":
+        """Those of longer or shorter sounds, with as many frequencies."""
+        frequencies, times, channels = shape
+        if (frequencies, channels) != (self.shape[0], 1):
+            raise InputError(f"spectrograms have shape {tuple(shape)}; expected [{self.shape[0]}, time, 1].")
+        settings = {name: value for name, value in self.config.items() if name != "class"}
+        return Sounds(**settings | {"num_samples": times * self.hop})
+
+    def check_any_size(self, x: ArrayLike) -> Array:
+        """As of spectrograms; and of sounds `[N, num_samples]` of any length, filled up by silence to whole hops."""
+        x = to_numpy(self.noun, x)
+        if x.ndim != 2 or 0 in x.shape:
+            return super().check_any_size(x)
+        times = -(-x.shape[1] // self.hop)
+        filled = np.pad(x, ((0, 0), (0, times * self.hop - x.shape[1])))
+        return self.of_shape((self.shape[0], times, 1)).check(filled)
 
     # Between sounds and spectrograms
 

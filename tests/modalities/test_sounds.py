@@ -8,6 +8,8 @@ import pytest
 import scipy.signal
 
 import kerasgen
+from kerasgen import metrics
+from kerasgen.cli import main
 from kerasgen.errors import InputError
 from kerasgen.modalities import Sounds, modality_of, sounds_of
 from kerasgen.modalities.images import Images
@@ -133,3 +135,51 @@ def test_models_of_sounds(tmp_path):
     latent = kerasgen.LatentDiffusion(codec, {"class": "FlowMatching", "network": {"class": "MLP", "width": 8}})
     latent.save(tmp_path / "latent")
     assert isinstance(kerasgen.load(tmp_path / "latent").modality, Sounds)
+
+
+@pytest.fixture(scope="module")
+def codec():
+    spatial = {"class": "spatial", "levels": 2}
+    return kerasgen.VQVAE(CONFIG, (16, 16), {"class": "vector", "num_codes": 16, "dim": 4}, spatial, spatial, 8, 8)
+
+
+def test_compression_of_sounds(codec):
+    """Of any length, in pieces; what one piece gives is its reconstruction."""
+    x = voices()
+    data = codec.compress(x, verbose=0)
+    np.testing.assert_array_equal(codec.decompress(data, verbose=0), codec.reconstruct(x, verbose=0))
+    found = metrics.evaluate(metrics.Evaluation(codec, codec.modality.check(x), None, "test"), ["rate"])["metrics"]
+    assert found["bits_per_second"]["value"] == pytest.approx(8 * len(data) / (3 * 2048 / 8000))
+    long = codec.decompress(codec.compress(np.concatenate([x, x[:, :100]], axis=1), verbose=0), verbose=0)
+    assert long.shape == (3, 64, 68, 1)
+    np.testing.assert_allclose(long[:, :, :60], codec.decompress(data, verbose=0)[:, :, :60], atol=0.2)
+    assert codec.modality.of_shape(long.shape[1:]).sounds(long).shape == (3, 68 * 32)
+    for wrong, message in (
+        (x[:0], r"shape \(0, 2048\); expected \[batch, frequency, time, 1\]"),
+        (np.zeros((2, 32, 64, 1), np.float32), r"expected \[64, time, 1\]"),
+        (2.0 * x / np.abs(x).max(), "sounds reach 2"),
+    ):
+        with pytest.raises(InputError, match=message):
+            codec.compress(wrong)
+
+
+def test_commands_compress_sounds(codec, tmp_path, capsys):
+    pytest.importorskip("soundfile")
+    codec.save(tmp_path / "model")
+    long = Sounds(8000, 4096, 128, 32)
+    for kind, name in ((codec.modality, "a.wav"), (long, "b.wav")):
+        kind.write(voices(1, kind.num_samples), tmp_path / "sounds" / name)
+
+    def status(*args):
+        return main.execute(main.parser().parse_args(list(map(str, args))))
+
+    compress = ("compress", tmp_path / "model", "--input", tmp_path / "sounds", "--output")
+    assert status(*compress, tmp_path / "all.kgen") == 1
+    assert "of several sizes" in capsys.readouterr().err
+    assert status(*compress, tmp_path / "coded") == 0
+    size = sum(file.stat().st_size for file in (tmp_path / "coded").iterdir())
+    seconds = (2048 + 4096) / 8000 + 2 * 0.25  # with the silence behind each
+    assert f"{8 * size / seconds:.4g} bits a second" in capsys.readouterr().out
+    assert status("decompress", tmp_path / "model", "--input", tmp_path / "coded", "--output", tmp_path / "again") == 0
+    with wave.open(str(tmp_path / "again" / "000001" / "000000.wav")) as file:
+        assert file.getnframes() == 4096 + 2000 + 16  # whole hops
