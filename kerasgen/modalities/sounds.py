@@ -16,6 +16,7 @@ MOMENTUM = 0.99  # of phase reconstruction (Perraudin et al. 2013)
 ROUNDS = 100  # of phase reconstruction: two thirds of a decibel are lost on speech
 AT_ONCE = 64  # sounds whose phases are found together
 PAUSE = 0.25  # seconds between sounds in one file
+SHADE = 0.6  # exponent of what is shown
 LOUDEST = 32767  # of 16 bits
 MOST_SAMPLES = 2**24  # of a sound, and of a window
 
@@ -157,8 +158,9 @@ class Sounds(Images):
     # Files and pictures
 
     def grid(self, examples: ArrayLike, columns: int | None = None) -> Array:
-        """Spectrograms: frequency upwards, time to the right."""
-        return pictures.grid(self.to_float(self.to_array(examples))[:, ::-1], columns)
+        """Spectrograms: frequency upwards, time to the right; the loudest value is white, and soft ones are lifted."""
+        x = self.to_float(self.to_array(examples))
+        return pictures.grid((x / max(x.max(), 1e-6))[:, ::-1] ** SHADE, columns)
 
     def save(self, x: Array, path: Path, columns: int | None) -> None:
         if path.suffix == ".png":

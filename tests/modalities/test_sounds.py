@@ -111,6 +111,15 @@ def test_files(kind, tmp_path):
         assert file.getnframes() == 3 * (2048 + 2000)
 
 
+def test_pictures(kind):
+    """High frequencies lie above; the loudest value is white, and silence black."""
+    x = 0.25 * kind.to_float(kind.check(np.sin(2 * np.pi * 3000.0 * np.arange(2048) / 8000)[None]))
+    picture = kind.grid(x)[2:66, 2:66, 0]
+    assert picture.max() == 255 and kind.grid(np.zeros_like(x))[2:66, 2:66].max() == 0
+    assert picture[:, 32].argmax() == 63 - 3000 * 128 // 8000
+    np.testing.assert_allclose(picture[::-1] / 255.0, (x[0, ..., 0] / x.max()) ** 0.6, atol=0.01)
+
+
 def test_models_of_sounds(tmp_path):
     """They train on sounds and on their files, draw, and keep what they need to be heard."""
     pytest.importorskip("soundfile")
