@@ -21,6 +21,9 @@ class DenoiserForecasting(DenoiserSampling):
     def offers(self) -> tuple[str, ...]:
         return tuple(verb for verb in super().offers if verb != "forecast" or isinstance(self.modality, Videos))
 
+    def measures(self) -> tuple[str, ...]:
+        return (*super().measures(), *(("forecast",) if "forecast" in self.offers else ()))
+
     @inputs.names_settings
     def forecast(
         self,

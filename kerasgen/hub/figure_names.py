@@ -35,6 +35,8 @@ MEANINGS = {  # where it is not the name in words
     "ms_ssim": "MS-SSIM of pairs of samples",
     "memorisation": "samples nearer to one training image than 99 % of real images are",
     "path_length": "perceptual path length",
+    "forecast_error": "squared error of a forecast frame, summed over pixels in [0, 1]",
+    "forecast_ssim": "SSIM of forecast frames",
     "train_on_synthetic": "accuracy on real images after training on samples alone",
 }
 FAMOUS = {"frechet_distance": "FID", "kernel_distance": "KID", "inception_score": "Inception score"}

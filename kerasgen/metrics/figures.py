@@ -16,6 +16,7 @@ from kerasgen.metrics.figure import Figures, extracted, figure, mean_figure
 from kerasgen.metrics.frechet import frechet_distance, weighted_moments
 from kerasgen.metrics.kernel import kernel_distance
 from kerasgen.metrics.molecules import molecules
+from kerasgen.metrics.motion import forecast, over_frames
 from kerasgen.metrics.path_length import EPSILON, PROTOCOL, path_lengths
 from kerasgen.metrics.scores import inception_score
 from kerasgen.metrics.sequences import copies, likelihood
@@ -48,12 +49,6 @@ def accuracy(run: Any) -> Figures:
 def of_reconstructions(name: str, measure: Callable[[Array, Array], Array]) -> Callable[[Any], Figures]:
     """The figure `name`: the mean of `measure(images, reconstructions)` `[N]`; of videos of means over their frames."""
     return lambda run: {name: mean_figure(over_frames(measure, *run.reconstructions), **run.how)}
-
-
-def over_frames(measure: Callable[..., Array], *examples: Array) -> Array:
-    """`measure` of images, `[N]`: of videos `[N, T, H, W, C]` its means over their frames."""
-    num = len(examples[0])
-    return measure(*(x.reshape(-1, *x.shape[-3:]) for x in examples)).reshape(num, -1).mean(axis=1)
 
 
 def cycle_error(run: Any) -> Figures:
@@ -290,6 +285,7 @@ FIGURES = {
     "ms_ssim": (diversity, (IMAGES, SIDES, PAIRS)),
     "memorisation": (memorisation, (IMAGES, TRAINING)),
     "path_length": (path_length, EXTRACTED),
+    "forecast": (forecast, ()),
     "train_on_synthetic": (train_on_synthetic, (*EXTRACTED, CLASSES, LABELS)),
 }
 ON_DEMAND = ("train_on_synthetic",)  # what takes long is measured only where it is named

@@ -8,7 +8,8 @@ from kerasgen import Autoencoder, DiffusionModel, FlowMatching, LatentDiffusion
 from kerasgen.errors import InputError
 from kerasgen.metrics import ssim
 from kerasgen.metrics.evaluation import Evaluation, evaluate
-from kerasgen.metrics.figures import over_frames, pixels
+from kerasgen.metrics.figures import pixels
+from kerasgen.metrics.motion import over_frames
 from kerasgen.recipes import Evaluation as Settings
 
 SHAPE = (4, 4, 4, 1)
@@ -99,6 +100,24 @@ def test_figures_of_videos_are_of_their_frames():
     of_videos = over_frames(ssim, x / np.float32(255.0), again)
     np.testing.assert_allclose(of_videos, of_frames.reshape(12, 3).mean(axis=1), atol=1e-6)
     np.testing.assert_allclose(pixels(x), x.reshape(12, -1) / 255.0, atol=1e-6)
+
+
+def test_figures_of_forecasts():
+    """Those of the drawn second halves; what stands still has no error, and neither has its last frame repeated."""
+    model = FlowMatching((4, 12, 12, 1), network=DIT)
+    x = np.random.default_rng(0).integers(0, 256, (6, 4, 12, 12, 1), dtype=np.uint8)
+    settings = Settings(split="test", num_samples=5, sampling={"steps": 2})
+    found = evaluate(Evaluation(model, x, None, "test", settings=settings, verbose=0), ["forecast"])["metrics"]
+    real = x[:5] / np.float32(255.0)
+    drawn = model.forecast(x[:5, :2], steps=2, seed=0, verbose=0)
+    expected = np.square(real - drawn)[:, 2:].sum(axis=(2, 3, 4))
+    assert (found["forecast_error"]["n"], found["forecast_error"]["frames_given"]) == (5, 2)
+    assert found["forecast_error"]["value"] == pytest.approx(expected.mean(), rel=1e-5)
+    still = np.square(real[:, 2:] - real[:, 1:2]).sum(axis=(2, 3, 4)).mean()
+    assert found["forecast_error"]["still"] == pytest.approx(still, rel=1e-5)
+    of_frames = ssim(*(a[:, 2:].reshape(10, 12, 12, 1) for a in (real, drawn)))
+    assert found["forecast_ssim"]["value"] == pytest.approx(of_frames.mean(), abs=1e-6)
+    assert "forecast" not in FlowMatching((12, 12, 1), network=UNET | {"class": "UNet"}).measures()
 
 
 def test_errors():
