@@ -11,7 +11,7 @@ from keras import ops
 from kerasgen.errors import InputError
 from kerasgen.inputs import check_choice
 from kerasgen.networks.build import SLOPE, Dtype, Network, Shape, Tensor, conv, dense, group_norm
-from kerasgen.networks.geometry import channels_of, flatten, sides_of
+from kerasgen.networks.geometry import channels_of, check_attention, flatten, sides_of
 from kerasgen.networks.layers.attention import Attention
 from kerasgen.networks.layers.convolution import halve
 from kerasgen.networks.layers.minibatch_stddev import MinibatchStandardDeviation
@@ -120,6 +120,7 @@ class ConvDiscriminator(Discriminator):
         check_choice("normalization", normalization, NORMALIZATIONS)
         sides = sides_of(*input_shape[:2])
         levels = len(sides)
+        check_attention(attention, range(1, levels))
         self.residual = residual
 
         def block(filters, level, halves, name):

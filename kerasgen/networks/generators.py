@@ -10,7 +10,7 @@ import math
 from keras import ops
 
 from kerasgen.networks.build import Network, Shape, Tensor, conv, dense
-from kerasgen.networks.geometry import channels_of, sides_of
+from kerasgen.networks.geometry import channels_of, check_attention, sides_of
 from kerasgen.networks.layers.attention import Attention
 from kerasgen.networks.layers.conditional_batch_normalization import ConditionalBatchNormalization
 from kerasgen.networks.layers.convolution import enlarge
@@ -73,6 +73,7 @@ class ConvGenerator(Network):
         dtype = self.dtype_policy
         self.num_classes = num_classes
         *finer, self.coarsest = sides_of(*output_shape[:2])
+        check_attention(attention, range(len(finer)))
         self.channels = channels = channels_of(width, len(finer))
         self.stem = dense(inputs, math.prod(self.coarsest) * channels, "stem", dtype, spectral)
         self.blocks = []

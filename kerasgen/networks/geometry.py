@@ -1,6 +1,7 @@
 """The sides and channels of levels, and how images change them."""
 
 import math
+from collections.abc import Iterable
 
 from keras import ops
 
@@ -21,6 +22,13 @@ def sides_of(height: int, width: int) -> list[tuple[int, int]]:
 def channels_of(width: int, level: int, most: int = 8) -> int:
     """Channels at a level, 0 the finest: `width`, doubled from level to level, up to `most` times as many."""
     return width * min(2**level, most)
+
+
+def check_attention(levels: Iterable[int], known: range) -> None:
+    """Raises `InputError` for levels with attention that there are none of."""
+    if wrong := [level for level in levels if level not in known]:
+        expected = f"levels from {known.start} to {known.stop - 1}" if known else "none: there is one level"
+        raise InputError(f"attention is at level {wrong[0]}; expected {expected}.")
 
 
 def check_sides(height: int, width: int, factor: int, name: str) -> None:

@@ -10,7 +10,7 @@ from keras import layers, ops
 from kerasgen.errors import InputError
 from kerasgen.networks.build import Dtype, Network, Tensor, conv, dense, group_norm
 from kerasgen.networks.dit import positions
-from kerasgen.networks.geometry import depth_to_space, space_to_depth
+from kerasgen.networks.geometry import check_attention, depth_to_space, space_to_depth
 from kerasgen.networks.layers.attention import SelfAttention
 from kerasgen.networks.layers.conditioning import Conditioning
 from kerasgen.typing import Any, Sequence
@@ -86,6 +86,7 @@ class UNet(Network):
         super().__init__("network", **kwargs)
         dtype = self.dtype_policy
         self.outputs, self.patch, self.num_levels = outputs, patch, len(multipliers)
+        check_attention(attention, range(len(multipliers)))
         embedding = 4 * width
         self.conditioning = Conditioning(embedding, num_classes, name="conditioning", dtype=dtype)
         channels = width * multipliers[0]

@@ -21,6 +21,7 @@ from kerasgen.networks.unet import VideoAttention
 IMAGE = (9, 8, 2)
 DENSE = {"class": "dense", "width": 4, "spectral": True}
 LAYER, BATCH = {"class": "dense", "normalization": "layer"}, {"class": "conv", "normalization": "batch"}
+ATTENTIVE = {"class": "conv", "width": 4, "attention": [2]}
 UNET = {"class": "UNet", "width": 4, "multipliers": [1], "blocks": 1, "dropout": 0.5}
 MAKERS = {
     "conv generator": lambda: resolve.generator({"class": "conv", "width": 2}, 3, IMAGE, None, None),
@@ -96,7 +97,7 @@ def test_a_layer_of_the_users_comes_back_from_its_config():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: resolve.encoder("unet", IMAGE, 3, 8, None), "expected one of .*'dense', 'spatial'., or a Keras layer"),
+        (lambda: resolve.encoder("unet", IMAGE, 3, 8, None), "expected one of .*'frames', 'spatial'., or a Keras layer"),
         (lambda: resolve.encoder(3, IMAGE, 3, 8, None), "encoder is a int"),
         (lambda: resolve.encoder({"class": "conv", "depth": 3}, IMAGE, 3, 8, None), "does not fit 'conv'"),
         (lambda: resolve.encoder({"class": "conv", "width": 0}, IMAGE, 3, 8, None), "width is 0"),
@@ -122,6 +123,10 @@ def test_a_layer_of_the_users_comes_back_from_its_config():
         (lambda: resolve.denoiser({"class": "VideoDiT", "depth": 3}, (4, 8, 8, 1), 1, None, None), "even number"),
         (lambda: resolve.denoiser({"class": "VideoUNet", "width": 6}, (4, 8, 8, 1), 1, None, None), "multiple of 4"),
         (lambda: resolve.denoiser({**UNET, "multipliers": [1, 1]}, IMAGE, 2, None, None), "multiples of 2"),
+        (lambda: resolve.denoiser({**UNET, "attention": [8]}, (8, 8, 1), 1, None, None), "at level 8; .* from 0 to"),
+        (lambda: resolve.generator(ATTENTIVE, 3, (14, 14, 1), None, None), "at level 2; expected levels from 0 to 0"),
+        (lambda: resolve.discriminator(ATTENTIVE, (14, 14, 1), None, None), "at level 2; expected levels from 1 to 1"),
+        (lambda: resolve.discriminator(ATTENTIVE, (4, 4, 1), None, None), "expected none: there is one level"),
         (lambda: resolve.denoiser("DiT", IMAGE, 2, None, None), "multiples of 4"),
         (lambda: resolve.denoiser(layers.Dense(3), IMAGE, 2, None, None), "no variables yet"),
         (lambda: resolve.generator("conv", 3, (5,), None, None), "convolutional generator is for images"),
