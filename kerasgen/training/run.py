@@ -126,6 +126,9 @@ def exhibit(recipe: Recipe, model: BaseModel, split: str) -> Callable[[], Exhibi
 def _load(recipe, split, **settings):
     """The `tf.data.Dataset` of a split that models of this recipe are trained or validated on."""
     plain = {name: value for name, value in settings.items() if name not in ("cache", "flip")}
+    others = (recipe.dataset.texts, sounds_in(recipe), recipe.dataset.moving)  # than images as they are
+    if recipe.dataset.flip and any(kind is not None for kind in others):
+        raise RecipeError("dataset.flip is of images; leave it out for texts, sounds and images that move.")
     if recipe.dataset.texts is not None:
         if split == recipe.dataset.train_split:
             plain |= {"stride": recipe.dataset.stride, "transpose": recipe.dataset.transpose}

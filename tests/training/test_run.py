@@ -434,6 +434,13 @@ def test_models_that_cannot_be_built(recipe_path, override, message):
         build(Recipe.load(recipe_path).override([override]))
 
 
+def test_only_images_are_flipped(recipe_path, tmp_path):
+    """Before anything is read or trained."""
+    recipe = Recipe.load(recipe_path).override(["dataset.moving=2", "model.config.shape=[2, 8, 8, 1]"])
+    with pytest.raises(RecipeError, match=r"dataset\.flip is of images"):
+        train(recipe, tmp_path / "run", verbose=0)
+
+
 def test_a_handle_in_a_recipe_becomes_the_model(recipe_path, tmp_path):
     """Where the family takes a model, which keeps its weights."""
     autoencoder = kerasgen.Autoencoder((8, 8, 1), 2, width=4, encoder="dense", decoder="dense")
