@@ -97,7 +97,7 @@ def test_a_layer_of_the_users_comes_back_from_its_config():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: resolve.encoder("unet", IMAGE, 3, 8, None), "expected one of .*'frames', 'spatial'., or a Keras layer"),
+        (lambda: resolve.encoder("unet", IMAGE, 3, 8, None), "one of .*'frames', 'spatial'., or a Keras layer"),
         (lambda: resolve.encoder(3, IMAGE, 3, 8, None), "encoder is a int"),
         (lambda: resolve.encoder({"class": "conv", "depth": 3}, IMAGE, 3, 8, None), "does not fit 'conv'"),
         (lambda: resolve.encoder({"class": "conv", "width": 0}, IMAGE, 3, 8, None), "width is 0"),
