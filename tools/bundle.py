@@ -1,27 +1,49 @@
 """Takes a finished run into the zoo: its checkpoint, figures, grid and card, and the weights' SHA-256 into the recipe.
 
 python tools/bundle.py --run /path/to/run
+python tools/bundle.py --refresh           # configs and cards of all entries, where a class has new settings or words
 """
 
+import json
 import shutil
 from pathlib import Path
 
+import keras
 from absl import app, flags
 from pinning import set_weights
 
+import kerasgen
 from kerasgen.checkpoints import sha256
+from kerasgen.checkpoints.config import without_compile_config
 from kerasgen.errors import RecipeError
+from kerasgen.hub.card import write_card
 from kerasgen.hub.client import SHEETS
-from kerasgen.hub.registry import find
+from kerasgen.hub.registry import entries, find
 from kerasgen.recipes import Recipe
 
-RUN = flags.DEFINE_string("run", None, "folder of a finished run (kerasgen train --workdir)", required=True)
+RUN = flags.DEFINE_string("run", None, "folder of a finished run (kerasgen train --workdir)")
+REFRESH = flags.DEFINE_bool("refresh", False, "write configs and cards of all entries anew, with the figures they have")
+flags.mark_flags_as_mutual_exclusive(["run", "refresh"], required=True)
 
 MADE = ("config.json", "metadata.json", "model.weights.h5", "metrics.json", "log.csv", "README.md")
 MAX_BYTES = 12_000_000
 
 
+def refresh():
+    for entry in entries().values():
+        if not entry.bundled:
+            continue
+        model = kerasgen.load(entry.name)
+        config = without_compile_config(keras.saving.serialize_keras_object(model))
+        path, text = entry.folder / "config.json", json.dumps(config, indent=1)
+        if json.loads(text) != json.loads(path.read_text()):
+            path.write_text(text)
+        write_card(entry.recipe, model, entry.metrics, entry.folder)
+
+
 def main(_):
+    if REFRESH.value:
+        return refresh()
     checkpoint = Path(RUN.value) / "checkpoint"
     trained = Recipe.load(checkpoint / "recipe.toml")
     entry = find(trained.name)
