@@ -10,10 +10,12 @@ from typing import Any, BinaryIO
 from kerasgen.checkpoints import trust
 from kerasgen.errors import CheckpointError
 
-MAX_BYTES = 2**20
+MAX_BYTES = 2**22
 MAX_DEPTH = 64
 MAX_SIZE = 65_536  # of any integer that may be a size or a number of parts
 MAX_LENGTH = 4096  # of lists, tables and strings
+MAX_VOCABULARY = 2**16  # strings of a vocabulary
+LENGTHS = {"vocabulary": MAX_VOCABULARY}
 MAX_NUMBER = 2**63
 # Integers that nothing is made of, and sizes that count in the weights file or in the memory of a forward pass.
 NUMBERS = ("seed", "shared_object_id")
@@ -167,8 +169,8 @@ def _check_value(value, path, key, depth, trusted, free):
         if abs(value) > bound and not free:
             raise CheckpointError(f"{path} in config.json is {value}; integers there are at most {bound}.")
     elif isinstance(value, (str, list, dict)):
-        if len(value) > MAX_LENGTH:
-            raise CheckpointError(f"{path} in config.json has length {len(value)}; at most {MAX_LENGTH} is allowed.")
+        if len(value) > (longest := LENGTHS.get(key, MAX_LENGTH) if isinstance(value, list) else MAX_LENGTH):
+            raise CheckpointError(f"{path} in config.json has length {len(value)}; at most {longest} is allowed.")
         if isinstance(value, dict):
             if "class_name" in value:
                 free = _check_class(value, path, trusted)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kerasgen.checkpoints.config import MAX_VOCABULARY
 from kerasgen.errors import InputError
 from kerasgen.files import replacing
 from kerasgen.modalities.modality import Modality, to_numpy
@@ -41,6 +42,9 @@ class Tokens(Modality):
     def __init__(self, shape: int | Sequence[int], vocabulary: Any) -> None:
         super().__init__(shape)
         self.written = not isinstance(vocabulary, int) or isinstance(vocabulary, bool)
+        num = len(vocabulary) if isinstance(vocabulary, (list, tuple)) else 0 if self.written else vocabulary
+        if num > MAX_VOCABULARY:
+            raise InputError(f"vocabulary has {num:,} tokens; expected at most {MAX_VOCABULARY:,}.")
         known: Any = vocabulary if self.written else [f"{code} " for code in range(vocabulary)]
         strings = isinstance(known, Sequence) and all(isinstance(text, str) for text in known)
         if not strings or not 0 < len(known) == len(set(known)):

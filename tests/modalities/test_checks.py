@@ -152,6 +152,12 @@ def test_refuses_shapes(kinds, shape, message):
         kinds[0](shape)
 
 
+@pytest.mark.parametrize("vocabulary", [2**40, [str(number) for number in range(70_000)]])
+def test_refuses_vocabularies_that_no_checkpoint_holds(vocabulary):
+    with pytest.raises(InputError, match="expected at most 65,536"):
+        Tokens((3,), vocabulary)
+
+
 @pytest.mark.parametrize("vocabulary", [0, True, 2.5, [], {"a", "b"}, b"ab", ["a", 1], ["a", "b", "a"]])
 def test_refuses_vocabularies(vocabulary):
     with pytest.raises(InputError, match=r"vocabulary is .{1,60}; expected distinct strings, or a number\."):

@@ -47,6 +47,13 @@ def spread(model):
     return model
 
 
+def test_a_vocabulary_of_words_is_saved(tmp_path):
+    words = [f"word{number} " for number in range(20_000)]
+    AutoregressiveTransformer((4,), words, {"class": "Transformer", "width": 2, "depth": 1, "heads": 1}).save(tmp_path)
+    again = kerasgen.load(tmp_path)
+    np.testing.assert_array_equal(again.modality.check(["word7 word19999 word0 word12 "]), [[7, 19999, 0, 12]])
+
+
 @pytest.mark.parametrize("vocabulary", ["abc", ["", "a", "b"]])
 def test_probabilities_sum_to_one(vocabulary):
     """Over all sequences; with an end, over all that end."""
