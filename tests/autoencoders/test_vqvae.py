@@ -264,7 +264,7 @@ def test_what_compresses_best_comes_back(squares):
     model.compile(keras.optimizers.Adam(1e-2))
     x = np.zeros((2000, 8, 8, 1), np.uint8)
     model.fit(x, batch_size=50, epochs=4, verbose=0)
-    x = np.zeros((3, 1500, 1000, 1), np.uint8)
+    x = np.zeros((1, 1500, 1000, 1), np.uint8)
     data = model.compress(x, verbose=0)
     assert len(data) < x.size / 100
     assert model.decompress(data, verbose=0).shape == x.shape
