@@ -20,6 +20,7 @@ VIDEO = {"class": "VideoDiT", "width": 8, "depth": 2, "heads": 2}
 UNET = {"class": "UNet", "width": 4, "multipliers": [1, 1], "blocks": 1}
 PATCH = {"class": "patch", "width": 4, "levels": 1}
 CRITIC = {"class": "conv", "width": 4, "residual": True, "minibatch_stddev": True}
+EAGERLY = keras.backend.backend() != "jax"  # whose single operations would each be compiled
 SHAPE, FOUR, FEW = (8, 8, 1), {"num_classes": 4}, {"steps": 2}
 
 
@@ -74,7 +75,7 @@ def results(names):
         model = make()
         optimizers = [keras.optimizers.SGD(2.0**-7) for _ in range(2)]
         adversarial = isinstance(model, (kg.GAN, kg.Pix2Pix, kg.CycleGAN))
-        model.compile(kg.GANOptimizer(*optimizers) if adversarial else optimizers[0], run_eagerly=True)
+        model.compile(kg.GANOptimizer(*optimizers) if adversarial else optimizers[0], run_eagerly=EAGERLY)
         logs = model.train_on_batch(x, y, return_dict=True)
         arrays = [np.array(list(logs.values())), *map(ops.convert_to_numpy, model.variables)]
         arrays += [] if drawing is None else [model.sample(2, seed=0, verbose=0, **drawing)]
