@@ -36,6 +36,7 @@ class TestAutoencoder(Citizen):
             model.fit(x, y[:3], verbose=0)
 
 
+@pytest.mark.backend("tensorflow")  # the family has a case that runs on all
 class TestAutoencoderOfVectors(Citizen):
     vectors = True
     called = "reconstruct"
@@ -44,6 +45,7 @@ class TestAutoencoderOfVectors(Citizen):
         return kerasgen.Autoencoder((6,), 2, width=8)
 
 
+@pytest.mark.backend("tensorflow")  # the family has a case that runs on all
 class TestVariationalAutoencoderOfVectors(Citizen):
     vectors = True
     num_classes = 2
@@ -143,6 +145,7 @@ class TestFlowMatchingOfVideos(Citizen):
         return kerasgen.FlowMatching((2, 4, 8, 1), num_classes=2, network=network, num_given=1)
 
 
+@pytest.mark.backend("tensorflow")  # the family has a case that runs on all
 class TestVariationalAutoencoderOfVideos(Citizen):
     videos = True
     num_classes = 2
