@@ -63,7 +63,7 @@ class Modality:
         raise NotImplementedError
 
     def of_shape(self, shape: Sequence[int]) -> "Modality":
-        """The kind of examples that are like these, but of another shape."""
+        """The kind of examples that are like these, but of another shape; of kinds that a shape alone makes."""
         return type(self)(shape)
 
     def check_any_size(self, x: ArrayLike) -> np.ndarray:
