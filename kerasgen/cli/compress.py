@@ -12,7 +12,7 @@ from kerasgen.cli import options, transform
 from kerasgen.errors import InputError
 from kerasgen.files import replacing
 from kerasgen.hub.registry import load
-from kerasgen.modalities import Sounds
+from kerasgen.modalities import Sounds, Videos
 
 SUFFIX = ".kgen"
 
@@ -37,10 +37,12 @@ def run(args: Namespace) -> None:
         raise InputError(f"{type(model).__name__} does not take --{', --'.join(sorted(unknown))} to compress.")
     if args.output.suffix not in ("", SUFFIX):
         raise InputError(f"{args.output} ends in {args.output.suffix}; expected {SUFFIX} or a folder.")
-    groups, heard = _read(args, model), model.modality if isinstance(model.modality, Sounds) else None
+    groups = _read(args, model)
     if len(groups) > 1 and args.output.suffix:
-        raise InputError(f"{args.input} has images of several sizes; give --output a folder to write each one to.")
-    total = units = 0
+        raise InputError(
+            f"{args.input} has {model.modality.noun} of several sizes; give --output a folder to write each one to."
+        )
+    total, extent, unit = 0, 0.0, "pixel"
     settings |= {"verbose": 0} if len(groups) > 1 else {}  # one bar for all
     for index, images in enumerate(with_progress(groups, rows=len, noun=model.modality.counted)):
         path = args.output if args.output.suffix else args.output / f"{index:06d}{SUFFIX}"
@@ -48,13 +50,17 @@ def run(args: Namespace) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as file:
             file.write(content)
-        total, units = total + len(content), units + (images.size if heard else images.size // images.shape[-1])
-    rate = (
-        f"{8 * total * heard.sample_rate / units:.4g} bits a second"
-        if heard
-        else f"{8 * total / units:.4g} bits a pixel"
-    )
-    print(f"{total} bytes written to {args.output}, {rate}")
+        much, unit = _extent(model.modality, images)
+        total, extent = total + len(content), extent + much
+    print(f"{total} bytes written to {args.output}, {8 * total / extent:.4g} bits a {unit}")
+
+
+def _extent(modality, x):
+    """How many pixels these are, or how many seconds of sound, and which of the two."""
+    if not isinstance(modality, Sounds):
+        return x.size // x.shape[-1], "pixel"
+    samples = x.shape[1] if x.ndim == 2 else x.shape[2] * modality.hop
+    return len(x) * samples / modality.sample_rate, "second"
 
 
 def _read(args, model):
@@ -62,6 +68,8 @@ def _read(args, model):
     path = Path(args.input).expanduser()
     if path.suffix.lower() in (".npy", ".npz") and not path.is_dir():
         return [transform.read_array(path, args.num_images)]
+    if isinstance(model.modality, Videos):
+        return [transform.read_videos(path, model.shape, model.shape[0], args.num_images)]
     if isinstance(model.modality, Sounds):
         return _grouped(args, data.load_whole_sounds(path, sounds=model.modality, limit=args.num_images))
     split = args.split or data.default_split(args.input)

@@ -100,7 +100,7 @@ def read_array(path: Path, limit: int | None) -> Array:
     return np.array(array[:limit] if array.ndim else array)
 
 
-def read_videos(path: Path, shape: Sequence[int], frames: int, limit: int) -> Array:
+def read_videos(path: Path, shape: Sequence[int], frames: int, limit: int | None) -> Array:
     """The first `frames` of videos, uint8 `[N, frames, H, W, C]` of the sides of `shape`: a file, or all of a folder.
 
     Of a .npy file `[N, T, H, W, C]` the first `limit`. Raises `InputError`: they have unequal numbers of frames.

@@ -131,9 +131,15 @@ def test_forecast(tmp_path, capsys):
     assert "does not forecast" in capsys.readouterr().err
 
 
-def test_reconstruct_videos(tmp_path):
-    videos(tmp_path)
-    Autoencoder((4, 4, 4, 1), 2, width=4, num_components=0).save(tmp_path / "ae")
+def test_reconstruct_and_compress_videos(tmp_path, capsys):
+    _, x = videos(tmp_path)
+    model = Autoencoder((4, 4, 4, 1), 2, width=4, num_components=0)
+    model.save(tmp_path / "ae")
+    assert status("compress", tmp_path / "ae", "--input", tmp_path / "clips", "--output", tmp_path / "x.kgen") == 0
+    size = (tmp_path / "x.kgen").stat().st_size
+    assert f"{8 * size / x.size:.4g} bits a pixel" in capsys.readouterr().out
+    assert status("decompress", tmp_path / "ae", "--input", tmp_path / "x.kgen", "--output", tmp_path / "y.npy") == 0
+    np.testing.assert_allclose(np.load(tmp_path / "y.npy"), model.reconstruct(x, verbose=0), atol=1e-2)
     for form in ("png", "gif"):
         output = tmp_path / f"pairs.{form}"
         assert status("reconstruct", tmp_path / "ae", "--input", tmp_path / "clips", "--output", output) == 0

@@ -189,6 +189,10 @@ def test_commands_compress_sounds(codec, tmp_path, capsys):
     size = sum(file.stat().st_size for file in (tmp_path / "coded").iterdir())
     seconds = (2048 + 4096) / 8000 + 2 * 0.25  # with the silence behind each
     assert f"{8 * size / seconds:.4g} bits a second" in capsys.readouterr().out
+    np.save(tmp_path / "x.npy", codec.modality.check(voices()))
+    assert status("compress", *compress[1:2], "--input", tmp_path / "x.npy", "--output", tmp_path / "x.kgen") == 0
+    rate = 8 * (tmp_path / "x.kgen").stat().st_size / (3 * 2048 / 8000)
+    assert f"{rate:.4g} bits a second" in capsys.readouterr().out
     assert status("decompress", tmp_path / "model", "--input", tmp_path / "coded", "--output", tmp_path / "again") == 0
     with wave.open(str(tmp_path / "again" / "000001" / "000000.wav")) as file:
         assert file.getnframes() == 4096 + 2000 + 16  # whole hops
