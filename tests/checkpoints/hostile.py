@@ -224,7 +224,7 @@ HANDMADE = [
     lambda rng: (b"[" * 100_000, WEIGHTS),
     lambda rng: (b'{"a":' * 100_000, WEIGHTS),
     lambda rng: (b"[" * 500 + b"]" * 500, WEIGHTS),
-    lambda rng: (TEXT + b" " * 2**21, WEIGHTS),
+    lambda rng: (TEXT + b" " * 2**23, WEIGHTS),
     lambda rng: (b"", WEIGHTS),
     lambda rng: (TEXT, b""),
     lambda rng: (b"\xff\xfe" + TEXT, WEIGHTS),

@@ -418,7 +418,7 @@ def test_a_relative_name_is_a_file(archive, tmp_path, monkeypatch):
         ({"also": [(WEIGHTS, b"x")]}, "no more"),
         ({"without": WEIGHTS}, "no more"),
         ({"config": b'{"class_name": "Popen"}'}, "Popen"),
-        ({"config": b" " * 2**21}, "larger"),
+        ({"config": b" " * 2**23}, "larger"),
         ({"weights": b"x" * 100}, "HDF5"),
     ],
     ids=lambda value: str(value)[:40],
