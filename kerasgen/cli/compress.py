@@ -50,17 +50,9 @@ def run(args: Namespace) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as file:
             file.write(content)
-        much, unit = _extent(model.modality, images)
+        much, unit = model.modality.extent(images)
         total, extent = total + len(content), extent + much
     print(f"{total} bytes written to {args.output}, {8 * total / extent:.4g} bits a {unit}")
-
-
-def _extent(modality, x):
-    """How many pixels these are, or how many seconds of sound, and which of the two."""
-    if not isinstance(modality, Sounds):
-        return x.size // x.shape[-1], "pixel"
-    samples = x.shape[1] if x.ndim == 2 else x.shape[2] * modality.hop
-    return len(x) * samples / modality.sample_rate, "second"
 
 
 def _read(args, model):

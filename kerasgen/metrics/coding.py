@@ -1,21 +1,16 @@
 """What compressed images cost."""
 
-import math
-
 import numpy as np
 
 from kerasgen.metrics.figure import Figures, figure
-from kerasgen.modalities import Sounds
 from kerasgen.typing import Any
 
 
 def rate(run: Any) -> Figures:
     """Bits a pixel, of sounds bits a second, of all examples of the split in one stream, its header counted."""
     size, num = len(run.model.verb("compress")(run.images, verbose=run.verbose)), len(run.images)
-    name, units = "bits_per_pixel", math.prod(run.model.shape[:2])
-    if isinstance(modality := run.model.modality, Sounds):
-        name, units = "bits_per_second", modality.num_samples / modality.sample_rate
-    return {name: figure(8.0 * size / (num * units), None, **run.how, n=num, bytes=size)}
+    extent, unit = run.model.modality.extent(run.images)
+    return {f"bits_per_{unit}": figure(8.0 * size / extent, None, **run.how, n=num, bytes=size)}
 
 
 def codebook_usage(run: Any) -> Figures:

@@ -109,6 +109,10 @@ class Modality:
         """Checked examples in the range of results."""
         return x
 
+    def extent(self, x: Array) -> tuple[float, str]:
+        """How much examples `[N, ...]` of any sides are, and in what: the unit that rates are by."""
+        return x.size // x.shape[-1], "pixel"
+
     def file_size(self, example: Array) -> int:
         """Bytes of an example in a file without loss."""
         raise InputError(f"{self.noun} have no usual file without loss.")

@@ -180,6 +180,11 @@ class Sounds(Images):
             written.setframerate(self.sample_rate)
             written.writeframes(np.rint(LOUDEST * sound).astype("<i2").tobytes())
 
+    def extent(self, x: Array) -> tuple[float, str]:
+        """Of sounds or spectrograms, in seconds."""
+        samples = x.shape[1] if x.ndim == 2 else x.shape[2] * self.hop
+        return len(x) * samples / self.sample_rate, "second"
+
     def file_size(self, example: Array) -> int:
         raise InputError("spectrograms have no usual file without loss.")
 
