@@ -87,8 +87,9 @@ class Saving(keras.Model):
     def save(self, filepath: Any, overwrite: bool = True, dtype: str = "float32", **kwargs: Any) -> None:
         """Saves to a `.keras` file or to a folder of the same contents: config, weights, optimizer and its state.
 
-        `dtype="float16"` halves the weights and leaves the optimizer out; they are cast back when loaded. A path that
-        starts with "hf://" is Keras' own upload; `push_to_hub` tries what it sends.
+        `dtype="float16"` halves the weights and leaves the optimizer out; they are cast back when loaded. "float8"
+        halves them again: weights err by up to 1/32, which flows do not stand. A path that starts with "hf://" is
+        Keras' own upload; `push_to_hub` tries what it sends.
 
         Raises `InputError`, `CheckpointError`: what `kerasgen.checkpoints.save_checkpoint` says; nothing was written.
         """

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from kerasgen.checkpoints import archive, bounds, config as configs, trust, weights
+from kerasgen.checkpoints import archive, bounds, config as configs, minifloat, trust, weights
 from kerasgen.checkpoints.folder import (
     CONFIG as CONFIG,
     FILES as FILES,
@@ -25,6 +25,7 @@ from kerasgen.errors import CheckpointError, InputError
 from kerasgen.version import __version__
 
 PLAIN = "Arguments must be plain JSON values (lists, not arrays) or Keras objects, and get_config must give them."
+DTYPES = ("float32", "float16", "float8")
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 OPTIMIZER = "optimizer/"  # the beginning of its paths in the weights file
 
@@ -45,20 +46,21 @@ def save_checkpoint(
     Args:
         model: a built model of one of kerasgen's classes, or of a subclass.
         path: a folder, made if it does not exist, or a path that ends in ".keras".
-        dtype: "float32" or "float16", of floating-point arrays in the file.
+        dtype: of floating-point arrays in the file: "float32", "float16", or "float8", in which arrays of one axis are
+            float16, and all others numbers of eight bits that `minifloat` describes.
         optimizer: whether to save what the model was compiled with, and the optimizer's state.
         overwrite: what is at `path`.
 
     Raises:
         InputError: the path is not one to save to.
-        CheckpointError: a weight is not finite, or is beyond float16; the config does not describe the model, or has
+        CheckpointError: a weight is not finite, or is beyond the dtype; the config does not describe the model, or has
             something that `load_checkpoint` would refuse. Nothing was written.
     """
     import keras
 
     path = local_path(path)
-    if dtype not in ("float32", "float16"):
-        raise CheckpointError(f"dtype is {dtype!r}; expected 'float32' or 'float16'.")
+    if dtype not in DTYPES:
+        raise CheckpointError(f"dtype is {dtype!r}; expected one of {', '.join(DTYPES)}.")
     zipped = path.suffix == archive.SUFFIX
     if path.exists() and not overwrite:
         raise InputError(f"{path} exists; choose another path or save with overwrite=True.")
@@ -88,7 +90,10 @@ def _write_arrays(file, arrays):
 
     with h5py.File(file, "w") as opened:
         for name, array in arrays.items():
-            opened[name] = array
+            if isinstance(array, minifloat.Minifloats):
+                minifloat.write(opened, name, array)
+            else:
+                opened[name] = array
 
 
 def _contents(model, dtype, optimizer):
@@ -174,12 +179,26 @@ def _arrays(model, config, own, dtype):
         if "float" in keras.backend.standardize_dtype(variable.dtype):
             if not np.isfinite(array.astype(np.float32)).all():
                 raise CheckpointError(f"{_name(variable, path)} has values that are not finite; nothing was saved.")
-            with np.errstate(over="ignore"):
-                array = array.astype(dtype)
-            if not np.isfinite(array).all():
-                raise CheckpointError(f"{_name(variable, path)} has values beyond {dtype}; save with dtype='float32'.")
+            try:
+                array = _cast(array, dtype)
+            except InputError as error:
+                told = f"{_name(variable, path)} has values beyond {dtype}; save with dtype='float32'."
+                raise CheckpointError(told) from error
         arrays[path] = array
     return arrays
+
+
+def _cast(array, dtype):
+    """What the file shall have of finite values. Raises `InputError`: a value is beyond the dtype."""
+    import numpy as np
+
+    if dtype == "float8" and array.ndim > 1:
+        return minifloat.rounded(array)
+    with np.errstate(over="ignore"):
+        array = array.astype("float32" if dtype == "float32" else "float16")
+    if not np.isfinite(array).all():
+        raise InputError("a value is infinite in float16.")
+    return array
 
 
 def _name(variable, path):

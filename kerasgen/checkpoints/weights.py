@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
-from kerasgen.checkpoints import trust
+from kerasgen.checkpoints import minifloat, trust
 from kerasgen.errors import CheckpointError
 
 building = contextvars.ContextVar("building", default=False)  # whether a model is being made from a config
@@ -27,8 +27,7 @@ def read_shapes(opened: BinaryIO) -> dict[str, tuple[tuple[int, ...], Any]]:
     try:
         with h5py.File(opened, "r") as file:
             shapes: dict[str, tuple[tuple[int, ...], Any]] = {}
-            _walk(h5py, file, "", {_address(h5py, file)}, shapes)
-            stored = sum(math.prod(shape) * dtype.itemsize for shape, dtype in shapes.values())
+            stored = _walk(h5py, file, "", {_address(h5py, file)}, shapes)
     except CheckpointError:
         raise
     except Exception as error:  # h5py raises OSError, RuntimeError, KeyError, TypeError and others for damage
@@ -45,6 +44,8 @@ def _address(h5py, item):
 
 
 def _walk(h5py, group, prefix, seen, shapes):
+    """Notes the arrays in a group and those in it; returns their bytes."""
+    stored = 0
     for name in group:
         path = f"{prefix}{name}"
         link = group.get(name, getlink=True)
@@ -55,16 +56,20 @@ def _walk(h5py, group, prefix, seen, shapes):
             raise CheckpointError(f"model.weights.h5 has a second link to the same object at {path!r}.")
         seen.add(_address(h5py, item))
         if isinstance(item, h5py.Group):
-            _walk(h5py, item, f"{path}/", seen, shapes)
+            stored += _walk(h5py, item, f"{path}/", seen, shapes)
             continue
         layout = item.id.get_create_plist() if isinstance(item, h5py.Dataset) else None
         if layout is None or layout.get_layout() != h5py.h5d.CONTIGUOUS or layout.get_external_count():
             raise CheckpointError(f"model.weights.h5 has something other than a plain array at {path!r}.")
-        if item.dtype.kind not in "fiub" or (item.dtype.kind == "f" and item.dtype.itemsize > 4):
+        kind = item.id.get_type()
+        plain = h5py.h5t.py_create(item.dtype).equal(kind) or minifloat.is_one(kind)
+        if item.dtype.kind not in "fiub" or (item.dtype.kind == "f" and not (plain and item.dtype.itemsize <= 4)):
             raise CheckpointError(f"{path!r} in model.weights.h5 has dtype {item.dtype}, which is not allowed.")
-        if item.shape is None or item.id.get_storage_size() != math.prod(item.shape) * item.dtype.itemsize:
+        if item.shape is None or item.id.get_storage_size() != math.prod(item.shape) * kind.get_size():
             raise CheckpointError(f"{path!r} in model.weights.h5 is declared larger than it is stored.")
+        stored += item.id.get_storage_size()
         shapes[path] = tuple(item.shape), item.dtype
+    return stored
 
 
 class _Budget(list):

@@ -115,7 +115,7 @@ class Evaluation:
 class Weights:
     """How weights are stored, their licence (of the Hub's list), and where they are published once they are."""
 
-    dtype: str = _entry("float16", choices=("float16", "float32"))
+    dtype: str = _entry("float16", choices=("float8", "float16", "float32"))
     sha256: str | None = _entry(None, pattern=SHA256)
     handle: str | None = _entry(None, pattern=r"[\w.-]+/[\w.-]+")
     revision: str | None = None
