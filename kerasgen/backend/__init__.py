@@ -38,6 +38,7 @@ jit_compile = _backend.jit_compile
 SYNCHRONIZED = _backend.SYNCHRONIZED
 some_rows = _backend.some_rows
 transposed_convolution = _backend.transposed_convolution
+attention = _backend.attention
 notify = _backend.notify
 finish_callbacks = _backend.finish_callbacks
 StateKeeper = _backend.StateKeeper

@@ -23,7 +23,7 @@ from kerasgen.typing import Any, Array, Callable, Sequence, Tensor
 replica_seed, replica_sum, replica_rows = plain.replica_seed, plain.replica_sum, plain.replica_rows
 replica_gather, jit_compile = plain.replica_gather, plain.jit_compile
 
-SYNCHRONIZED, some_rows = plain.SYNCHRONIZED, plain.some_rows
+SYNCHRONIZED, some_rows, attention = plain.SYNCHRONIZED, plain.some_rows, plain.attention
 
 keep_freed_memory()
 

@@ -74,6 +74,11 @@ def transposed_convolution(x: Tensor, kernel: Tensor) -> Tensor:
     return ops.conv_transpose(x, kernel, 2, "same", data_format="channels_last")
 
 
+def attention(q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tensor:
+    """softmax(q k^T / sqrt(D)) v of queries, keys and values `[B, T, heads, D]`, of all or of those up to the query."""
+    return ops.dot_product_attention(q, k, v, is_causal=causal)
+
+
 def jit_compile() -> Any:
     """What `compile(jit_compile="auto")` should mean: Keras' own choice."""
     return "auto"

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from kerasgen import backend
 from kerasgen.errors import InputError
 from kerasgen.inputs import check_integer
 from kerasgen.networks.build import Dtype, Network, Tensor, dense
@@ -58,7 +59,7 @@ class RotarySelfAttention(Network):
         return self.out(ops.reshape(attended, (batch, length, self.heads * self.size)))
 
     def call(self, x: Tensor, where: Tensor) -> Tensor:
-        return self.joined(ops.dot_product_attention(*self.parts(x, where), is_causal=self.causal))
+        return self.joined(backend.attention(*self.parts(x, where), self.causal))
 
     def step(self, x: Tensor, index: Tensor, where: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, ...]:
         """What `call` gives for the token `index`, x `[B, 1, C]`, of those before it, and their keys and values."""
