@@ -28,9 +28,11 @@ def load_sound_arrays(
     *,
     sounds: Sounds,
     pattern: str | None = None,
-    labels: bool | None = None,
+    labels: str | bool | None = None,
 ) -> tuple[Array, Array | None]:
-    """Spectrograms uint8 `[N, frequency, time, 1]` and labels (int32 `[N]` or `None`) of a folder of sounds.
+    """Spectrograms uint8 `[N, frequency, time, 1]` and labels of a folder of sounds.
+
+    Labels are int32 `[N]`, attributes bool `[N, A]`, or `None`.
 
     Args:
         sounds: `model.modality`.
@@ -49,7 +51,7 @@ def load_sounds(
     *,
     sounds: Sounds,
     pattern: str | None = None,
-    labels: bool | None = None,
+    labels: str | bool | None = None,
     shuffle: bool = False,
     seed: int = 0,
     drop_remainder: bool = False,
@@ -95,8 +97,13 @@ def sound_class_names(path: str | os.PathLike, pattern: str | None = None) -> li
     return _class_names(found, [label for _, label in _placed(path, found, pattern)])
 
 
+def sound_attribute_names(path: str | os.PathLike, pattern: str) -> list[str]:
+    """The names of the attributes of a folder of sounds, in the order of their columns. Errors as of `sound_source`."""
+    return [name for _, name in _attributes(_groups(_files(Path(path).expanduser()), pattern), pattern)]
+
+
 def sound_source(
-    path: str | os.PathLike, split: str, sounds: Sounds, pattern: str | None = None, labels: bool | None = None
+    path: str | os.PathLike, split: str, sounds: Sounds, pattern: str | None = None, labels: str | bool | None = None
 ) -> Source:
     """A `Source` of spectrograms uint8 `[frequency, time, 1]`, and labels.
 
@@ -108,11 +115,12 @@ def sound_source(
             at their end.
         pattern: a regular expression of the names of files, without their suffix, in place of sub-folders: the group
             "label" is the class; a file where the group "test" or "validation" is not empty is of that split.
-        labels: `False` leaves them out.
+        labels: `False` leaves them out. "attributes" are the values of all groups of the pattern but "test" and
+            "validation": with the groups "label" and "speaker" there is one for each class, and one for each speaker.
 
     Raises:
         DatasetError: there is no such folder or split, or a file cannot be read or does not fit the pattern.
-        InputError: the pattern is none.
+        InputError: the pattern is none, or has no groups where attributes are asked for.
     """
     path = Path(path).expanduser()
     name, *ends = parse_split(split)
@@ -124,8 +132,12 @@ def sound_source(
         raise no_split(path, name, [*(place for place in SPLITS if place in there), "all"])
     files = [index for index, (place, _) in enumerate(placed) if wanted in ("all", place)]
     files = [files[index] for index in part_of([found[i].relative_to(path).as_posix() for i in files], *ends)]
-    names = None if labels is False else _class_names(found, [label for _, label in placed])
-    numbers = None if names is None else np.array([names.index(placed[i][1]) for i in files], np.int32)
+    names, numbers = None, None
+    if labels == "attributes":
+        numbers = _attributes_of(found, pattern)[files]
+    elif labels is not False:
+        names = _class_names(found, [label for _, label in placed])
+        numbers = None if names is None else np.array([names.index(placed[i][1]) for i in files], np.int32)
 
     def read():
         heard = (sounds.spectrograms(_of_length(_heard(found[i], sounds.sample_rate), sounds)[None]) for i in files)
@@ -170,11 +182,37 @@ def _matched(file, pattern):
         raise InputError(f"pattern is {pattern!r}, which is no regular expression ({error}).") from error
 
 
+def _groups(files, pattern):
+    """The values of the pattern's named groups, a dictionary for each file."""
+    found = []
+    for file in files:
+        match = _matched(file, pattern)
+        if match is None:
+            raise DatasetError(f"{file} does not fit the pattern {pattern!r}; change the pattern, or move the file.")
+        found.append(match.groupdict())
+    return found
+
+
+def _attributes(groups, pattern):
+    """`(group, value)` of each attribute: group by group, as in the pattern, and sorted in each."""
+    kinds = [kind for kind in groups[0] if kind not in SPLITS]
+    if not kinds:
+        told = "expected named groups, such as (?P<label>...), whose values are attributes"
+        raise InputError(f"pattern is {pattern!r}; {told}.")
+    return [(kind, value) for kind in kinds for value in sorted({each[kind] or "" for each in groups} - {""})]
+
+
+def _attributes_of(files, pattern):
+    """bool `[N, A]`."""
+    if pattern is None:
+        raise InputError('labels is "attributes", but there is no pattern of names of files, whose groups they are.')
+    groups = _groups(files, pattern)
+    columns = _attributes(groups, pattern)
+    return np.array([[each[kind] == value for kind, value in columns] for each in groups])
+
+
 def _by_pattern(file, pattern):
-    match = _matched(file, pattern)
-    if match is None:
-        raise DatasetError(f"{file} does not fit the pattern {pattern!r}; change the pattern, or move the file.")
-    groups = match.groupdict()
+    (groups,) = _groups([file], pattern)
     place = next((place for place in SPLITS[1:] if groups.get(place)), "train")
     return place, groups.get("label") or ""
 

@@ -4,7 +4,7 @@ import inspect
 
 from kerasgen import data
 from kerasgen.base import FAMILIES, BaseModel
-from kerasgen.data.sounds import fits_pattern, sound_class_names, sound_splits
+from kerasgen.data.sounds import fits_pattern, sound_attribute_names, sound_class_names, sound_splits
 from kerasgen.errors import RecipeError
 from kerasgen.modalities import Sounds, sounds_of, tokens_of
 from kerasgen.recipes import Recipe
@@ -26,19 +26,23 @@ def source_of(recipe: Recipe, split: str) -> dict[str, Any]:
         tokens = tokens_of(config["shape"], config["vocabulary"])
         return {"source": dataset.source, "split": split, "tokens": tokens, **form}
     if (sounds := sounds_in(recipe)) is not None:
-        form = {"sounds": sounds, "pattern": dataset.pattern, "labels": None if dataset.labels else False}
+        form = {"sounds": sounds, "pattern": dataset.pattern, "labels": _labels(dataset)}
         return {"source": dataset.source, "split": split, **form}
     if dataset.moving is not None:
         if dataset.image_size is None or len(set(dataset.image_size)) > 1:
             raise RecipeError(f"dataset.image_size is {dataset.image_size}; with dataset.moving it is one number.")
         return {"source": dataset.source, "split": split, "side": dataset.image_size[0], "frames": dataset.moving}
     form = {"image_size": dataset.image_size, "channels": dataset.channels}
-    labels = dataset.labels if isinstance(dataset.labels, str) else None if dataset.labels else False
     columns = {} if dataset.columns is None else {"columns": dataset.columns}
     if dataset.pairs is not None:
         return {"source": dataset.source, "split": split, "pairs": dataset.pairs, **form}
     patches = {} if dataset.patch_size is None else {"patch_size": dataset.patch_size, "patches": dataset.patches}
-    return {"source": dataset.source, "split": split, "labels": labels, **columns, **patches, **form}
+    return {"source": dataset.source, "split": split, "labels": _labels(dataset), **columns, **patches, **form}
+
+
+def _labels(dataset):
+    """The argument `labels` of `data.load`."""
+    return dataset.labels if isinstance(dataset.labels, str) else None if dataset.labels else False
 
 
 def load_split(recipe: Recipe, split: str) -> tuple[Array, Array | None]:
@@ -90,7 +94,10 @@ def on_dataset(recipe: Recipe, source: str) -> Recipe:
         if not (pattern := dataset.get("pattern")) or not fits_pattern(source, pattern):
             dataset.pop("pattern", None)
             _take_splits(table, sound_splits(source))
-        if "num_classes" in config:
+        if dataset.get("labels") == "attributes" and "pattern" in dataset:
+            names = sound_attribute_names(source, dataset["pattern"])
+            config |= {"num_classes": len(names)} if "num_classes" in config else {"attributes": names}
+        elif config.keys() & {"num_classes", "attributes"}:
             classes = sound_class_names(source, dataset.get("pattern"))
             _take_classes(recipe.model.class_name, dataset, config, classes)
         return Recipe.from_dict(table)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from kerasgen import data
+from kerasgen.data.sounds import sound_attribute_names
 from kerasgen.errors import DatasetError, InputError
 from kerasgen.modalities import Sounds
 
@@ -46,6 +47,24 @@ def test_names_say_the_class_and_the_split(tmp_path):
         data.load_sound_arrays(tmp_path, sounds=SOUNDS, pattern=PATTERN)
     with pytest.raises(InputError, match="no regular expression"):
         data.load_sound_arrays(tmp_path, sounds=SOUNDS, pattern="(")
+
+
+def test_groups_of_the_pattern_are_attributes(tmp_path):
+    pattern = r"(?P<label>\d)_(?P<speaker>[a-z]+)_((?P<test>[01])|\d+)"
+    names = ("1_zoe_0", "1_zoe_2", "0_anna_3", "1_anna_4", "2_anna_1")
+    for name in names:
+        write(tmp_path / f"{name}.wav", tone(500))
+    assert sound_attribute_names(tmp_path, pattern) == ["0", "1", "2", "anna", "zoe"]
+    _, y = data.load_sound_arrays(tmp_path, sounds=SOUNDS, pattern=pattern, labels="attributes")
+    assert (y.dtype, y.astype(int).tolist()) == (bool, [[1, 0, 0, 1, 0], [0, 1, 0, 1, 0], [0, 1, 0, 0, 1]])
+    _, y = data.load_sound_arrays(tmp_path, "test", sounds=SOUNDS, pattern=pattern, labels="attributes")
+    assert y.astype(int).tolist() == [[0, 1, 0, 0, 1], [0, 0, 1, 1, 0]]
+    ((_, y),) = data.load_sounds(tmp_path, batch_size=3, sounds=SOUNDS, pattern=pattern, labels="attributes")
+    assert y.shape == (3, 5)
+    with pytest.raises(InputError, match="no pattern"):
+        data.load_sound_arrays(tmp_path, sounds=SOUNDS, labels="attributes")
+    with pytest.raises(InputError, match="named groups"):
+        data.load_sound_arrays(tmp_path, sounds=SOUNDS, pattern=r".*_((?P<test>[01])|\d+)", labels="attributes")
 
 
 def test_other_rates_channels_and_lengths(tmp_path):
