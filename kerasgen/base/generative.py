@@ -15,7 +15,7 @@ from kerasgen.typing import Any, ArrayLike, Callable, Config, Labels, Tensor
 # What is measured of samples, for any family that has some.
 SAMPLED = (
     *("frechet_distance", "kernel_distance", "precision_recall", "density_coverage", "inception_score"),
-    *("class_accuracy", "ms_ssim", "memorisation"),
+    *("class_accuracy", "ms_ssim", "memorisation", "motion", "content_kept"),
 )
 WIDTH = 118  # of a line of code
 MOST_COLUMNS = 20  # classes that get a column each in a grid

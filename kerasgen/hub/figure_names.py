@@ -37,6 +37,10 @@ MEANINGS = {  # where it is not the name in words
     "path_length": "perceptual path length",
     "forecast_error": "squared error of a forecast frame, summed over pixels in [0, 1]",
     "forecast_ssim": "SSIM of forecast frames",
+    "frechet_distance_of_frames": "Fréchet distance of single frames",
+    "centroid_speed": "speed of the centre of brightness, pixels a frame",
+    "centroid_acceleration": "its acceleration between reflections, pixels a frame squared",
+    "content_kept": "videos whose first and last frames show the same",
     "train_on_synthetic": "accuracy on real images after training on samples alone",
 }
 FAMOUS = {"frechet_distance": "FID", "kernel_distance": "KID", "inception_score": "Inception score"}

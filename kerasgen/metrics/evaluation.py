@@ -47,7 +47,7 @@ class Evaluation:
         self.num_samples = self.settings.num_samples if self.model.given_shape is None else len(self.given)
         self.batching = {"batch_size": self.settings.batch_size, "verbose": self.verbose}
         if self.extractor is not None:
-            self.extractor.check_shape(self.model.shape)
+            self.extractor.check_shape(self.model.shape[-3:])  # of videos, of their frames
 
     @property
     def how(self) -> dict[str, Any]:
@@ -91,13 +91,16 @@ class Evaluation:
 
     @functools.cached_property
     def real(self) -> tuple[Array, Array | None]:
-        """Features and probabilities of the real images."""
-        return extract_cached(self.extractor, self.images, **self.batching)
+        """Features and probabilities of the real images, or of all frames of videos, one after the other."""
+        return extract_cached(self.extractor, self._frames(self.images), **self.batching)
 
     @functools.cached_property
     def fake(self) -> tuple[Array, Array | None]:
-        """Features and probabilities of the samples."""
-        return self.extractor.extract(self.samples, **self.batching)
+        """Features and probabilities of the samples, as `real`."""
+        return self.extractor.extract(self._frames(self.samples), **self.batching)
+
+    def _frames(self, examples):
+        return examples.reshape(-1, *self.model.shape[-3:])
 
     @functools.cached_property
     def reconstructions(self) -> tuple[Array, Array]:

@@ -16,7 +16,7 @@ from kerasgen.metrics.figure import Figures, extracted, figure, mean_figure
 from kerasgen.metrics.frechet import frechet_distance, weighted_moments
 from kerasgen.metrics.kernel import kernel_distance
 from kerasgen.metrics.molecules import molecules
-from kerasgen.metrics.motion import forecast, over_frames
+from kerasgen.metrics.motion import content_kept, forecast, motion, over_frames
 from kerasgen.metrics.path_length import EPSILON, PROTOCOL, path_lengths
 from kerasgen.metrics.scores import inception_score
 from kerasgen.metrics.sequences import copies, likelihood
@@ -97,16 +97,22 @@ def likelihood_calibration(run: Any) -> Figures:
 
 
 def frechet(run: Any) -> Figures:
-    """Fréchet distance; called FID only with the features of "inception-2015"."""
+    """Fréchet distance; called FID only with the features of "inception-2015". Of videos that of all their frames."""
+    moving = isinstance(run.model.modality, Videos)
+    frames, suffix = (run.model.shape[0], "_of_frames") if moving else (1, "")
     real, fake = (np.asarray(features, np.float64) for features in (run.real[0], run.fake[0]))
     replicates = REPLICATES[real.shape[1] > WIDE]
 
     def distance(real_weights, fake_weights):
-        return frechet_distance(*weighted_moments(real, real_weights), *weighted_moments(fake, fake_weights))
+        sets = ((real, real_weights), (fake, fake_weights))
+        means = [moment for rows, weights in sets for moment in weighted_moments(rows, np.repeat(weights, frames))]
+        return frechet_distance(*means)
 
-    value = distance(np.ones(len(real)), np.ones(len(fake)))
-    error = standard_error(distance, (len(real), len(fake)), replicates, run.settings.seed, run.verbose)
-    return {f"frechet_distance/{run.extractor.name}": figure(value, error, **run.how_extracted, bootstrap=replicates)}
+    sizes = len(real) // frames, len(fake) // frames
+    value = distance(*(np.ones(size) for size in sizes))
+    error = standard_error(distance, sizes, replicates, run.settings.seed, run.verbose)
+    name = f"frechet_distance{suffix}/{run.extractor.name}"
+    return {name: figure(value, error, **run.how_extracted, bootstrap=replicates)}
 
 
 def kernel(run: Any) -> Figures:
@@ -255,6 +261,8 @@ ANOMALOUS = (
 )
 SMILES = (lambda run: run.settings.smiles, "smiles = true in its settings")
 SINGLE = (lambda run: not isinstance(run.model.modality, Videos), "images that are no videos")
+MOVING = (lambda run: isinstance(run.model.modality, Videos) and run.model.shape[0] > 2, "videos of three frames")
+KNOWN = (lambda run: run.real[1] is not None, "an extractor that tells classes or attributes")
 EXTRACTED = (IMAGES, SINGLE, ENOUGH, EXTRACTOR)
 
 # What `measures` of a model may name: the function, and what its evaluation needs.
@@ -273,7 +281,7 @@ FIGURES = {
     "nats_per_token": (likelihood, ()),
     "copies": (copies, (TRAINING,)),
     "molecules": (molecules, (TRAINING, SMILES)),
-    "frechet_distance": (frechet, EXTRACTED),
+    "frechet_distance": (frechet, (IMAGES, ENOUGH, EXTRACTOR)),
     "kernel_distance": (kernel, EXTRACTED),
     "precision_recall": (of_neighbours(("precision", "recall"), neighbours.precision_and_recall, 3), EXTRACTED),
     "density_coverage": (of_neighbours(("density", "coverage"), neighbours.density_and_coverage, 5), EXTRACTED),
@@ -286,6 +294,8 @@ FIGURES = {
     "memorisation": (memorisation, (IMAGES, TRAINING)),
     "path_length": (path_length, EXTRACTED),
     "forecast": (forecast, ()),
+    "motion": (motion, (MOVING, ENOUGH)),
+    "content_kept": (content_kept, (MOVING, ENOUGH, EXTRACTOR, KNOWN)),
     "train_on_synthetic": (train_on_synthetic, (*EXTRACTED, CLASSES, LABELS)),
 }
 ON_DEMAND = ("train_on_synthetic",)  # what takes long is measured only where it is named

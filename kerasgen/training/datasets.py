@@ -31,7 +31,8 @@ def source_of(recipe: Recipe, split: str) -> dict[str, Any]:
     if dataset.moving is not None:
         if dataset.image_size is None or len(set(dataset.image_size)) > 1:
             raise RecipeError(f"dataset.image_size is {dataset.image_size}; with dataset.moving it is one number.")
-        return {"source": dataset.source, "split": split, "side": dataset.image_size[0], "frames": dataset.moving}
+        form = {"side": dataset.image_size[0], "frames": dataset.moving, "labels": dataset.labels}
+        return {"source": dataset.source, "split": split, **form}
     form = {"image_size": dataset.image_size, "channels": dataset.channels}
     columns = {} if dataset.columns is None else {"columns": dataset.columns}
     if dataset.pairs is not None:
@@ -59,7 +60,7 @@ def load_split(recipe: Recipe, split: str) -> tuple[Array, Array | None]:
     if recipe.dataset.domain is not None:
         return data.load_domain_arrays(**source_of(recipe, split), domain=recipe.dataset.domain)
     if recipe.dataset.moving is not None:
-        return data.load_moving_arrays(**source_of(recipe, split)), None
+        return data.load_moving_arrays(**source_of(recipe, split))
     if sounds_in(recipe) is not None:
         return data.load_sound_arrays(**source_of(recipe, split))
     return data.load_arrays(**source_of(recipe, split))

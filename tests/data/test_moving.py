@@ -25,8 +25,8 @@ def dots(num):
 def test_two_images_move_in_lines_and_are_reflected():
     """Between reflections the step is one vector of a tenth of the room, to the rounding of both ends."""
     images, room = dots(20), 41 - 3
-    videos = data.load_moving_arrays(images, side=41, frames=12)
-    assert videos.shape == (20, 12, 41, 41, 1)
+    videos, labels = data.load_moving_arrays(images, side=41, frames=12)
+    assert videos.shape == (20, 12, 41, 41, 1) and labels is None
     reflected = steady = 0
     for number, video in enumerate(videos):
         places = np.argwhere(video[..., 0] == 100 + number)
@@ -47,9 +47,9 @@ def test_two_images_move_in_lines_and_are_reflected():
 
 
 def test_a_video_depends_on_its_number_alone():
-    videos = data.load_moving_arrays(dots(8), side=16, frames=4)
-    np.testing.assert_array_equal(data.load_moving_arrays(dots(8), side=16, frames=4), videos)
-    np.testing.assert_array_equal(data.load_moving_arrays(dots(8), side=16, frames=1), videos[:, 0])
+    videos, _ = data.load_moving_arrays(dots(8), side=16, frames=4)
+    np.testing.assert_array_equal(data.load_moving_arrays(dots(8), side=16, frames=4)[0], videos)
+    np.testing.assert_array_equal(data.load_moving_arrays(dots(8), side=16, frames=1)[0], videos[:, 0])
     batches = list(data.load_moving(dots(8), side=16, frames=4, batch_size=3).as_numpy_iterator())
     np.testing.assert_array_equal(np.concatenate(batches), videos)
     shuffled = next(data.load_moving(dots(8), side=16, frames=4, batch_size=8, shuffle=True).as_numpy_iterator())
@@ -57,7 +57,24 @@ def test_a_video_depends_on_its_number_alone():
     assert len(list(data.load_moving(dots(8), side=16, frames=4, batch_size=3, drop_remainder=True))) == 2
 
 
+def test_labels_tell_what_moves():
+    """Each image has a brightness of its own, by which it is found where nothing hides it."""
+    images, classes = dots(12), np.arange(12) % 3
+    videos, labels = data.load_moving_arrays((images, classes), side=41, frames=6, labels="attributes")
+    assert (labels.shape, labels.dtype) == ((12, 3), bool)
+    for video, label in zip(videos, labels, strict=True):
+        seen = {int(classes[value - 100]) for value in np.unique(video) if value}
+        assert seen == set(np.flatnonzero(label))
+    (batch, of_batch), *_ = data.load_moving((images, classes), side=41, frames=6, batch_size=5, labels="attributes")
+    np.testing.assert_array_equal(batch, videos[:5])
+    np.testing.assert_array_equal(of_batch, labels[:5])
+
+
 def test_errors():
+    with pytest.raises(DatasetError, match="no classes"):
+        data.load_moving_arrays(dots(2), side=8, frames=4, labels="attributes")
+    with pytest.raises(InputError, match='"attributes"'):
+        data.load_moving_arrays(dots(2), side=8, frames=4, labels=True)
     with pytest.raises(DatasetError, match="3 x 3, which do not fit into 2 x 2"):
         data.load_moving_arrays(dots(2), side=2, frames=4)
     with pytest.raises(InputError, match="frames"):
