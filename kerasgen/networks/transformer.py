@@ -59,7 +59,8 @@ class RotarySelfAttention(Network):
         return self.out(ops.reshape(attended, (batch, length, self.heads * self.size)))
 
     def call(self, x: Tensor, where: Tensor) -> Tensor:
-        return self.joined(backend.attention(*self.parts(x, where), self.causal))
+        q, k, v = self.parts(x, where)
+        return self.joined(backend.attention(q, k, v, self.causal))
 
     def step(self, x: Tensor, index: Tensor, where: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, ...]:
         """What `call` gives for the token `index`, x `[B, 1, C]`, of those before it, and their keys and values."""
