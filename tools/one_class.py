@@ -3,6 +3,8 @@
 For each class a model is trained on its training images alone, and scores the whole test set; a figure is the AUROC of
 the class against the rest (Ruff et al. 2018, section 5.2).
 
+It goes on where a run with the same output was stopped.
+
 python tools/one_class.py --dataset=mnist --output=one_class.json
 python tools/one_class.py --model=glow-fashion-mnist --normal=fashion_mnist --anomalous=mnist --output=likelihood.json
 """
@@ -26,16 +28,26 @@ CORRUPTION = {"class": "gaussian", "stddev": 0.2}
 BATCH = 64
 
 
-def models(shape):
-    """By name: the model, and the way it scores."""
+def vae(shape):
     import kerasgen
 
-    yield "VAE", kerasgen.VariationalAutoencoder(shape, 16), "likelihood"
-    autoencoder = kerasgen.Autoencoder(shape, 16, corruption=CORRUPTION, num_components=0)
-    yield "denoising autoencoder", autoencoder, "reconstruction"
+    return kerasgen.VariationalAutoencoder(shape, 16)
 
 
-def one_class(report):
+def denoising_autoencoder(shape):
+    import kerasgen
+
+    return kerasgen.Autoencoder(shape, 16, corruption=CORRUPTION, num_components=0)
+
+
+MODELS = (  # by name: what makes one, and the way it scores
+    ("VAE", vae, "likelihood"),
+    ("denoising autoencoder", denoising_autoencoder, "reconstruction"),
+)
+
+
+def one_class(report, keep):
+    """Adds the AUROC of each class to the lists of `report`, by model, and calls `keep()`."""
     import keras
 
     from kerasgen import data, metrics
@@ -44,15 +56,19 @@ def one_class(report):
     tested, labels = data.load_arrays(DATASET.value, "test")
     for label in range(int(y.max()) + 1):
         some = x[y == label]
-        keras.utils.set_random_seed(label)
-        for name, model, scorer in models(x.shape[1:]):
+        for name, make, scorer in MODELS:
+            if len(report.setdefault(name, [])) > label:
+                continue
             start = time.monotonic()
+            keras.utils.set_random_seed(label)
+            model = make(x.shape[1:])
             steps = EPOCHS.value * (len(some) // BATCH)
             model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(2e-3, steps)))
             model.fit(some, batch_size=BATCH, epochs=EPOCHS.value, verbose=0)
             scores = model.anomaly_scorers()[scorer](tested, batch_size=500, verbose=0)
             value = metrics.auroc(scores[labels == label], scores[labels != label])
-            report.setdefault(name, []).append(value)
+            report[name].append(value)
+            keep()
             print(f"{label}, {name}: {value:.4f} ({time.monotonic() - start:.0f} s)", flush=True)
     for name, values in report.items():
         print(f"mean, {name}: {np.mean(values):.4f}")
@@ -77,14 +93,21 @@ def two_sets(report):
 def main(_):
     from kerasgen.training import hardware
 
+    output = Path(OUTPUT.value)
     report = hardware.describe()
     if MODEL.value:
         report |= {"model": MODEL.value, "normal": NORMAL.value, "anomalous": ANOMALOUS.value, "n": NUM_IMAGES.value}
         two_sets(report.setdefault("auroc", {}))
     else:
         report |= {"dataset": DATASET.value, "epochs": EPOCHS.value}
-        one_class(report.setdefault("auroc", {}))
-    Path(OUTPUT.value).write_text(json.dumps(report, indent=1) + "\n")
+        before = json.loads(output.read_text()) if output.exists() else {}
+        if before and {key: before.get(key) for key in report} != report:
+            raise app.UsageError(
+                f"{output} has figures of another data set, machine or number of epochs; choose another."
+            )
+        report["auroc"] = before.get("auroc", {})
+        one_class(report["auroc"], lambda: output.write_text(json.dumps(report, indent=1) + "\n"))
+    output.write_text(json.dumps(report, indent=1) + "\n")
 
 
 if __name__ == "__main__":
