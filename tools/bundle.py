@@ -22,7 +22,7 @@ from kerasgen.hub.registry import entries, find
 from kerasgen.recipes import Recipe
 
 RUN = flags.DEFINE_string("run", None, "folder of a finished run (kerasgen train --workdir)")
-REFRESH = flags.DEFINE_bool("refresh", False, "write configs and cards of all entries anew, with the figures they have")
+REFRESH = flags.DEFINE_bool("refresh", None, "write configs and cards of all entries anew, with the figures they have")
 flags.mark_flags_as_mutual_exclusive(["run", "refresh"], required=True)
 
 MADE = ("config.json", "metadata.json", "model.weights.h5", "metrics.json", "log.csv", "README.md")

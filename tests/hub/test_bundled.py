@@ -75,6 +75,7 @@ def test_entries():
         "resnet-celeba-attributes",
         "resnet-cifar10-jpeg",
         "resnet-fashion-mnist",
+        "resnet-spoken-attributes",
         "resnet-spoken-digits",
         "sagan-fashion-mnist",
         "sr3-fashion-mnist",
