@@ -54,6 +54,7 @@ def test_entries():
         "ae-celeba",
         "ae-fashion-mnist",
         "ae-moving-mnist",
+        "ae-spoken-digits",
         "anomaly-shuttle",
         "bits-back-mnist",
         "dcgan-mnist",
