@@ -2,6 +2,7 @@
 
 python tools/bundle.py --run /path/to/run
 python tools/bundle.py --refresh           # configs and cards of all entries, where a class has new settings or words
+python tools/bundle.py --shorten gpt-names # its weights in eight bits each, to be measured anew by tools/evaluate.py
 """
 
 import json
@@ -23,7 +24,8 @@ from kerasgen.recipes import Recipe
 
 RUN = flags.DEFINE_string("run", None, "folder of a finished run (kerasgen train --workdir)")
 REFRESH = flags.DEFINE_bool("refresh", None, "write configs and cards of all entries anew, with the figures they have")
-flags.mark_flags_as_mutual_exclusive(["run", "refresh"], required=True)
+SHORTEN = flags.DEFINE_string("shorten", None, "entry to store in float8")
+flags.mark_flags_as_mutual_exclusive(["run", "refresh", "shorten"], required=True)
 
 MADE = ("config.json", "metadata.json", "model.weights.h5", "metrics.json", "log.csv", "README.md")
 MAX_BYTES = 12_000_000
@@ -41,9 +43,20 @@ def refresh():
         write_card(entry.recipe, model, entry.metrics, entry.folder)
 
 
+def shorten(name):
+    entry = find(name)
+    kerasgen.load(name).save(entry.folder, dtype="float8")
+    digest = sha256(entry.folder / "model.weights.h5")
+    set_weights(entry.folder / "recipe.toml", sha256=digest, dtype="float8")
+    report = entry.metrics | {"weights_sha256": digest}
+    (entry.folder / "metrics.json").write_text(json.dumps(report, indent=2) + "\n")
+
+
 def main(_):
     if REFRESH.value:
         return refresh()
+    if SHORTEN.value:
+        return shorten(SHORTEN.value)
     checkpoint = Path(RUN.value) / "checkpoint"
     trained = Recipe.load(checkpoint / "recipe.toml")
     entry = find(trained.name)
