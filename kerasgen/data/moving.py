@@ -64,7 +64,10 @@ def load_moving(
     shard: tuple[int, int] = (0, 1),
     data_dir: str | os.PathLike | None = None,
 ) -> "tf.data.Dataset":
-    """Batches of videos that are made as they are needed. Arguments and errors as in `load`, `load_moving_arrays`."""
+    """Batches of videos that are made as they are needed, with labels if they are asked for.
+
+    Arguments and errors as in `load` and `load_moving_arrays`.
+    """
     opened = moving_source(source, split, side, frames, labels, data_dir)
     num_batches = num_batches_of(opened, batch_size, drop_remainder)
     where = (first_epoch, first_batch, shard)

@@ -35,7 +35,7 @@ class Dataset:
     validation_split: str | None = None
     image_size: tuple[int, int] | None = _entry(None, low=1)
     channels: int | None = _entry(None, choices=(1, 3))
-    labels: bool | str = False  # or the name of a feature
+    labels: bool | str = False  # or the name of a feature; of sounds and what moves also "attributes"
     columns: tuple[int, ...] | None = _entry(None, low=0)  # of attributes, those to take
     patch_size: int | None = _entry(None, low=1)  # of square patches to take of images of any size
     patches: int = _entry(1, low=1)  # of each image
