@@ -38,6 +38,7 @@ def test_list_and_show(capsys):
         "ae-celeba": True,
         "ae-fashion-mnist": True,
         "ae-moving-mnist": True,
+        "ae-spoken-digits": True,
         "denoising-ae-fashion-mnist": True,
     }
     assert status("show", MODEL) == 0
