@@ -436,7 +436,8 @@ def test_models_that_cannot_be_built(recipe_path, override, message):
 
 def test_only_images_are_flipped(recipe_path, tmp_path):
     """Before anything is read or trained."""
-    recipe = Recipe.load(recipe_path).override(["dataset.moving=2", "model.config.shape=[2, 8, 8, 1]"])
+    others = ["dataset.moving=2", "dataset.labels=false", "model.config.shape=[2, 8, 8, 1]"]
+    recipe = Recipe.load(recipe_path).override(others)
     with pytest.raises(RecipeError, match=r"dataset\.flip is of images"):
         train(recipe, tmp_path / "run", verbose=0)
 
