@@ -63,6 +63,7 @@ def test_entries():
         "denoiser-bsd",
         "denoising-ae-fashion-mnist",
         "flow-matching-fashion-mnist",
+        "flow-matching-spoken-digits",
         "glow-celeba",
         "glow-fashion-mnist",
         "glow-mnist",
