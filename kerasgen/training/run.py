@@ -320,10 +320,11 @@ def evaluation(recipe: Recipe, model: BaseModel, split: str, verbose: Verbose = 
     if labels is not None and model.num_classes is None and labels.ndim == 1:
         contents["anomalous"] = labels != 0
     contents["extractor"] = extractor = None if settings.extractor is None else load_extractor(settings.extractor)
-    if recipe.dataset.domain is not None and extractor is not None and extractor.num_classes is None:
-        columns = [recipe.dataset.domain]
-    if columns is None and labels is not None and labels.ndim == 2:
-        columns = range(labels.shape[1])
+    if extractor is not None and extractor.num_classes is None:
+        if recipe.dataset.domain is not None:
+            columns = [recipe.dataset.domain]
+        elif columns is None and labels is not None and labels.ndim == 2:
+            columns = range(labels.shape[1])
     how = {"columns": columns, "settings": settings, "dataset": recipe.dataset.source, "verbose": verbose}
     return Evaluation(model, images, labels, split, **how, **contents)
 
