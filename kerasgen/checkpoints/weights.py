@@ -62,14 +62,20 @@ def _walk(h5py, group, prefix, seen, shapes):
         if layout is None or layout.get_layout() != h5py.h5d.CONTIGUOUS or layout.get_external_count():
             raise CheckpointError(f"model.weights.h5 has something other than a plain array at {path!r}.")
         kind = item.id.get_type()
-        plain = h5py.h5t.py_create(item.dtype).equal(kind) or minifloat.is_one(kind)
-        if item.dtype.kind not in "fiub" or (item.dtype.kind == "f" and not (plain and item.dtype.itemsize <= 4)):
+        if item.dtype.kind not in "iub" and not _is_float(h5py, item.dtype, kind):
             raise CheckpointError(f"{path!r} in model.weights.h5 has dtype {item.dtype}, which is not allowed.")
         if item.shape is None or item.id.get_storage_size() != math.prod(item.shape) * kind.get_size():
             raise CheckpointError(f"{path!r} in model.weights.h5 is declared larger than it is stored.")
         stored += item.id.get_storage_size()
         shapes[path] = tuple(item.shape), item.dtype
     return stored
+
+
+def _is_float(h5py, dtype, kind):
+    """Whether an HDF5 type is float16 or float32 as NumPy has them, or a minifloat."""
+    if dtype.kind != "f" or dtype.itemsize > 4:
+        return False
+    return h5py.h5t.py_create(dtype).equal(kind) or minifloat.is_one(kind)
 
 
 class _Budget(list):
