@@ -5,11 +5,12 @@ e is 0. e = 7 would be read as infinite, so the largest is (2 - 1 / 16) 2^(6 - b
 least with which its largest value fits. Rounding errs by at most 1/32 of a value above 2^(1 - bias), as float8_e3m4.
 """
 
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kerasgen.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 FRACTION, EXPONENT, LARGEST = 4, 3, 6
 FIELDS = (FRACTION + EXPONENT, FRACTION, EXPONENT, 0, FRACTION)  # sign, place and bits of e, place and bits of f
@@ -19,15 +20,17 @@ LEAST = -100  # of the exponent of the largest value; float32 has what is 2^10 t
 class Minifloats(NamedTuple):
     """Such numbers, as float32, and their bias."""
 
-    values: np.ndarray
+    values: "np.ndarray"
     bias: int
 
 
-def rounded(array: np.ndarray) -> Minifloats:
+def rounded(array: "np.ndarray") -> Minifloats:
     """The nearest such numbers, ties to even.
 
     Raises `InputError`: a value is too large for a bias of 1, the least that h5py reads.
     """
+    import numpy as np
+
     magnitudes = np.abs(array.astype(np.float64))
     largest = max(magnitudes.max(initial=0.0), 2.0**LEAST)
     top = int(np.floor(np.log2(largest)))
