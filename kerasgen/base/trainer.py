@@ -322,6 +322,12 @@ class Trainer(backend.StateKeeper, Saving):
         """Random numbers in [0, 1) of a step, float32; the first axis, if any, is the batch."""
         return self.draw(keras.random.uniform, shape)
 
+    def stratified(self, num: Any) -> Tensor:
+        """Numbers in [0, 1), `[num]`, each uniform, and evenly spread over the batch (Kingma et al. 2021, app. I.1)."""
+        start, total = backend.replica_rows(num)
+        place = ops.cast(start + ops.arange(num, dtype="int32"), "float32")
+        return (place / ops.cast(total, "float32") + self.uniform(())) % 1.0
+
     def draw(self, distribution: Callable, shape: tuple) -> Tensor:
         """Numbers of a distribution of `keras.random`, float32."""
         if not shape:

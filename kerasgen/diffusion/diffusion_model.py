@@ -5,7 +5,7 @@ import math
 import numpy as np
 from keras import ops
 
-from kerasgen import backend, inputs
+from kerasgen import inputs
 from kerasgen.base import mean_of_each, register_family
 from kerasgen.diffusion import schedules
 from kerasgen.diffusion.denoiser import Condition, Denoiser
@@ -140,11 +140,8 @@ class DiffusionModel(Denoiser):
     # Training
 
     def random_times(self, num: Any) -> tuple[Tensor, Tensor, Tensor]:
-        """Times as the network reads them, alpha, sigma, `[B]` each, evenly spread (Kingma et al. 2021, app. I.1)."""
-        start, total = backend.replica_rows(num)
-        u = (
-            ops.cast(start + ops.arange(num, dtype="int32"), "float32") / ops.cast(total, "float32") + self.uniform(())
-        ) % 1.0
+        """Times as the network reads them, alpha, sigma, `[B]` each, evenly spread over the batch."""
+        u = self.stratified(num)
         if self._log_squares is not None:
             at = ops.cast(ops.minimum(ops.floor(u * self.num_steps), self.num_steps - 1), "int32")
             log_square = ops.take(ops.convert_to_tensor(self._log_squares, "float32"), at)

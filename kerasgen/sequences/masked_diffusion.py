@@ -52,9 +52,9 @@ class MaskedDiffusion(SequenceModel):
         return ops.sum(ops.where(masked, nats, 0.0), axis=1) / ops.cast(num, "float32")
 
     def losses(self, x: Tensor, one_hot: Tensor | None, training: bool) -> tuple[Tensor, Logs]:
-        """The bound of each sequence by one draw of k and S, in nats a token, `[B]`."""
+        """The bound of each sequence by one draw of k, evenly spread over a batch, and S, in nats a token, `[B]`."""
         one_hot = self.drop_labels(one_hot) if training else one_hot
-        num = 1 + ops.cast(ops.floor(self.length * self.uniform((ops.shape(x)[0],))), "int32")
+        num = 1 + ops.cast(ops.floor(self.length * self.stratified(ops.shape(x)[0])), "int32")
         losses = self.masked_nats(x, ops.minimum(num, self.length), self.uniform(ops.shape(x)), one_hot, training)
         return losses, {"loss": losses}
 

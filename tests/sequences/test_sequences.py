@@ -347,3 +347,11 @@ def test_a_block_as_in_keras_hub():
             assert not ops.convert_to_numpy(variable).any()  # biases, zero at the start
     assert not kernels
     assert_same(ops.convert_to_numpy(found), ops.convert_to_numpy(peer(x)), 1e-4)
+
+
+def test_numbers_of_masks_are_evenly_spread():
+    """Over a batch, while each example has every number equally often."""
+    model = MaskedDiffusion((4,), 3, SMALL)
+    found = np.stack([ops.convert_to_numpy(model.stratified(8)) for _ in range(200)])
+    np.testing.assert_allclose(np.diff(np.sort(found), axis=1), 1 / 8, atol=1e-6)
+    assert stats.kstest(found[:, 3], "uniform").pvalue > 1e-3
