@@ -159,6 +159,14 @@ def test_two_tensorflow_replicas_take_the_steps_of_one(family, examples):
 
 
 @pytest.mark.backend("tensorflow")
+def test_kernels_of_two_tensorflow_replicas(examples, monkeypatch):
+    """Of small tensors, too; and one replica's share is empty once."""
+    monkeypatch.setattr("kerasgen.backend.tensorflow.LARGE", 1)
+    make = FAMILIES["diffusion"]
+    assert_same_training("diffusion", trained(make, examples), trained(make, examples, mirrored().scope()))
+
+
+@pytest.mark.backend("tensorflow")
 def test_dropout_differs_between_replicas():
     """That of users' layers, too."""
     strategy = mirrored()

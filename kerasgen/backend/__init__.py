@@ -39,6 +39,7 @@ SYNCHRONIZED = _backend.SYNCHRONIZED
 some_rows = _backend.some_rows
 transposed_convolution = _backend.transposed_convolution
 attention = _backend.attention
+gelu = _backend.gelu
 notify = _backend.notify
 finish_callbacks = _backend.finish_callbacks
 StateKeeper = _backend.StateKeeper

@@ -23,7 +23,8 @@ from kerasgen.typing import Any, Array, Callable, Sequence, Tensor
 replica_seed, replica_sum, replica_rows = plain.replica_seed, plain.replica_sum, plain.replica_rows
 replica_gather, jit_compile = plain.replica_gather, plain.jit_compile
 
-SYNCHRONIZED, some_rows, attention = plain.SYNCHRONIZED, plain.some_rows, plain.attention
+SYNCHRONIZED, some_rows = plain.SYNCHRONIZED, plain.some_rows
+attention, gelu = plain.attention, plain.gelu
 
 keep_freed_memory()
 

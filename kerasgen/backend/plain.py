@@ -79,6 +79,11 @@ def attention(q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tensor:
     return ops.dot_product_attention(q, k, v, is_causal=causal)
 
 
+def gelu(x: Tensor) -> Tensor:
+    """x times the standard normal distribution function of x (Hendrycks and Gimpel 2016), without approximation."""
+    return ops.gelu(x, approximate=False)
+
+
 def jit_compile() -> Any:
     """What `compile(jit_compile="auto")` should mean: Keras' own choice."""
     return "auto"

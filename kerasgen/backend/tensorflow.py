@@ -1,11 +1,15 @@
 """TensorFlow: gradient tapes, `tf.function`, replicas of `tf.distribute`."""
 
+import contextlib
 import functools
 import math
+import threading
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
 
+from kerasgen.backend import plain
 from kerasgen.backend.plain import (
     finish_callbacks as finish_callbacks,
     keeping as keeping,
@@ -19,6 +23,7 @@ from kerasgen.errors import InputError
 from kerasgen.typing import Any, Callable, Sequence, Tensor
 
 SYNCHRONIZED = True  # see kerasgen.backend.plain
+LARGE = 4096  # values of a tensor, or of an example of an unknown number of them, that are worth a kernel
 
 
 class StateKeeper:
@@ -68,7 +73,8 @@ def value_and_grad(function: Callable, variables: Sequence) -> tuple[tuple[Tenso
     """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch([v.value for v in variables])
-        value, auxiliary = function()
+        with _fusing():
+            value, auxiliary = function()
     gradients = tape.gradient(value, [v.value for v in variables], unconnected_gradients=tf.UnconnectedGradients.ZERO)
     return (value, auxiliary), [tf.convert_to_tensor(g) for g in gradients]
 
@@ -118,7 +124,81 @@ def compiled(model: Any, function: Callable) -> Callable:
 
     TensorFlow counts traces by a function's code and warns of many; a partial has none, so that each is counted alone.
     """
-    return tf.function(functools.partial(function), autograph=False)
+
+    def program(*tensors):
+        with _fusing():
+            return function(*tensors)
+
+    return tf.function(functools.partial(program), autograph=False)
+
+
+_own = threading.local()  # .programs: whether this thread traces a program that is run here, rather than exported
+
+
+@contextlib.contextmanager
+def _fusing() -> Iterator[None]:
+    before = getattr(_own, "programs", False)
+    _own.programs = True
+    try:
+        yield
+    finally:
+        _own.programs = before
+
+
+def gelu(x: Tensor) -> Tensor:
+    """See `kerasgen.backend.plain.gelu`. In programs of steps and samples on CPUs XLA makes one kernel of it.
+
+    TensorFlow reads and writes memory for each of its operations, and converts for each what has 16 bits. Small tensors
+    are not worth the tenth of a second that a kernel takes to be made, and what is exported runs where there is no XLA.
+    """
+    if (
+        getattr(_own, "programs", False)
+        and tf.inside_function()
+        and math.prod(side or 1 for side in x.shape) >= LARGE
+        and _xla_on_cpus()
+    ):
+        return _gelu_kernel(x)
+    return plain.gelu(x)
+
+
+@functools.cache
+def _xla_on_cpus():
+    """Whether there are CPUs alone, and this TensorFlow was built with XLA for them."""
+    if tf.config.list_physical_devices("GPU") or tf.config.list_logical_devices("TPU"):
+        return False
+    with tf.init_scope():
+        try:
+            return bool(_kernel(lambda x: x + 1.0)(tf.zeros(())) == 1.0)
+        except tf.errors.OpError:
+            return False
+
+
+def _kernel(function):
+    """A function of tensors as a kernel of its own, made once for each set of shapes."""
+    return tf.function(functools.partial(function), autograph=False, jit_compile=True, reduce_retracing=False)
+
+
+def _cumulative(x):
+    """The standard normal distribution function."""
+    return 0.5 * (1.0 + tf.math.erf(x * math.sqrt(0.5)))
+
+
+@_kernel
+def _gelu(x):
+    y = tf.cast(x, "float32")
+    return tf.cast(y * _cumulative(y), x.dtype)
+
+
+@_kernel
+def _gelu_gradient(x, upstream):
+    y = tf.cast(x, "float32")
+    slope = _cumulative(y) + y * tf.exp(-0.5 * tf.square(y)) * (1.0 / math.sqrt(2.0 * math.pi))
+    return tf.cast(tf.cast(upstream, "float32") * slope, x.dtype)
+
+
+@tf.custom_gradient
+def _gelu_kernel(x):
+    return _gelu(x), functools.partial(_gelu_gradient, x)
 
 
 def replica_seed(seed: Tensor) -> Tensor:

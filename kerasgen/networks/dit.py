@@ -5,6 +5,7 @@ import math
 import numpy as np
 from keras import ops
 
+from kerasgen import backend
 from kerasgen.errors import InputError
 from kerasgen.networks.build import Dtype, Network, Tensor, dense, plain_norm
 from kerasgen.networks.geometry import depth_to_space, depth_to_video, space_to_depth, video_to_depth
@@ -31,7 +32,7 @@ class Block(Network):
         super().__init__(name, dtype=dtype)
         self.modulation = dense(channels, 6 * channels, "modulation", dtype, kernel_initializer="zeros")
         self.attention = SelfAttention(channels, heads, name="attention", dtype=dtype)
-        self.hidden = dense(channels, 4 * channels, "hidden", dtype, activation="gelu")
+        self.hidden = dense(channels, 4 * channels, "hidden", dtype, activation=backend.gelu)
         self.out = dense(4 * channels, channels, "out", dtype)
 
     def call(self, x: Tensor, embedding: Tensor) -> Tensor:

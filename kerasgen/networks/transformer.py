@@ -79,7 +79,7 @@ class TransformerBlock(Network):
         self.norm_a = rms_norm(channels, "norm_a", dtype)
         self.attention = RotarySelfAttention(channels, heads, causal, "attention", dtype)
         self.norm_b = rms_norm(channels, "norm_b", dtype)
-        self.hidden = dense(channels, 4 * channels, "hidden", dtype, use_bias=False, activation="gelu")
+        self.hidden = dense(channels, 4 * channels, "hidden", dtype, use_bias=False, activation=backend.gelu)
         self.out = dense(4 * channels, channels, "out", dtype, use_bias=False)
         self.drop = layers.Dropout(dropout, name="drop", dtype=dtype) if dropout else None
 

@@ -1,0 +1,81 @@
+"""Functions that TensorFlow gets as one kernel: the same values and derivatives, in programs and outside of them."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+from scipy import stats
+
+from kerasgen import FlowMatching, backend
+from kerasgen.backend import gelu
+
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def kernels(monkeypatch):
+    """Small tensors get kernels, too."""
+    if keras.backend.backend() == "tensorflow":
+        monkeypatch.setattr("kerasgen.backend.tensorflow.LARGE", 1)
+
+
+def numbers(*shape):
+    return RNG.standard_normal(shape).astype(np.float32)
+
+
+def run(function, *arrays):
+    program = backend.compiled(FlowMatching((2,), network={"class": "MLP", "width": 4, "depth": 1}), function)
+    return [ops.convert_to_numpy(x) for x in program(*map(ops.convert_to_tensor, arrays))]
+
+
+def test_gelu():
+    """Of Keras and of SciPy, with its derivatives."""
+    x = numbers(64, 5) * 3.0
+
+    def derivative(x):
+        return backend.gradient(lambda x: ops.sum(gelu(x)), x)
+
+    def values(x):
+        return gelu(x), derivative(x), backend.gradient(lambda x: ops.sum(ops.square(derivative(x))), x)
+
+    value, first, second = run(values, x)
+    cumulative, density = stats.norm.cdf(x), stats.norm.pdf(x)
+    np.testing.assert_allclose(value, x * cumulative, atol=1e-5)
+    np.testing.assert_allclose(value, ops.convert_to_numpy(ops.gelu(x, approximate=False)), atol=1e-5)
+    np.testing.assert_allclose(first, cumulative + x * density, atol=1e-5)
+    np.testing.assert_allclose(second, 2 * (cumulative + x * density) * (2 - x**2) * density, atol=1e-4)
+    np.testing.assert_allclose(ops.convert_to_numpy(gelu(ops.convert_to_tensor(x))), value, atol=1e-5)
+    half = gelu(ops.cast(x, "bfloat16"))
+    assert keras.backend.standardize_dtype(half.dtype) == "bfloat16"
+
+
+def test_training_is_the_same(monkeypatch):
+    """Batches of two sizes, in steps of which half hold the kernels and half do not."""
+    network = {"class": "DiT", "width": 8, "depth": 2, "heads": 2, "patch": 2}
+    results = []
+    for large in (1, 10**9):
+        if keras.backend.backend() == "tensorflow":
+            monkeypatch.setattr("kerasgen.backend.tensorflow.LARGE", large)
+        model = FlowMatching((8, 8, 1), network=network)
+        rng = np.random.default_rng(0)
+        for variable in model.trainable_variables:
+            variable.assign(0.2 * rng.standard_normal(variable.shape))
+        model.compile(keras.optimizers.SGD(1e-2))
+        model.fit(np.arange(640, dtype=np.uint8).reshape(10, 8, 8, 1), batch_size=4, epochs=2, verbose=0, shuffle=False)
+        results.append([*model.get_weights(), model.sample(2, steps=3, seed=0)])
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+@pytest.mark.backend("tensorflow")
+def test_graphs_of_others_have_no_kernels():
+    """What is exported runs where there is no XLA."""
+    import tensorflow as tf
+
+    spec = tf.TensorSpec((4, 8))
+    foreign = tf.function(lambda x: gelu(x)).get_concrete_function(spec)
+    assert {operation.type for operation in foreign.graph.get_operations()} & {"Erf", "Erfc"}
+    own = backend.compiled(None, gelu).get_concrete_function(spec)
+    types = {operation.type for operation in own.graph.get_operations()}
+    assert not types & {"Erf", "Erfc"}
+    assert types & {"StatefulPartitionedCall", "PartitionedCall"}
