@@ -24,7 +24,7 @@ replica_seed, replica_sum, replica_rows = plain.replica_seed, plain.replica_sum,
 replica_gather, jit_compile = plain.replica_gather, plain.jit_compile
 
 SYNCHRONIZED, some_rows = plain.SYNCHRONIZED, plain.some_rows
-attention, gelu = plain.attention, plain.gelu
+attention, gelu, silu = plain.attention, plain.gelu, plain.silu
 
 keep_freed_memory()
 

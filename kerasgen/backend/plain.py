@@ -84,6 +84,11 @@ def gelu(x: Tensor) -> Tensor:
     return ops.gelu(x, approximate=False)
 
 
+def silu(x: Tensor) -> Tensor:
+    """x times its logistic sigmoid (Hendrycks and Gimpel 2016; Ramachandran et al. 2017, "Swish")."""
+    return ops.silu(x)
+
+
 def jit_compile() -> Any:
     """What `compile(jit_compile="auto")` should mean: Keras' own choice."""
     return "auto"

@@ -151,14 +151,21 @@ def gelu(x: Tensor) -> Tensor:
     TensorFlow reads and writes memory for each of its operations, and converts for each what has 16 bits. Small tensors
     are not worth the tenth of a second that a kernel takes to be made, and what is exported runs where there is no XLA.
     """
-    if (
+    return _gelu_kernel(x) if _deserves_kernel(x) else plain.gelu(x)
+
+
+def silu(x: Tensor) -> Tensor:
+    """See `kerasgen.backend.plain.silu`. Of its gradient XLA makes a kernel, as of `gelu`; oneDNN has one of itself."""
+    return _silu_kernel(x) if _deserves_kernel(x) else plain.silu(x)
+
+
+def _deserves_kernel(x):
+    return (
         getattr(_own, "programs", False)
         and tf.inside_function()
         and math.prod(side or 1 for side in x.shape) >= LARGE
         and _xla_on_cpus()
-    ):
-        return _gelu_kernel(x)
-    return plain.gelu(x)
+    )
 
 
 @functools.cache
@@ -199,6 +206,18 @@ def _gelu_gradient(x, upstream):
 @tf.custom_gradient
 def _gelu_kernel(x):
     return _gelu(x), functools.partial(_gelu_gradient, x)
+
+
+@_kernel
+def _silu_gradient(x, upstream):
+    y = tf.cast(x, "float32")
+    gate = tf.sigmoid(y)
+    return tf.cast(tf.cast(upstream, "float32") * gate * (1.0 + y * (1.0 - gate)), x.dtype)
+
+
+@tf.custom_gradient
+def _silu_kernel(x):
+    return tf.nn.silu(x), functools.partial(_silu_gradient, x)
 
 
 def replica_seed(seed: Tensor) -> Tensor:

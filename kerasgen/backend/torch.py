@@ -17,7 +17,8 @@ replica_sum, replica_rows = plain.replica_sum, plain.replica_rows
 replica_gather, jit_compile = plain.replica_gather, plain.jit_compile
 SYNCHRONIZED, some_rows, of_all_processes = plain.SYNCHRONIZED, plain.some_rows, plain.of_all_processes
 shares_of_batch = plain.shares_of_batch
-transposed_convolution, attention, gelu = plain.transposed_convolution, plain.attention, plain.gelu
+transposed_convolution, attention = plain.transposed_convolution, plain.attention
+gelu, silu = plain.gelu, plain.silu
 
 keep_freed_memory()
 

@@ -6,6 +6,7 @@ dense layer mixes places, and no normalization mixes examples or places.
 
 from keras import ops
 
+from kerasgen import backend
 from kerasgen.networks.build import Dtype, Network, Shape, Tensor, conv
 from kerasgen.networks.geometry import channels_of, flatten, latent_shape
 
@@ -19,7 +20,7 @@ class Block(Network):
         self.conv_b = conv(channels, channels, 3, "conv_b", dtype, kernel_initializer="zeros")
 
     def call(self, x: Tensor) -> Tensor:
-        return x + self.conv_b(ops.silu(self.conv_a(ops.silu(x))))
+        return x + self.conv_b(backend.silu(self.conv_a(backend.silu(x))))
 
 
 class SpatialEncoder(Network):
@@ -57,7 +58,7 @@ class SpatialEncoder(Network):
     def call(self, x: Tensor, training: bool = False) -> Tensor:
         for layer in self.steps:
             x = layer(x)
-        return flatten(self.out(ops.silu(x)))
+        return flatten(self.out(backend.silu(x)))
 
 
 class SpatialDecoder(Network):
@@ -90,4 +91,4 @@ class SpatialDecoder(Network):
         x = self.stem(ops.reshape(z, (ops.shape(z)[0], *self.latent_shape)))
         for layer in self.steps:
             x = layer(x)
-        return self.out(ops.silu(x))
+        return self.out(backend.silu(x))

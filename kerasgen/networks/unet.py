@@ -7,6 +7,7 @@ import math
 
 from keras import layers, ops
 
+from kerasgen import backend
 from kerasgen.errors import InputError
 from kerasgen.networks.build import Dtype, Network, Tensor, conv, dense, group_norm
 from kerasgen.networks.dit import positions
@@ -32,9 +33,9 @@ class ResidualBlock(Network):
         self.shortcut = conv(inputs, filters, 1, "shortcut", dtype) if inputs != filters else None
 
     def call(self, x: Tensor, embedding: Tensor) -> Tensor:
-        y = self.conv_a(ops.silu(self.norm_a(x)))
+        y = self.conv_a(backend.silu(self.norm_a(x)))
         scale, shift = ops.split(self.scale_shift(ops.silu(embedding)), 2, axis=-1)
-        y = ops.silu(self.norm_b(y, scale, shift))
+        y = backend.silu(self.norm_b(y, scale, shift))
         y = y if self.drop is None else self.drop(y)
         return (x if self.shortcut is None else self.shortcut(x)) + self.conv_b(y)
 
@@ -151,7 +152,7 @@ class UNet(Network):
             x = residual(ops.concatenate([x, skips.pop()], axis=-1), embedding)
             x = x if attention is None else attention(x, **video)
             x = x if resize is None else resize(x)
-        x = self.out(ops.silu(self.norm(x)))
+        x = self.out(backend.silu(self.norm(x)))
         return depth_to_space(x, self.patch) if self.patch > 1 else x
 
 

@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from scipy import stats
+from scipy import special, stats
 
 from kerasgen import FlowMatching, backend
-from kerasgen.backend import gelu
+from kerasgen.backend import gelu, silu
 
 RNG = np.random.default_rng(0)
 
@@ -28,25 +28,35 @@ def run(function, *arrays):
     return [ops.convert_to_numpy(x) for x in program(*map(ops.convert_to_tensor, arrays))]
 
 
-def test_gelu():
-    """Of Keras and of SciPy, with its derivatives."""
-    x = numbers(64, 5) * 3.0
+def gelu_and_slopes(x):
+    cumulative, density = stats.norm.cdf(x), stats.norm.pdf(x)
+    return x * cumulative, cumulative + x * density, (2.0 - x**2) * density
+
+
+def silu_and_slopes(x):
+    gate = special.expit(x)
+    slope = gate * (1.0 - gate)
+    return x * gate, gate + x * slope, slope * (2.0 + x * (1.0 - 2.0 * gate))
+
+
+@pytest.mark.parametrize(("function", "known"), [(gelu, gelu_and_slopes), (silu, silu_and_slopes)])
+def test_activations(function, known):
+    """Values, first and second derivatives in a program; values outside of one; the dtype of what is read."""
 
     def derivative(x):
-        return backend.gradient(lambda x: ops.sum(gelu(x)), x)
+        return backend.gradient(lambda x: ops.sum(function(x)), x)
 
-    def values(x):
-        return gelu(x), derivative(x), backend.gradient(lambda x: ops.sum(ops.square(derivative(x))), x)
+    def all_three(x):
+        return function(x), derivative(x), backend.gradient(lambda x: ops.sum(derivative(x)), x)
 
-    value, first, second = run(values, x)
-    cumulative, density = stats.norm.cdf(x), stats.norm.pdf(x)
-    np.testing.assert_allclose(value, x * cumulative, atol=1e-5)
-    np.testing.assert_allclose(value, ops.convert_to_numpy(ops.gelu(x, approximate=False)), atol=1e-5)
-    np.testing.assert_allclose(first, cumulative + x * density, atol=1e-5)
-    np.testing.assert_allclose(second, 2 * (cumulative + x * density) * (2 - x**2) * density, atol=1e-4)
-    np.testing.assert_allclose(ops.convert_to_numpy(gelu(ops.convert_to_tensor(x))), value, atol=1e-5)
-    half = gelu(ops.cast(x, "bfloat16"))
-    assert keras.backend.standardize_dtype(half.dtype) == "bfloat16"
+    x = numbers(64, 5) * 3.0
+    found, expected = run(all_three, x), known(x.astype(np.float64))
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+    np.testing.assert_allclose(ops.convert_to_numpy(function(ops.convert_to_tensor(x))), expected[0], atol=1e-5)
+    (half,) = run(lambda x: (ops.cast(function(ops.cast(x, "bfloat16")), "float32"),), x)
+    np.testing.assert_allclose(half, expected[0], atol=0.05)
+    assert keras.backend.standardize_dtype(function(ops.cast(x, "bfloat16")).dtype) == "bfloat16"
 
 
 def test_training_is_the_same(monkeypatch):
