@@ -73,7 +73,7 @@ def value_and_grad(function: Callable, variables: Sequence) -> tuple[tuple[Tenso
     """
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch([v.value for v in variables])
-        with _fusing():
+        with _kernels_allowed():
             value, auxiliary = function()
     gradients = tape.gradient(value, [v.value for v in variables], unconnected_gradients=tf.UnconnectedGradients.ZERO)
     return (value, auxiliary), [tf.convert_to_tensor(g) for g in gradients]
@@ -126,23 +126,28 @@ def compiled(model: Any, function: Callable) -> Callable:
     """
 
     def program(*tensors):
-        with _fusing():
+        with _kernels_allowed():
             return function(*tensors)
 
     return tf.function(functools.partial(program), autograph=False)
 
 
-_own = threading.local()  # .programs: whether this thread traces a program that is run here, rather than exported
+class _Tracing(threading.local):
+    """Whether this thread traces a program that runs here, as what is exported may not."""
+
+    runs_here = False
+
+
+_tracing = _Tracing()
 
 
 @contextlib.contextmanager
-def _fusing() -> Iterator[None]:
-    before = getattr(_own, "programs", False)
-    _own.programs = True
+def _kernels_allowed() -> Iterator[None]:
+    before, _tracing.runs_here = _tracing.runs_here, True
     try:
         yield
     finally:
-        _own.programs = before
+        _tracing.runs_here = before
 
 
 def gelu(x: Tensor) -> Tensor:
@@ -161,7 +166,7 @@ def silu(x: Tensor) -> Tensor:
 
 def _deserves_kernel(x):
     return (
-        getattr(_own, "programs", False)
+        _tracing.runs_here
         and tf.inside_function()
         and math.prod(side or 1 for side in x.shape) >= LARGE
         and _xla_on_cpus()
@@ -182,7 +187,7 @@ def _xla_on_cpus():
 
 def _kernel(function):
     """A function of tensors as a kernel of its own, made once for each set of shapes."""
-    return tf.function(functools.partial(function), autograph=False, jit_compile=True, reduce_retracing=False)
+    return tf.function(functools.partial(function), autograph=False, jit_compile=True)
 
 
 def _cumulative(x):
