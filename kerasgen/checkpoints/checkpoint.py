@@ -46,8 +46,8 @@ def save_checkpoint(
     Args:
         model: a built model of one of kerasgen's classes, or of a subclass.
         path: a folder, made if it does not exist, or a path that ends in ".keras".
-        dtype: of floating-point arrays in the file: "float32", "float16", or "float8", in which arrays of one axis are
-            float16, and all others numbers of eight bits that `minifloat` describes.
+        dtype: of floating-point arrays in the file: "float32", "float16", or "float8", in which arrays of one axis, and
+            what layers update themselves, are float16, and all others numbers of eight bits that `minifloat` describes.
         optimizer: whether to save what the model was compiled with, and the optimizer's state.
         overwrite: what is at `path`.
 
@@ -173,19 +173,24 @@ def _arrays(model, config, own, dtype):
     variables = _check_described(model, config, own)
     if "compile_config" in config:
         variables |= {p: v for p, v in weights.recorded(model).items() if p.startswith(OPTIMIZER)}
-    arrays = {}
+    arrays, updated = {}, _updated_by_layers(model)
     for path, variable in variables.items():
         array = keras.ops.convert_to_numpy(variable)
         if "float" in keras.backend.standardize_dtype(variable.dtype):
             if not np.isfinite(array.astype(np.float32)).all():
                 raise CheckpointError(f"{_name(variable, path)} has values that are not finite; nothing was saved.")
             try:
-                array = _cast(array, dtype)
+                array = _cast(array, "float16" if dtype == "float8" and id(variable) in updated else dtype)
             except InputError as error:
                 told = f"{_name(variable, path)} has values beyond {dtype}; save with dtype='float32'."
                 raise CheckpointError(told) from error
         arrays[path] = array
     return arrays
+
+
+def _updated_by_layers(model):
+    """Ids of the variables that layers update themselves, such as moving averages; of frozen layers no others."""
+    return {id(variable) for layer in model._flatten_layers() for variable in layer._non_trainable_variables}
 
 
 def _cast(array, dtype):

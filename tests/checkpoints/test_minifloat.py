@@ -132,3 +132,24 @@ def test_a_weight_too_large_is_named(tmp_path):
         model.save(tmp_path / "model", dtype="float8")
     assert kernel.path in str(error.value)
     assert not (tmp_path / "model").exists()
+
+
+def test_codes_of_a_quantizer_keep_sixteen_bits(tmp_path):
+    """They are means, over counts that may be near 0; so is what may grow beyond eight bits, in frozen models, too."""
+    spatial = {"class": "spatial", "levels": 1}
+    quantizer = {"class": "vector", "num_codes": 4, "dim": 2}
+    model = kerasgen.VQVAE((4, 4, 1), (2, 2), quantizer, spatial, spatial, 4, context_width=8)
+    sums = np.array([[1e-4, 900.0], [1.01, 2.0], [0.3, 0.7], [5.0, 6.0]])
+    model.quantizer.sums.assign(sums)
+    for trainable in (True, False):
+        model.trainable = trainable
+        model.save(tmp_path / "model", dtype="float8")
+        found = keras.ops.convert_to_numpy(kerasgen.load(tmp_path / "model").quantizer.sums)
+        np.testing.assert_array_equal(found, sums.astype("float16"))
+        with h5py.File(tmp_path / "model" / "model.weights.h5") as file:
+            sizes = {}
+            file.visititems(
+                lambda name, item: sizes.update({name: item.id.get_type().get_size()} if hasattr(item, "shape") else {})
+            )
+        kernels = [size for name, size in sizes.items() if "conv" in name and name.endswith("/0")]
+        assert set(kernels) == {1}
