@@ -85,6 +85,7 @@ def test_entries():
         "vae-fashion-mnist",
         "vae-mnist",
         "vqvae-fashion-mnist",
+        "vqvae-spoken-digits",
         "wgan-gp-fashion-mnist",
     ]
 
