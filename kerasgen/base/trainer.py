@@ -15,6 +15,7 @@ from kerasgen.base.gate import Gate, arguments
 from kerasgen.base.program import Programs
 from kerasgen.base.rate import with_rate
 from kerasgen.base.saving import Saving
+from kerasgen.base.step_noise import StepNoise
 from kerasgen.base.turns import alone
 from kerasgen.checkpoints import check_savable
 from kerasgen.errors import InputError
@@ -32,7 +33,7 @@ class ReplicaSeedGenerator(keras.random.SeedGenerator):
         return backend.replica_seed(super().next(ordered))
 
 
-class Trainer(backend.StateKeeper, Saving):
+class Trainer(backend.StateKeeper, StepNoise, Saving):
     """A `keras.Model` whose steps minimize `losses`, and whose entry points check what they are handed.
 
     Means over a batch are sums over the global batch, weighed by `sample_weight`, divided by the sum of the weights.
@@ -311,36 +312,6 @@ class Trainer(backend.StateKeeper, Saving):
         for name, value in values.items():
             trackers[name].update_state(value, weights if len(value.shape) else None)
         return {name: trackers[name].result() for name in values}
-
-    # Noise of steps: drawn for the whole global batch, of which each replica takes its rows, as one device would
-
-    def normal(self, shape: tuple) -> Tensor:
-        """Standard normal noise of a step, float32; the first axis is the batch."""
-        return self.draw(keras.random.normal, shape)
-
-    def uniform(self, shape: tuple) -> Tensor:
-        """Random numbers in [0, 1) of a step, float32; the first axis, if any, is the batch."""
-        return self.draw(keras.random.uniform, shape)
-
-    def stratified(self, num: Any) -> Tensor:
-        """Numbers in [0, 1), `[num]`, each uniform, and evenly spread over the batch (Kingma et al. 2021, app. I.1)."""
-        start, total = backend.replica_rows(num)
-        place = ops.cast(start + ops.arange(num, dtype="int32"), "float32")
-        return (place / ops.cast(total, "float32") + self.uniform(())) % 1.0
-
-    def draw(self, distribution: Callable, shape: tuple) -> Tensor:
-        """Numbers of a distribution of `keras.random`, float32."""
-        if not shape:
-            return distribution(shape, dtype="float32", seed=self.seed_generator)
-        num, *rest = shape
-        start, total = backend.replica_rows(num)
-        return distribution((total, *rest), dtype="float32", seed=self.seed_generator)[start : start + num]
-
-    def on_global_batch(self, function: Callable, *arrays: Tensor) -> Tensor:
-        """This replica's rows of `function(*arrays)`, which is given those of the whole global batch."""
-        num = ops.shape(arrays[0])[0]
-        start, _ = backend.replica_rows(num)
-        return function(*map(backend.replica_gather, arrays))[start : start + num]
 
     @contextlib.contextmanager
     def fixed_noise(self) -> Iterator[None]:
